@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up all they need on a machine that has Python 3.11 or newer.
+PYTHON ?= python3
+PORT ?= 7860
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
+
+.PHONY: demo test lint format clean
+
+demo: .venv/.demo
+	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
+
+test: .venv/.dev .venv/.browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+
+.venv/.uv:
+	$(PYTHON) -c 'import sys; sys.exit(f"colorlib needs Python 3.11 or newer, this is {sys.version}: set PYTHON=" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	touch $@
+
+.venv/.demo: .venv/.uv pyproject.toml constraints.txt
+	$(INSTALL) '.[demo]'
+	touch $@
+
+.venv/.dev: .venv/.uv pyproject.toml constraints.txt
+	$(INSTALL) '.[dev]'
+	touch $@
+
+# The browser tests drive any Chromium; Debian's package where we may install it, else Playwright's own build.
+.venv/.browser: .venv/.dev
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| $(BIN)/playwright install --with-deps chromium
+	touch $@
