@@ -1,0 +1,289 @@
+"""Colour spaces as differentiable tensor functions.
+
+Every function takes and returns tensors of shape ``(*, 3, H, W)`` in float32 or float64, on any device, and
+keeps dtype and device. sRGB lies in [0, 1]. White is D65 seen by the 2 degree observer, as in scikit-image,
+whose constants are used so that the two agree to 1e-9 in float64.
+
+Ranges that sRGB spans: L in [0, 100]; a in [-86.2, 98.2], b in [-107.9, 94.5]; u in [-83.1, 175.0],
+v in [-134.1, 107.4]; U in [-0.436, 0.436], V in [-0.615, 0.615]; alpha and beta are unbounded near black.
+"""
+
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+# IEC 61966-2-1, linear sRGB -> XYZ (D65), to the digits scikit-image prints.
+XYZ_FROM_RGB = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+# BT.601 luma with PAL's U and V, the matrix behind skimage.color.rgb2yuv.
+YUV_FROM_RGB = (
+    (0.299, 0.587, 0.114),
+    (-0.14714119, -0.28886916, 0.43601035),
+    (0.61497538, -0.51496512, -0.10001026),
+)
+WHITE_D65 = (0.95047, 1.0, 1.08883)  # CIE 15:2004, 2 degree observer
+
+_LAB_EPSILON, _LAB_SLOPE, _LAB_OFFSET = 0.008856, 7.787, 16 / 116  # CIE 1976, rounded as scikit-image does
+_LAB_EPSILON_ROOT = 0.2068966
+_LUV_KAPPA = 903.3
+
+Gamut = Literal["clip", "reduce", "none"]
+"""What to do with colours outside sRGB: clip each channel (as scikit-image), reduce chroma (keeps L*), or nothing."""
+
+
+def srgb_to_linear(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1); any shape."""
+    _check_dtype(rgb)
+    return torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+
+
+def linear_to_srgb(linear: Tensor) -> Tensor:
+    """Linear light in [0, 1] -> sRGB in [0, 1] (IEC 61966-2-1); any shape; not clipped."""
+    _check_dtype(linear)
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
+def rgb_to_xyz(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> CIE XYZ with Y in [0, 1]: (*, 3, H, W) -> (*, 3, H, W)."""
+    _check_image(rgb)
+    return _mix(srgb_to_linear(rgb), XYZ_FROM_RGB)
+
+
+def xyz_to_rgb(xyz: Tensor, gamut: Literal["clip", "none"] = "clip") -> Tensor:
+    """CIE XYZ with Y in [0, 1] -> sRGB: (*, 3, H, W) -> (*, 3, H, W), clipped to [0, 1] unless ``gamut="none"``."""
+    _check_image(xyz)
+    rgb = linear_to_srgb(_xyz_to_linear(xyz))
+    return rgb.clamp(0, 1) if gamut == "clip" else rgb
+
+
+def xyz_to_lab(xyz: Tensor) -> Tensor:
+    """CIE XYZ -> CIE Lab, L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
+    _check_image(xyz)
+    fx, fy, fz = (_lab_f(xyz[..., i : i + 1, :, :] / WHITE_D65[i]) for i in range(3))
+    return torch.cat([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], dim=-3)
+
+
+def lab_to_xyz(lab: Tensor) -> Tensor:
+    """CIE Lab, L in [0, 100] -> CIE XYZ: (*, 3, H, W) -> (*, 3, H, W). A negative f(Z) counts as 0."""
+    _check_image(lab)
+    lightness, a, b = lab.split(1, dim=-3)
+    fy = (lightness + 16) / 116
+    f = torch.cat([fy + a / 500, fy, (fy - b / 200).clamp(min=0)], dim=-3)
+    cubed = torch.where(f > _LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
+    return cubed * _column(WHITE_D65, lab)
+
+
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> CIE Lab (D65, 2 degrees), L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
+    return xyz_to_lab(rgb_to_xyz(rgb))
+
+
+def lab_to_rgb(lab: Tensor, gamut: Gamut = "clip") -> Tensor:
+    """CIE Lab, L in [0, 100] -> sRGB: (*, 3, H, W) -> (*, 3, H, W).
+
+    Args:
+        lab: colours to convert; L outside [0, 100] has no sRGB equal and is clipped.
+        gamut: ``"clip"`` cuts each channel to [0, 1], which moves L* by up to several units; ``"reduce"`` first
+            scales (a, b) of every colour outside sRGB down until it fits, which keeps L* and hue angle;
+            ``"none"`` returns values outside [0, 1] as they come.
+    """
+    linear = _xyz_to_linear(lab_to_xyz(lab))
+    if gamut == "reduce":
+        linear = _reduce_chroma(lab, linear)
+    rgb = linear_to_srgb(linear)
+    return rgb if gamut == "none" else rgb.clamp(0, 1)
+
+
+def rgb_to_lightness(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> L of CIE Lab alone, in [0, 100]: (*, 3, H, W) -> (*, 1, H, W)."""
+    _check_image(rgb)
+    return 116 * _lab_f(_mix(srgb_to_linear(rgb), XYZ_FROM_RGB[1:2])) - 16
+
+
+def lightness_to_gray(lightness: Tensor) -> Tensor:
+    """L of CIE Lab in [0, 100] -> the sRGB value v in [0, 1] whose gray (v, v, v) has that L; any shape."""
+    _check_dtype(lightness)
+    f = (lightness.clamp(0, 100) + 16) / 116
+    luminance = torch.where(f > _LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
+    return linear_to_srgb(luminance).clamp(0, 1)
+
+
+def xyz_to_luv(xyz: Tensor) -> Tensor:
+    """CIE XYZ -> CIE Luv, L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
+    _check_image(xyz)
+    x, y, z = xyz.split(1, dim=-3)
+    lightness = torch.where(y > _LAB_EPSILON, 116 * y.clamp(min=_LAB_EPSILON) ** (1 / 3) - 16, _LUV_KAPPA * y)
+    u0, v0 = _luv_white()
+    denominator = x + 15 * y + 3 * z + torch.finfo(xyz.dtype).eps
+    u = 13 * lightness * (4 * x / denominator - u0)
+    v = 13 * lightness * (9 * y / denominator - v0)
+    return torch.cat([lightness, u, v], dim=-3)
+
+
+def luv_to_xyz(luv: Tensor) -> Tensor:
+    """CIE Luv, L in [0, 100] -> CIE XYZ: (*, 3, H, W) -> (*, 3, H, W)."""
+    _check_image(luv)
+    lightness, u, v = luv.split(1, dim=-3)
+    y = torch.where(lightness > 7.999625, ((lightness + 16) / 116) ** 3, lightness / _LUV_KAPPA)
+    u0, v0 = _luv_white()
+    scale = 13 * lightness + torch.finfo(luv.dtype).eps
+    u, v = u0 + u / scale, v0 + v / scale
+    c = 3 * y * (5 * v - 3)
+    z = ((u - 4) * c - 15 * u * v * y) / (12 * v)
+    x = -(c / v + 3 * z)
+    return torch.cat([x, y, z], dim=-3)
+
+
+def rgb_to_luv(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> CIE Luv (D65, 2 degrees), L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
+    return xyz_to_luv(rgb_to_xyz(rgb))
+
+
+def luv_to_rgb(luv: Tensor, gamut: Literal["clip", "none"] = "clip") -> Tensor:
+    """CIE Luv, L in [0, 100] -> sRGB: (*, 3, H, W) -> (*, 3, H, W), clipped to [0, 1] unless ``gamut="none"``."""
+    return xyz_to_rgb(luv_to_xyz(luv), gamut)
+
+
+def rgb_to_yuv(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> YUV, Y in [0, 1] (skimage.color.rgb2yuv): (*, 3, H, W) -> (*, 3, H, W)."""
+    _check_image(rgb)
+    return _mix(rgb, YUV_FROM_RGB)
+
+
+def yuv_to_rgb(yuv: Tensor) -> Tensor:
+    """YUV, Y in [0, 1] -> sRGB: (*, 3, H, W) -> (*, 3, H, W); not clipped."""
+    _check_image(yuv)
+    return _mix(yuv, _inverse(YUV_FROM_RGB))
+
+
+def rgb_to_hsv(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> HSV, each in [0, 1], hue 0 where undefined: (*, 3, H, W) -> (*, 3, H, W)."""
+    hue, chroma, _ = rgb_to_huechroma(rgb)
+    value = rgb.amax(dim=-3, keepdim=True)
+    saturation = torch.where(value > 0, chroma / value.where(value > 0, 1), 0)
+    return torch.cat([hue, saturation, value], dim=-3)
+
+
+def hsv_to_rgb(hsv: Tensor) -> Tensor:
+    """HSV, each in [0, 1] (hue is periodic) -> sRGB: (*, 3, H, W) -> (*, 3, H, W)."""
+    _check_image(hsv)
+    hue, saturation, value = hsv.split(1, dim=-3)
+    # Each channel is the value less chroma times a trapezoid over the hue circle, shifted by a third of a turn.
+    k = (_column((5, 3, 1), hsv) + 6 * hue) % 6
+    trapezoid = torch.minimum(k, 4 - k).clamp(0, 1)
+    rgb: Tensor = value - value * saturation * trapezoid
+    return rgb
+
+
+def rgb_to_huechroma(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """sRGB in [0, 1] -> hue, chroma and lightness of the colour bicone (Larsson et al. 2016, section 3.2).
+
+    Hue is HSV's, in [0, 1], 0 where undefined; chroma = max - min and lightness = (max + min) / 2 lie in [0, 1].
+    (*, 3, H, W) -> three times (*, 1, H, W).
+    """
+    _check_image(rgb)
+    high, low = rgb.amax(dim=-3, keepdim=True), rgb.amin(dim=-3, keepdim=True)
+    chroma = high - low
+    red, green, blue = rgb.split(1, dim=-3)
+    safe = chroma.where(chroma > 0, 1)
+    sextant = torch.where(
+        red == high,
+        (green - blue) / safe,
+        torch.where(green == high, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    hue = torch.where(chroma > 0, sextant / 6 % 1, 0)
+    return hue, chroma, (high + low) / 2
+
+
+def huechroma_to_rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
+    """Hue, chroma and lightness of the colour bicone -> sRGB by V = L + C / 2, S = C / V (Larsson et al. 2016, 3.2).
+
+    Three times (*, 1, H, W) in [0, 1] -> (*, 3, H, W); outside [0, 1] where the chroma does not fit the lightness.
+    """
+    for x in (hue, chroma, lightness):
+        _check_dtype(x)  # integers would turn into float32 below
+    value = lightness + chroma / 2
+    saturation = torch.where(value > 0, chroma / value.where(value > 0, 1), 0)
+    return hsv_to_rgb(torch.cat([hue, saturation, value], dim=-3))
+
+
+def rgb_to_alphabeta(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> the alpha-beta of Deshpande et al., Larsson et al. 2016 eq. 9: (*, 3, H, W) -> (*, 2, H, W)."""
+    _check_image(rgb)
+    red, green, blue = rgb.split(1, dim=-3)
+    scale = (red + green + blue) / 3 + 1e-4
+    return torch.cat([(blue - (red + green) / 2) / scale, (red - green) / scale], dim=-3)
+
+
+def _reduce_chroma(lab: Tensor, linear: Tensor) -> Tensor:
+    """Linear RGB of ``lab`` in which each colour outside sRGB goes to the edge of sRGB at its L and hue angle.
+
+    That is the largest chroma that fits, but for some yellows (L 92 to 99, hue 98 to 107 degrees): there growing
+    chroma leaves sRGB by up to 0.9 % of red and comes back, and the bisection may settle on the inner edge.
+    """
+    # Below zero the tolerance weighs 903 units of L* per unit of Y, so it is tight; white itself overshoots by 2e-5.
+    low, high = -1e-5, 1 + 1e-4
+    outside = ((linear < low) | (linear > high)).any(dim=-3)
+    if not outside.any():
+        return linear
+    # Only the colours outside take part: as an image of shape (3, n, 1).
+    colours = lab.movedim(-3, -1)[outside].T[..., None]
+    smallest = torch.zeros_like(colours[:1])
+    largest = torch.ones_like(smallest)
+    with torch.no_grad():
+        for _ in range(14):  # chroma to 1 / 16,384 of itself
+            middle = (smallest + largest) / 2
+            candidate = _xyz_to_linear(lab_to_xyz(_scale_chroma(colours, middle)))
+            fits = ((candidate >= low) & (candidate <= high)).all(dim=0, keepdim=True)
+            smallest, largest = torch.where(fits, middle, smallest), torch.where(fits, largest, middle)
+    reduced = _xyz_to_linear(lab_to_xyz(_scale_chroma(colours, smallest)))
+    channels_last = linear.movedim(-3, -1).clone()
+    channels_last[outside] = reduced[..., 0].T
+    return channels_last.movedim(-1, -3)
+
+
+def _scale_chroma(lab: Tensor, factor: Tensor) -> Tensor:
+    return torch.cat([lab[..., :1, :, :], lab[..., 1:, :, :] * factor], dim=-3)
+
+
+def _lab_f(t: Tensor) -> Tensor:
+    return torch.where(t > _LAB_EPSILON, t.clamp(min=_LAB_EPSILON) ** (1 / 3), _LAB_SLOPE * t + _LAB_OFFSET)
+
+
+def _luv_white() -> tuple[float, float]:
+    x, y, z = WHITE_D65
+    return 4 * x / (x + 15 * y + 3 * z), 9 * y / (x + 15 * y + 3 * z)
+
+
+def _xyz_to_linear(xyz: Tensor) -> Tensor:
+    return _mix(xyz, _inverse(XYZ_FROM_RGB))
+
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+def _mix(image: Tensor, matrix: Matrix) -> Tensor:
+    # Sums, not a matrix product: autocast would run that in bfloat16, and CUDA in TF32.
+    first, second, third = image.split(1, dim=-3)
+    return torch.cat([row[0] * first + row[1] * second + row[2] * third for row in matrix], dim=-3)
+
+
+@cache
+def _inverse(matrix: Matrix) -> Matrix:
+    return tuple(map(tuple, torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64)).tolist()))
+
+
+def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+
+
+def _check_dtype(x: Tensor) -> None:
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"expected a float32 or float64 tensor, got {x.dtype}; scale 8-bit values by 1/255 first")
+
+
+def _check_image(x: Tensor) -> None:
+    _check_dtype(x)
+    if x.ndim < 3 or x.shape[-3] != 3:
+        raise ValueError(f"expected a tensor of shape (*, 3, H, W), got {tuple(x.shape)}")

@@ -1,0 +1,31 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from torch import Tensor
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes share the cores; torch's own threads would then wait for each other.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Tensor]:
+    """Real photographs of one size: sRGB in [0, 1], (3, 128, 160)."""
+    crops = (data.astronaut()[:256, 100:420], data.chelsea()[20:276, 60:380], data.coffee()[100:356, 150:470])
+    return [torch.from_numpy(np.ascontiguousarray(crop[::2, ::2])).permute(2, 0, 1) / 255 for crop in crops]
+
+
+@pytest.fixture(scope="session")
+def batch(photos: list[Tensor]) -> Tensor:
+    """(3, 3, 128, 160)."""
+    return torch.stack(photos)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if "cuda" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
