@@ -1,0 +1,128 @@
+"""The list of methods: `list_models`, `model_info` and `create_model`."""
+
+import difflib
+import fnmatch
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+from colorlib.models._base import ColorModel
+from colorlib.models._weights import WeightsError, WeightsInfo, load_weights, weights_index
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method was published."""
+
+    authors: str
+    title: str
+    venue: str
+    year: int
+    url: str
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One method of the registry.
+
+    Attributes:
+        name: registry name, also that of the function that builds it.
+        build: makes the module with random weights; its keyword arguments differ by method.
+        label: short name for people.
+        summary: one sentence about the method.
+        paper: where it was published; None for a baseline that no paper owns.
+        learned: whether it has weights to train.
+    """
+
+    name: str
+    build: Callable[..., ColorModel]
+    label: str
+    summary: str
+    paper: Paper | None
+    learned: bool
+
+    @property
+    def weights(self) -> WeightsInfo | None:
+        """The embedded weights, if there are any."""
+        return weights_index().get(self.name)
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``create_model(name, pretrained=True)`` needs nothing more than this installation."""
+        return not self.learned or self.weights is not None
+
+
+_REGISTRY: dict[str, ModelInfo] = {}
+_Build = TypeVar("_Build", bound=Callable[..., ColorModel])
+
+
+def register_model(label: str, paper: Paper | None = None, learned: bool = True) -> Callable[[_Build], _Build]:
+    """Decorator: list a builder under its function's name, summed up by the first line of its docstring."""
+
+    def register(build: _Build) -> _Build:
+        name = build.__name__
+        if name in _REGISTRY:
+            raise ValueError(f"two models are called {name!r}")
+        summary = (inspect.getdoc(build) or "").partition("\n")[0]
+        _REGISTRY[name] = ModelInfo(name, build, label, summary, paper, learned)
+        return build
+
+    return register
+
+
+def list_models(pattern: str = "*", *, ready: bool = False) -> list[str]:
+    """Names of the methods, sorted.
+
+    Args:
+        pattern: shell-style filter, such as ``"iizuka16*"``.
+        ready: only those that can be used at once: their weights are embedded, or they need none.
+    """
+    return sorted(
+        name for name, info in _REGISTRY.items() if fnmatch.fnmatch(name, pattern) and (info.ready or not ready)
+    )
+
+
+def model_info(name: str) -> ModelInfo:
+    """What is known about a method.
+
+    Raises:
+        ValueError: there is none of this name; the message suggests the nearest ones.
+    """
+    if name not in _REGISTRY:
+        near = difflib.get_close_matches(name, _REGISTRY, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else "colorlib.list_models() names all"
+        raise ValueError(f"unknown model {name!r}; {hint}")
+    return _REGISTRY[name]
+
+
+def create_model(
+    name: str, pretrained: bool = False, *, weights: str | PathLike[str] | None = None, **kwargs: Any
+) -> ColorModel:
+    """Build a method by name, in eval mode.
+
+    Args:
+        name: one of :func:`list_models`.
+        pretrained: load the embedded weights, strictly.
+        weights: a safetensors file to load instead.
+        **kwargs: passed on to the method's builder.
+
+    Raises:
+        ValueError: unknown name.
+        WeightsError: no weights are at hand, or they do not fit.
+    """
+    info = model_info(name)
+    model = info.build(**kwargs)
+    if weights is not None:
+        load_weights(model, Path(weights))
+    elif pretrained and info.learned:
+        if info.weights is None:
+            raise WeightsError(
+                f"{name} has no embedded weights; train it (python -m training fit --config "
+                f"training/recipes/{name}.yaml) and pass weights=FILE, use pretrained=False for random ones, "
+                f"or choose one of {', '.join(list_models(ready=True))}"
+            )
+        load_weights(model, info.weights.path, info.weights.sha256)
+    return model.eval()

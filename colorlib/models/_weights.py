@@ -1,0 +1,122 @@
+"""Weights files: where they lie, and loading them strictly, hashed and without unpickling.
+
+Looked up in this order: an explicit path, then the files embedded in the package (`colorlib/weights`, described by its
+`index.json`). The index has a place for a Hub repository and revision; pulling from there is `colorlib.hub`'s task.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+EMBEDDED = Path(__file__).parent.parent / "weights"
+
+
+class WeightsError(RuntimeError):
+    """Weights that are absent, damaged, or made for another network."""
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """One row of the weights index.
+
+    Attributes:
+        file: name inside `colorlib/weights`.
+        sha256: of the file, in hexadecimal.
+        license: SPDX identifier of the weights, which may differ from the code's.
+        recipe: the training recipe that made them.
+        data: what they were trained on.
+        metrics: our own measurements, by protocol.
+        repo: Hub repository that holds the same file, if published.
+        revision: commit of that repository.
+    """
+
+    file: str
+    sha256: str
+    license: str
+    recipe: str
+    data: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+    repo: str | None = None
+    revision: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the embedded file lies."""
+        return EMBEDDED / self.file
+
+
+@cache
+def weights_index() -> dict[str, WeightsInfo]:
+    """The embedded weights by model name."""
+    rows = json.loads((EMBEDDED / "index.json").read_text(encoding="utf-8"))
+    return {name: WeightsInfo(**row) for name, row in rows.items()}
+
+
+def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> None:
+    """Copy the tensors of a safetensors file into a model: every one of them, and no other.
+
+    Raises:
+        WeightsError: the file is absent, damaged, differs from ``sha256``, or was made for another network.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    if sha256 is not None and (found := file_sha256(path)) != sha256:
+        raise WeightsError(f"{path} has sha256 {found}, expected {sha256}: damaged or replaced; install it again")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is no readable safetensors file ({error}); fetch it again") from error
+    expected = model.state_dict()
+    problems = [f"{name} is missing" for name in expected.keys() - tensors.keys()]
+    problems += [f"{name} is unknown to the model" for name in tensors.keys() - expected.keys()]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)}, the model needs {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise WeightsError(f"{path} does not fit {type(model).__name__}: {shown}")
+    model.load_state_dict(tensors, strict=True)
+
+
+def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> str:
+    """Write a model's state as safetensors and return the file's sha256.
+
+    Kernels and matrices are kept in half precision, vectors (biases, batch statistics) in float32: they are few, and a
+    running variance may lie outside half precision's range.
+
+    Raises:
+        WeightsError: a value is not finite, or not once it is rounded to half precision.
+    """
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        kept = tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+        if not torch.isfinite(kept).all():
+            raise WeightsError(f"{name} holds values that are not finite in {kept.dtype}: the training diverged")
+        tensors[name] = kept.cpu().contiguous()
+    save_file(tensors, path, metadata)
+    return file_sha256(path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The key-value pairs in a safetensors file's header."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is no readable safetensors file ({error}); fetch it again") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

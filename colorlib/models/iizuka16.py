@@ -1,0 +1,255 @@
+"""Iizuka, Simo-Serra, Ishikawa: Let there be Color!, SIGGRAPH 2016.
+
+Sections 3 and 4; table 1 and figure 2 are `iizuka16`. Local features of small patches and a global description of the
+whole picture share their low-level network and meet in a fusion layer; a scene classifier teaches the global branch.
+
+Where the text leaves room:
+- Eq. 6 prints a squared Frobenius norm, section 3.2.5 says mean squared error; only with the mean are the two losses
+  "similar in magnitude" at alpha = 1/300 (section 4), so it is the mean.
+- Batch normalisation stands before every ReLU, fully-connected layers included, and not before the sigmoid or the
+  class scores.
+- a* and b* are normalised "globally" to [0, 1]: here by (x / 110 + 1) / 2, see `targets.Regression`.
+- Sides that 8 does not divide are padded by repeating the border, and the output is cropped back to half the size.
+"""
+
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+from colorlib.models._backbones import efficientnet_lite0
+from colorlib.models._base import ColorModel
+from colorlib.models._registry import Paper, register_model
+from colorlib.targets import Regression, Target, size_of
+
+PAPER = Paper(
+    authors="Satoshi Iizuka, Edgar Simo-Serra, Hiroshi Ishikawa",
+    title="Let there be Color!: Joint End-to-end Learning of Global and Local Image Priors for Automatic Image "
+    "Colorization with Simultaneous Classification",
+    venue="SIGGRAPH",
+    year=2016,
+    url="https://doi.org/10.1145/2897824.2925974",
+)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, padded by 1 so that stride 1 keeps the size and stride 2 halves it; normalised; ReLU."""
+    conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def _fully_connected(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True))
+
+
+class GlobalFeatures(nn.Module):
+    """Table 1 (b): from the low-level features of a fixed-size picture to one vector.
+
+    Args:
+        trunk: the convolutions, low-level features -> (N, widths[0]).
+        widths: of the trunk's output and of the fully-connected layers after it.
+    """
+
+    def __init__(self, trunk: nn.Module, widths: tuple[int, ...]):
+        super().__init__()
+        self.trunk = trunk
+        *hidden, last = [_fully_connected(i, o) for i, o in pairwise(widths)]
+        self.hidden, self.last = nn.Sequential(*hidden), last
+
+    def forward(self, low_level: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, h, w) -> the global feature (N, widths[-1]), and the layer before it (N, widths[-2])."""
+        hidden = self.hidden(self.trunk(low_level))
+        return self.last(hidden), hidden
+
+
+class Fusion(nn.Module):
+    """Eq. 5: at each position one layer over [global; mid], the vector concatenated with the mid-level feature.
+
+    W [global; mid] is computed as W_g global + W_m mid: the same sum, without a copy of the vector at each position.
+    """
+
+    def __init__(self, global_channels: int, mid_channels: int, outputs: int):
+        super().__init__()
+        self.global_ = nn.Linear(global_channels, outputs, bias=False)
+        self.mid = nn.Conv2d(mid_channels, outputs, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, mid_level: Tensor, global_feature: Tensor) -> Tensor:
+        """(N, C_m, h, w) and (N, C_g) -> (N, outputs, h, w)."""
+        return F.relu(self.norm(self.mid(mid_level) + self.global_(global_feature)[:, :, None, None]))
+
+
+class Iizuka16(ColorModel):
+    """The networks of figure 2 and what happens between them.
+
+    Args:
+        low_level: table 1 (a): L in [0, 100], (N, 1, H, W) -> (N, C, H/8, W/8).
+        global_features: table 1 (b); None makes the paper's baseline.
+        mid_level: table 1 (c): -> (N, C_m, H/8, W/8).
+        fusion: first row of table 1 (d); a convolution where there are no global features.
+        colorization: the rest of table 1 (d): -> (N, target.channels, H/2, W/2) in [0, 1].
+        classifier: figure 2: (N, C_h) -> (N, classes); goes with the global features.
+        target: colour space to regress, section 4.8.
+        global_size: side of the picture that the global features are computed on.
+        alpha: weight of the classification loss, eq. 6.
+    """
+
+    stride = 8
+    output_stride = 2
+
+    def __init__(
+        self,
+        *,
+        low_level: nn.Module,
+        global_features: GlobalFeatures | None,
+        mid_level: nn.Module,
+        fusion: nn.Module,
+        colorization: nn.Module,
+        classifier: nn.Module | None,
+        target: Target,
+        global_size: int,
+        alpha: float,
+    ):
+        super().__init__()
+        self.low_level, self.global_features, self.mid_level = low_level, global_features, mid_level
+        self.fusion, self.colorization, self.classifier = fusion, colorization, classifier
+        self.target, self.global_size, self.alpha = target, global_size, alpha
+        self.work_size = global_size
+
+    @override
+    def predict(self, lightness: Tensor) -> Tensor:
+        return self.predict_with_scene(lightness)[0]
+
+    def predict_with_scene(self, lightness: Tensor) -> tuple[Tensor, Tensor | None]:
+        """L (N, 1, H, W), H and W multiples of 8 -> colour (N, C, H/2, W/2), and scene scores (N, classes) if any."""
+        low_level = self.low_level(lightness)
+        mid_level = self.mid_level(low_level)
+        if self.global_features is None or self.classifier is None:
+            return self.colorization(self.fusion(mid_level)), None
+        size = (self.global_size, self.global_size)
+        if lightness.shape[-2:] != size:  # the weights are shared; the features only if the size is the same too
+            low_level = self.low_level(F.interpolate(lightness, size=size, mode="bilinear", antialias=True))
+        global_feature, hidden = self.global_features(low_level)
+        return self.colorization(self.fusion(mid_level, global_feature)), self.classifier(hidden)
+
+    @override
+    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
+        """Eq. 6: ``color`` + alpha ``scene``, the cross-entropy over the pictures whose label is known."""
+        prediction, scores = self.predict_with_scene(self.to_input(rgb))
+        color = self.target.loss(prediction, self.target.encode(rgb, size_of(prediction)))
+        if scores is None or self.alpha == 0:
+            return {"loss": color, "color": color}
+        # A sum over known labels, so that a batch without any has loss 0 and not 0 / 0.
+        scene = F.cross_entropy(scores.float(), label, ignore_index=-1, reduction="sum") / (label >= 0).sum().clamp(
+            min=1
+        )
+        return {"loss": color + self.alpha * scene, "color": color, "scene": scene}
+
+
+def _colorization(widths: tuple[int, int, int, int, int], outputs: int) -> nn.Sequential:
+    """Table 1 (d) after the fusion, whose channels are widths[0]."""
+    fused, first, second, third, last = widths
+    return nn.Sequential(
+        _conv(fused, first),
+        nn.Upsample(scale_factor=2, mode="nearest"),
+        _conv(first, second),
+        _conv(second, third),
+        nn.Upsample(scale_factor=2, mode="nearest"),
+        _conv(third, last),
+        nn.Conv2d(last, outputs, 3, padding=1),
+        nn.Sigmoid(),
+    )
+
+
+def _full_size(
+    *,
+    space: Literal["lab", "yuv", "rgb"] = "lab",
+    global_branch: bool = True,
+    num_classes: int = 205,
+    alpha: float = 1 / 300,
+) -> Iizuka16:
+    target = Regression(space)
+    trunk = nn.Sequential(_conv(512, 512, 2), _conv(512, 512), _conv(512, 512, 2), _conv(512, 512), nn.Flatten())
+    return Iizuka16(
+        low_level=nn.Sequential(
+            _conv(1, 64, 2),
+            _conv(64, 128),
+            _conv(128, 128, 2),
+            _conv(128, 256),
+            _conv(256, 256, 2),
+            _conv(256, 512),
+        ),
+        global_features=GlobalFeatures(trunk, (512 * 7 * 7, 1024, 512, 256)) if global_branch else None,
+        mid_level=nn.Sequential(_conv(512, 512), _conv(512, 256)),
+        fusion=Fusion(256, 256, 256) if global_branch else _conv(256, 256),
+        colorization=_colorization((256, 128, 64, 64, 32), target.channels),
+        classifier=nn.Sequential(_fully_connected(512, 256), nn.Linear(256, num_classes)) if global_branch else None,
+        target=target,
+        global_size=224,
+        alpha=alpha,
+    )
+
+
+def _small(
+    *,
+    global_branch: bool = True,
+    num_classes: int = 100,
+    alpha: float = 1 / 300,
+    encoder_weights: str | None = None,
+) -> Iizuka16:
+    """Narrower channels, on EfficientNet-Lite0: its stages to stride 8 are the low-level network, the others the
+    convolutions of the global branch, where pooling takes the place of the paper's first fully-connected layer.
+    """  # noqa: D205
+    target = Regression("lab")
+    stages = efficientnet_lite0(encoder_weights).stages
+    trunk = nn.Sequential(*stages[3:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Iizuka16(
+        low_level=nn.Sequential(*stages[:3]),
+        global_features=GlobalFeatures(trunk, (320, 512, 256, 128)) if global_branch else None,
+        mid_level=nn.Sequential(_conv(40, 192), _conv(192, 128)),
+        fusion=Fusion(128, 128, 128) if global_branch else _conv(128, 128),
+        colorization=_colorization((128, 64, 32, 32, 16), target.channels),
+        classifier=nn.Sequential(_fully_connected(256, 128), nn.Linear(128, num_classes)) if global_branch else None,
+        target=target,
+        global_size=128,
+        alpha=alpha,
+    )
+
+
+@register_model("Iizuka 2016", PAPER)
+def iizuka16(**kwargs: Any) -> Iizuka16:
+    """Local and global features, fused; Lab regression with a scene classifier (table 1)."""
+    return _full_size(**kwargs)
+
+
+@register_model("Iizuka 2016, YUV", PAPER)
+def iizuka16_yuv(**kwargs: Any) -> Iizuka16:
+    """Iizuka 2016 trained to predict U and V (section 4.8)."""
+    return _full_size(space="yuv", **kwargs)
+
+
+@register_model("Iizuka 2016, RGB", PAPER)
+def iizuka16_rgb(**kwargs: Any) -> Iizuka16:
+    """Iizuka 2016 trained to predict R, G and B, whose luma the input's gray replaces (section 4.8)."""
+    return _full_size(space="rgb", **kwargs)
+
+
+@register_model("Iizuka 2016, local", PAPER)
+def iizuka16_local(**kwargs: Any) -> Iizuka16:
+    """The paper's baseline: no global features, a 3x3 convolution in place of the fusion layer (section 4)."""
+    return _full_size(global_branch=False, **kwargs)
+
+
+@register_model("Iizuka 2016, small", PAPER)
+def iizuka16_small(**kwargs: Any) -> Iizuka16:
+    """Compact Iizuka 2016 on EfficientNet-Lite0, with global features and scene classes."""
+    return _small(**kwargs)
+
+
+@register_model("Iizuka 2016, local, small", PAPER)
+def iizuka16_local_small(**kwargs: Any) -> Iizuka16:
+    """Compact Iizuka 2016 without global features, the baseline of its paper."""
+    return _small(global_branch=False, **kwargs)

@@ -1,0 +1,176 @@
+"""One contract for every method of the registry: adding a model adds its tests."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from skimage import data
+from torch import Tensor
+
+import colorlib
+from colorlib import color, create_model, list_models, model_info
+from colorlib.models import ColorModel
+from colorlib.models._backbones import _lite0_file, efficientnet_lite0
+from colorlib.models._weights import load_weights, save_weights
+
+LEARNED = [name for name in list_models() if model_info(name).learned]
+
+
+@pytest.fixture(scope="module", params=list_models())
+def model(request: pytest.FixtureRequest) -> ColorModel:
+    torch.manual_seed(0)
+    return create_model(request.param)
+
+
+@pytest.mark.parametrize(("height", "width"), [(97, 131), (1, 1), (3, 700), (128, 128)])
+def test_any_size(model: ColorModel, height: int, width: int):
+    torch.manual_seed(0)
+    rgb = torch.rand(1, 3, height, width)
+    with torch.no_grad():
+        lightness = model.to_input(rgb)
+        prediction = model(lightness)
+        painted = model.target.decode(prediction, lightness)
+    scale = model.output_stride
+    assert prediction.shape == (1, model.target.channels, -(-height // scale), -(-width // scale))
+    assert painted.shape == rgb.shape
+    assert (color.rgb_to_lightness(painted) - color.rgb_to_lightness(rgb)).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("content", ["black", "white", "noise"])
+def test_extremes_are_finite(model: ColorModel, content: str):
+    rgb = {"black": torch.zeros, "white": torch.ones, "noise": torch.rand}[content](1, 3, 40, 48)
+    with torch.no_grad():
+        lightness = model.to_input(rgb)
+        painted = model.target.decode(model(lightness), lightness)
+    assert painted.isfinite().all()
+    assert 0 <= painted.min() <= painted.max() <= 1
+
+
+def test_a_batch_is_its_singles(model: ColorModel, batch: Tensor):
+    with torch.no_grad():
+        lightness = model.to_input(batch)
+        together = model(lightness)
+        apart = torch.cat([model(one[None]) for one in lightness])
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+
+
+def test_only_lightness_is_seen(model: ColorModel, batch: Tensor):
+    """A colour photograph and the gray one of its lightness give the same prediction."""
+    gray = color.lightness_to_gray(color.rgb_to_lightness(batch)).expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        a, b = (model(model.to_input(rgb)) for rgb in (batch, gray))
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-3)
+
+
+def test_bfloat16_agrees(model: ColorModel, batch: Tensor):
+    with torch.no_grad():
+        exact = model(model.to_input(batch))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = model(model.to_input(batch))
+    # Half a percent of the output range on average: eight bits of mantissa through some twenty layers.
+    assert (rough.float() - exact).abs().mean() < 5e-3
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_gradients_reach_every_parameter(name: str, batch: Tensor):
+    torch.manual_seed(0)
+    model = create_model(name).train()
+    losses = model.losses(batch, torch.tensor([0, 1, -1]))
+    losses["loss"].backward()
+    assert losses["loss"].isfinite()
+    without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    zero = [key for key, p in model.named_parameters() if p.grad is not None and not p.grad.any()]
+    assert not without
+    assert not zero
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_saving_and_loading_gives_equal_values(name: str, tmp_path: Path, batch: Tensor):
+    torch.manual_seed(0)
+    first = create_model(name)
+    path = tmp_path / "model.safetensors"
+    sha256 = save_weights(first, path, {})
+    torch.manual_seed(1)
+    second = create_model(name)
+    load_weights(second, path, sha256)
+    for (key, kept), (_, loaded) in zip(first.state_dict().items(), second.state_dict().items(), strict=True):
+        expected = kept.half().to(kept.dtype) if kept.is_floating_point() and kept.ndim > 1 else kept
+        assert torch.equal(expected, loaded), key
+    with torch.no_grad():
+        lightness = first.to_input(batch)
+        before = first(lightness)
+        load_weights(first, path, sha256)
+        assert torch.equal(first(lightness), second(lightness))
+        assert (first(lightness) - before).abs().mean() < 1e-3  # what half precision costs
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", list_models())
+def test_cuda_agrees(name: str, batch: Tensor):
+    torch.manual_seed(0)
+    model = create_model(name)
+    with torch.no_grad():
+        lightness = model.to_input(batch)
+        expected = model(lightness)
+        found = model.cuda()(lightness.cuda()).cpu()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", list_models(ready=True))
+def test_ready_models_load_and_keep_lightness_on_photographs(name: str, batch: Tensor):
+    model = create_model(name, pretrained=True)
+    assert not model.training
+    with torch.no_grad():
+        lightness = model.to_input(batch)
+        painted = model.target.decode(model(lightness), lightness)
+    rounded = (painted * 255).round() / 255
+    assert (color.rgb_to_lightness(rounded) - color.rgb_to_lightness(batch)).abs().max() < 0.5
+    if model_info(name).learned:
+        assert color.rgb_to_lab(painted)[:, 1:].norm(dim=1).mean() > 3  # colours come out
+
+
+def test_registry():
+    assert list_models("iizuka16*") == [name for name in list_models() if name.startswith("iizuka16")]
+    assert {
+        "iizuka16",
+        "iizuka16_yuv",
+        "iizuka16_rgb",
+        "iizuka16_local",
+        "iizuka16_small",
+        "grayscale",
+    } <= set(list_models())
+    for name in list_models():
+        info = model_info(name)
+        assert info.name == name
+        assert info.summary
+        assert info.label
+        assert (info.paper is not None) == info.learned
+    assert len({model_info(name).label for name in list_models()}) == len(list_models())
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown model 'izuka16_smal'; did you mean iizuka16_small"):
+        create_model("izuka16_smal")
+
+
+def test_no_weights_says_what_to_do():
+    with pytest.raises(colorlib.WeightsError, match=r"iizuka16 has no embedded weights; train it \(python -m training"):
+        create_model("iizuka16", pretrained=True)
+
+
+def test_lite0_gray_stem_equals_colour_input():
+    """With ImageNet weights: one summed filter on gray is the classifier on R = G = B, and it knows a cat."""
+    reference = timm.create_model("tf_efficientnet_lite0").eval()
+    tensors = torch.load(_lite0_file(), weights_only=True).values()
+    reference.load_state_dict(dict(zip(reference.state_dict(), tensors, strict=True)))
+    encoder = efficientnet_lite0("imagenet").eval()
+    cat = torch.from_numpy(data.chelsea()[:, 75:375].copy()).permute(2, 0, 1)[None] / 255
+    lightness = torch.nn.functional.interpolate(color.rgb_to_lightness(cat), (224, 224), mode="bilinear")
+    gray = color.lightness_to_gray(lightness)
+    with torch.no_grad():
+        ours = encoder(lightness)[-1]
+        theirs = reference.blocks(reference.bn1(reference.conv_stem((255 * gray.expand(-1, 3, -1, -1) - 127) / 128)))
+        classes = reference((255 * gray.expand(-1, 3, -1, -1) - 127) / 128)[0].topk(3).indices.tolist()
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    assert {281, 282, 285} & set(classes)  # tabby, tiger cat, Egyptian cat of ILSVRC-2012
