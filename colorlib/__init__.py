@@ -1,0 +1,21 @@
+"""The classic deep-learning papers on colour in photographs: models, training and metrics in PyTorch."""
+
+from importlib.metadata import version
+
+from colorlib import color, io, metrics
+from colorlib.colorizer import Colorizer, Result
+from colorlib.models import WeightsError, create_model, list_models, model_info
+
+__version__ = version("colorlib-torch")
+__all__ = [
+    "Colorizer",
+    "Result",
+    "WeightsError",
+    "__version__",
+    "color",
+    "create_model",
+    "io",
+    "list_models",
+    "metrics",
+    "model_info",
+]

@@ -1,0 +1,235 @@
+"""The user's verb: a photograph of any size goes in, the same photograph in colour comes out.
+
+The network sees the photograph at a bounded size; its chroma is upsampled to the photograph's own lightness, which
+stays exactly as it was. Memory is therefore a few copies of the photograph, whatever the network.
+"""
+
+import json
+import math
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import overload
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from colorlib import color, io
+from colorlib.models import ColorModel, WeightsError, create_model, model_info
+from colorlib.models._base import fold_batchnorm
+from colorlib.models._weights import file_sha256, read_metadata
+from colorlib.targets import combine
+
+_STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A photograph in colour.
+
+    Attributes:
+        photo: the photograph as it came.
+        rgb: the coloured photograph, sRGB in [0, 1], (3, H, W) float32 on the CPU, of the input's L*.
+        ab: predicted (a, b) of CIE Lab at the network's resolution, (2, h, w), on the network's device.
+        model: name of the method.
+        provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
+        seconds: from the source to ``rgb``.
+        uncertainty: (H, W), where the method predicts a distribution; else None.
+        strength: see :meth:`adjust`.
+        saturation: see :meth:`adjust`.
+    """
+
+    photo: io.Photo
+    rgb: Tensor
+    ab: Tensor
+    model: str
+    provenance: str
+    seconds: float
+    uncertainty: Tensor | None = None
+    strength: float = 1.0
+    saturation: float = 1.0
+
+    @property
+    def lightness(self) -> Tensor:
+        """L of CIE Lab of the input, and so of the output, in [0, 100], (H, W)."""
+        return color.rgb_to_lightness(self.photo.rgb)[0]
+
+    @property
+    def image(self) -> Image.Image:
+        """The coloured photograph as an 8-bit PIL image, RGB or, where the input had alpha, RGBA."""
+        return io.to_pil(self.rgb, self.photo.alpha)
+
+    def adjust(self, strength: float = 1.0, saturation: float = 1.0) -> "Result":
+        """The same prediction painted otherwise; the network does not run again.
+
+        Args:
+            strength: 0 keeps the input's own colour (of a gray photograph, none), 1 is the predicted one; in [0, 1].
+            saturation: factor on the chroma that results; at least 0.
+
+        Raises:
+            ValueError: a value outside its range.
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"expected strength in [0, 1], got {strength}")
+        if not 0 <= saturation < math.inf:
+            raise ValueError(f"expected a saturation of at least 0, got {saturation}")
+        rgb = _paint(self.photo.rgb, self.ab, strength, saturation)
+        return replace(self, rgb=rgb, strength=strength, saturation=saturation)
+
+    def shrink(self, longest: int) -> "Result":
+        """The result for a copy of the photograph whose sides are at most ``longest``: a preview, cheap to adjust."""
+        if max(self.rgb.shape) <= longest:
+            return self
+        rgb = _shrink(self.photo.rgb, longest / max(self.rgb.shape))
+        alpha = self.photo.alpha
+        alpha = None if alpha is None else _shrink(alpha, longest / max(self.rgb.shape))
+        small = replace(self, photo=replace(self.photo, rgb=rgb, alpha=alpha), uncertainty=None)
+        return small.adjust(self.strength, self.saturation)
+
+    def save(self, path: str | PathLike[str], *, quality: int = 95) -> None:
+        """Write to a file, format by suffix, with the input's alpha, bit depth, EXIF and resolution, and provenance.
+
+        Lossless but for JPEG, which moves L* a little, as it does in any photograph.
+
+        Raises:
+            colorlib.io.ImageError: a suffix that cannot be written.
+        """
+        photo = self.photo
+        io.write(
+            Path(path),
+            self.rgb,
+            alpha=photo.alpha,
+            bit_depth=photo.bit_depth,
+            exif=photo.exif,
+            dpi=photo.dpi,
+            provenance=self.provenance,
+            quality=quality,
+        )
+
+
+class Colorizer:
+    """Colours photographs with one method.
+
+    Args:
+        model: name of a method with embedded weights; a safetensors file or a folder with a `model.safetensors`, as
+            ``python -m training.export`` writes them; or a module, which is used as it is and set to eval mode.
+        device: ``"auto"`` takes CUDA where there is one, else the CPU.
+        size: short side in pixels at which the network sees a photograph; smaller ones stay as they are. Default: the
+            size the method was trained at.
+
+    Raises:
+        ValueError: an unknown name.
+        WeightsError: no weights, or weights that are damaged.
+
+    Example:
+        >>> from colorlib import Colorizer
+        >>> from skimage import data
+        >>> result = Colorizer("iizuka16_small")(data.camera())
+        >>> result.rgb.shape
+        torch.Size([3, 512, 512])
+        >>> result.save("camera.png")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | ColorModel,
+        *,
+        device: str | torch.device = "auto",
+        size: int | None = None,
+    ):
+        if size is not None and size < 1:
+            raise ValueError(f"expected a size of at least 1 pixel, got {size}")
+        self.model, self.name, weights = _load(model)
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.model.eval().to(self.device)
+        self.size = size or self.model.work_size
+        details = f" (weights sha256 {weights})" if weights else ""
+        self.provenance = f"Colorized by colorlib {version('colorlib-torch')}, model {self.name}{details}"
+
+    @overload
+    def __call__(self, source: io.Source) -> Result: ...
+    @overload
+    def __call__(self, source: list[io.Source]) -> list[Result]: ...
+
+    def __call__(self, source: io.Source | list[io.Source]) -> Result | list[Result]:
+        """Colour a photograph, or each of a list of them, all of which are then in memory.
+
+        Args:
+            source: path, bytes, PIL image, array or tensor, as :func:`colorlib.io.read` takes them; only its lightness
+                is used, so a colour photograph is coloured anew.
+
+        Raises:
+            colorlib.io.ImageError: what came is no readable picture.
+        """
+        if isinstance(source, list):
+            return [self(one) for one in source]
+        start = time.perf_counter()
+        photo = io.read(source)
+        ab = self._predict_ab(photo.rgb)
+        rgb = _paint(photo.rgb, ab, strength=1, saturation=1)
+        return Result(photo, rgb, ab, self.name, self.provenance, seconds=time.perf_counter() - start)
+
+    @torch.inference_mode()
+    def _predict_ab(self, rgb: Tensor) -> Tensor:
+        """(3, H, W) -> predicted (a, b) at the network's resolution, (2, h, w), on its device."""
+        lightness = self.model.to_input(_shrink(rgb, self._scale(rgb)).to(self.device)[None])
+        prediction = self.model(lightness)
+        ab = self.model.target.to_ab(prediction, F.interpolate(lightness, prediction.shape[-2:], mode="area"))[0]
+        # Out of inference mode: what a caller gets is an ordinary tensor.
+        return ab.clone()
+
+    def _scale(self, rgb: Tensor) -> float:
+        """At most 1: brings the short side to ``size``, and a panorama to four squares of that side."""
+        if self.size is None:
+            return 1.0
+        height, width = rgb.shape[-2:]
+        return min(1.0, self.size / min(height, width), 2 * self.size / math.sqrt(height * width))
+
+
+def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str | None]:
+    """A module, its name, and the first digits of its weights' sha256 if they came from a file."""
+    if isinstance(model, ColorModel):
+        return model, type(model).__name__, None
+    path = Path(model)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if path.suffix == ".safetensors":
+        metadata = read_metadata(path)
+        if "model" not in metadata:
+            raise WeightsError(f"{path} does not say which model it is for; write it with python -m training.export")
+        name = metadata["model"]
+        module = create_model(name, weights=path, **json.loads(metadata.get("model_args", "{}")))
+        digest: str | None = file_sha256(path)
+    else:
+        name = str(model)
+        module = create_model(name, pretrained=True)
+        weights = model_info(name).weights
+        digest = weights.sha256 if weights else None
+    fold_batchnorm(module)
+    return module.to(memory_format=torch.channels_last), name, digest and digest[:16]
+
+
+@torch.inference_mode()
+def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tensor:
+    """Chroma (2, h, w) on the lightness of ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
+    height, width = rgb.shape[-2:]
+    painted = torch.empty_like(rgb)
+    ab = F.interpolate(ab[None], size=(height, width), mode="bilinear", align_corners=False)
+    rows = max(1, _STRIP // width)
+    for strip in (slice(top, top + rows) for top in range(0, height, rows)):
+        lab = color.rgb_to_lab(rgb[None, :, strip].to(ab.device))
+        mixed = saturation * torch.lerp(lab[:, 1:], ab[:, :, strip], strength)
+        painted[:, strip] = combine(lab[:, :1], mixed)[0]
+    return painted
+
+
+def _shrink(image: Tensor, scale: float) -> Tensor:
+    """(C, H, W) -> (C, H * scale, W * scale), antialiased."""
+    if scale == 1:
+        return image
+    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
+    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)

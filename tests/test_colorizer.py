@@ -1,0 +1,179 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import color as skcolor
+from skimage import data
+from torch import Tensor
+
+import colorlib
+from colorlib import Colorizer, color, create_model, io, list_models
+from colorlib.models import ColorModel
+from colorlib.models._weights import save_weights
+from colorlib.targets import Regression
+
+READY = list_models(ready=True)
+
+
+class Painter(ColorModel):
+    """Predicts one (a, b) everywhere, or a gradient of a from left to right; remembers the sizes it saw."""
+
+    def __init__(self, a: float = 20.0, b: float = -30.0, gradient: bool = False, work_size: int | None = None):
+        super().__init__()
+        self.target = Regression("lab", -110, 110)
+        self.ab, self.gradient, self.work_size = (a, b), gradient, work_size
+        self.seen: list[tuple[int, ...]] = []
+
+    def predict(self, lightness: Tensor) -> Tensor:
+        self.seen.append(tuple(lightness.shape))
+        ab = torch.tensor(self.ab).view(1, 2, 1, 1).expand(len(lightness), 2, *lightness.shape[-2:]).clone()
+        if self.gradient:
+            ab[:, 0] = torch.linspace(-40, 40, lightness.shape[-1])
+        return ab
+
+
+@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("photograph", ["astronaut", "camera", "noise"])
+def test_output_lightness_equals_input_lightness(name: str, photograph: str):
+    """Within 0.5 at every pixel of the 8-bit file, judged by scikit-image."""
+    rng = np.random.default_rng(0)
+    source = rng.integers(0, 256, (90, 70, 3), np.uint8) if photograph == "noise" else getattr(data, photograph)()
+    result = Colorizer(name)(source)
+    as_rgb = source if source.ndim == 3 else np.stack([source] * 3, axis=-1)
+    before, after = skcolor.rgb2lab(as_rgb)[..., 0], skcolor.rgb2lab(np.asarray(result.image))[..., 0]
+    assert result.image.size == source.shape[1::-1]
+    assert np.abs(before - after).max() < 0.5
+    np.testing.assert_allclose(result.lightness, before, atol=2e-3)
+
+
+def test_paints_what_was_predicted():
+    gray = np.full((40, 60), 128, np.uint8)
+    result = Colorizer(Painter())(gray)
+    lab = skcolor.rgb2lab(np.asarray(result.image))
+    assert np.abs(lab - [53.585, 20, -30]).max() < 0.6  # skimage 0.26: rgb2lab of 128 gray has L 53.585
+    assert result.seconds > 0
+    assert result.uncertainty is None
+
+
+def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch):
+    photograph = data.astronaut()
+    whole = Colorizer(Painter(gradient=True))(photograph).rgb
+    monkeypatch.setattr("colorlib.colorizer._STRIP", 5000)
+    torch.testing.assert_close(Colorizer(Painter(gradient=True))(photograph).rgb, whole)
+
+
+def test_strength_and_saturation_repaint_without_the_network():
+    model = Painter()
+    result = Colorizer(model)(np.full((8, 8), 128, np.uint8))
+    runs = len(model.seen)
+
+    def chroma(strength: float, saturation: float) -> Tensor:
+        return color.rgb_to_lab(result.adjust(strength, saturation).rgb)[1:].mean(dim=(1, 2))
+
+    full = chroma(1, 1)
+    torch.testing.assert_close(chroma(0.5, 1), full / 2, rtol=0.02, atol=0.1)
+    torch.testing.assert_close(chroma(1, 0.25), full / 4, rtol=0.02, atol=0.1)
+    torch.testing.assert_close(chroma(0, 1), torch.zeros(2), rtol=0, atol=0.05)
+    assert len(model.seen) == runs
+
+
+def test_no_strength_gives_a_colour_photograph_back():
+    astronaut = data.astronaut()
+    result = Colorizer(Painter())(astronaut).adjust(strength=0)
+    np.testing.assert_array_equal(np.asarray(result.image), astronaut)
+
+
+@pytest.mark.parametrize(
+    ("strength", "saturation"), [(-0.1, 1), (1.1, 1), (1, -1), (1, float("nan")), (1, float("inf"))]
+)
+def test_adjust_checks_its_range(strength: float, saturation: float):
+    result = Colorizer(Painter())(np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match=r"expected (strength in \[0, 1\]|a saturation of at least 0), got"):
+        result.adjust(strength, saturation)
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((400, 300), (133, 100)),  # short side to 100
+        ((60, 80), (60, 80)),  # small ones stay
+        ((4000, 110), (1206, 33)),  # a panorama: at most four squares of 100 x 100
+        ((3, 4000), (3, 4000)),
+        ((1, 1), (1, 1)),
+    ],
+)
+def test_the_network_sees_a_bounded_size(shape: tuple[int, int], seen: tuple[int, int]):
+    model = Painter(work_size=100)
+    result = Colorizer(model)(np.full(shape, 100, np.uint8))
+    assert model.seen == [(1, 1, *seen)]
+    assert result.rgb.shape == (3, *shape)
+
+
+def test_size_overrides_the_models_own():
+    model = Painter(work_size=100)
+    Colorizer(model, size=50)(np.full((400, 300), 100, np.uint8))
+    assert model.seen == [(1, 1, 67, 50)]
+    with pytest.raises(ValueError, match="size of at least 1 pixel, got 0"):
+        Colorizer(model, size=0)
+
+
+def test_shrink_is_a_preview_of_the_same_painting():
+    result = Colorizer(Painter(gradient=True))(data.astronaut())
+    small = result.shrink(128)
+    assert small.rgb.shape == (3, 128, 128)
+    expected = result.rgb.unflatten(-2, (128, 4)).unflatten(-1, (128, 4)).mean(dim=(-3, -1))
+    assert (small.rgb - expected).abs().mean() < 0.03
+    assert result.shrink(512) is result
+    assert small.adjust(0.5).rgb.shape == (3, 128, 128)
+
+
+def test_a_list_gives_a_list():
+    sources = [data.camera(), data.astronaut()[:50, :70]]
+    results = Colorizer(Painter())(sources)
+    assert [result.rgb.shape for result in results] == [(3, 512, 512), (3, 50, 70)]
+
+
+def test_save_keeps_alpha_and_says_how_it_was_made(tmp_path: Path):
+    alpha = np.arange(0, 200, dtype=np.uint8).reshape(10, 20)
+    source = Image.merge("RGBA", [Image.fromarray(np.full((10, 20), 90, np.uint8))] * 3 + [Image.fromarray(alpha)])
+    result = Colorizer("iizuka16_local_small")(source)
+    assert result.image.mode == "RGBA"
+    result.save(tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved)[..., 3], alpha)
+    said = io.read_provenance(tmp_path / "out.png")
+    assert said is not None
+    assert f"colorlib {colorlib.__version__}, model iizuka16_local_small (weights sha256 " in said
+
+
+def test_from_a_file_and_a_folder(tmp_path: Path, batch: Tensor):
+    torch.manual_seed(0)
+    model = create_model("iizuka16_small", num_classes=7)
+    path = tmp_path / "model.safetensors"
+    save_weights(model, path, {"model": "iizuka16_small", "model_args": '{"num_classes": 7}'})
+    results = [Colorizer(source)(batch[0]) for source in (path, str(path), tmp_path)]
+    assert {result.model for result in results} == {"iizuka16_small"}
+    assert all(torch.equal(result.rgb, results[0].rgb) for result in results)
+    # Half precision and folded batch normalisation are all that is between the file and the module.
+    torch.testing.assert_close(results[0].ab, Colorizer(model)(batch[0]).ab, rtol=0, atol=0.5)
+
+
+def test_errors_name_the_next_step(tmp_path: Path):
+    with pytest.raises(ValueError, match="did you mean iizuka16_small"):
+        Colorizer("iizuka16_smal")
+    with pytest.raises(colorlib.WeightsError, match=r"model\.safetensors"):
+        Colorizer(tmp_path)
+    save_weights(torch.nn.Linear(1, 1), tmp_path / "other.safetensors", {})
+    with pytest.raises(colorlib.WeightsError, match="does not say which model"):
+        Colorizer(tmp_path / "other.safetensors")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", READY)
+def test_cuda_paints_the_same(name: str):
+    on_cpu = Colorizer(name, device="cpu")(data.astronaut()).rgb
+    on_cuda = Colorizer(name, device="cuda")(data.astronaut()).rgb
+    assert on_cuda.device.type == "cpu"
+    assert (on_cpu - on_cuda).abs().max() < 0.02
