@@ -1,0 +1,224 @@
+"""Recipes are read, trained, stopped and resumed; data are filtered, cropped and labelled."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning.pytorch.cli import LightningCLI
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from colorlib import create_model
+from colorlib.color import rgb_to_lab
+from colorlib.models import ColorModel
+from colorlib.models._weights import load_weights, read_metadata
+from training import score as scoring
+from training.__main__ import main
+from training.data import PhotoData, color_std
+from training.export import export
+from training.task import ColorTask
+
+RECIPES = Path(__file__).parent.parent / "training" / "recipes"
+
+
+@pytest.fixture(autouse=True)
+def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning's command line warns where both it and pytest have arguments."""
+    monkeypatch.setattr("sys.argv", ["training"])
+
+
+def _jpeg(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of three crops of real photographs, one loose photograph without a class, one that is no picture."""
+    root = tmp_path_factory.mktemp("photos")
+    for label, photograph in (("cats", data.chelsea()), ("people", data.astronaut())):
+        (root / label).mkdir()
+        for i in range(3):
+            (root / label / f"{i}.jpg").write_bytes(_jpeg(photograph[20 * i : 20 * i + 200, 50 : 50 + 220 + 10 * i]))
+    (root / "loose.png").write_bytes(_jpeg(data.coffee()[:200, :200]))
+    (root / "cats" / "broken.jpg").write_bytes(b"no picture")
+    return root
+
+
+@pytest.fixture(scope="session")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight labelled photographs, two without labels and one gray one."""
+    path = tmp_path_factory.mktemp("shards") / "photos-000000.tar"
+    photograph = data.coffee()
+    with tarfile.open(path, "w") as tar:
+        for i in range(11):
+            picture = photograph[10 * i : 10 * i + 150, : 150 + i]
+            parts = {
+                "jpg": _jpeg(picture if i < 10 else np.repeat(picture.mean(2, keepdims=True).astype(np.uint8), 3, 2))
+            }
+            if i < 8 or i == 10:
+                parts["cls"] = str(i).encode()
+            for suffix, content in parts.items():
+                entry = tarfile.TarInfo(f"{i:04}.{suffix}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def _debug(folder: Path, root: Path, *more: str) -> LightningCLI:
+    arguments = [
+        *("fit", "--config", str(RECIPES / "debug.yaml"), f"--data.train=[{folder}]", f"--data.val=[{folder}]"),
+        *(f"--trainer.default_root_dir={root}", f"--trainer.logger.init_args.save_dir={root}"),
+        *(f"--trainer.callbacks.dirpath={root}/checkpoints", "--trainer.enable_progress_bar=false"),
+    ]
+    return main([*arguments, *more])
+
+
+@pytest.mark.slow
+def test_debug_recipe_trains_resumes_and_exports(folder: Path, tmp_path: Path):
+    cli = _debug(folder, tmp_path, "--trainer.max_steps=10")
+    assert cli.trainer.global_step == 10
+    losses = [float(row) for row in _column(tmp_path, "train/loss")]
+    assert len(losses) == 10
+    assert all(np.isfinite(losses))
+    assert sum(losses[-3:]) < sum(losses[:3])
+    config = yaml.safe_load((tmp_path / "version_0" / "config.yaml").read_text())
+    assert config["model"]["model"] == "iizuka16_small"  # the resolved recipe lies beside the log
+
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    resumed = _debug(folder, tmp_path, "--trainer.max_steps=20", f"--ckpt_path={checkpoint}")
+    assert resumed.trainer.global_step == 20
+    assert len(_column(tmp_path, "train/loss", run=1)) == 10  # the second half only
+
+    path = export(checkpoint, tmp_path / "model.safetensors")
+    assert read_metadata(path)["model"] == "iizuka16_small"
+    model = create_model("iizuka16_small")
+    load_weights(model, path)
+    for key, trained in resumed.model.model.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[key], trained, rtol=1e-3, atol=1e-3)
+
+
+def _column(root: Path, name: str, run: int = 0) -> list[str]:
+    header, *rows = (root / f"version_{run}" / "metrics.csv").read_text().splitlines()
+    index = header.split(",").index(name)
+    return [cell for cell in (row.split(",")[index] for row in rows) if cell]
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_is_accepted_and_builds_its_model(recipe: Path):
+    cli = LightningCLI(ColorTask, PhotoData, run=False, args=["--config", str(recipe)], save_config_callback=None)
+    assert isinstance(cli.model.model, ColorModel)
+    assert recipe.stem in (cli.model.model_name, "debug")
+    assert cli.model.model.training
+    assert cli.datamodule.hparams["resize"] / cli.datamodule.hparams["size"] == pytest.approx(256 / 224, abs=0.02)
+    optimizer = cli.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    paper = recipe.stem in ("iizuka16", "iizuka16_local")
+    assert isinstance(optimizer, torch.optim.Adadelta) == paper
+    if paper:  # section 4
+        assert (cli.trainer.max_steps, cli.datamodule.batch_size, cli.datamodule.hparams["size"]) == (200_000, 128, 224)
+
+
+def test_frozen_parts_do_not_change(batch: torch.Tensor):
+    task = ColorTask("iizuka16_small", freeze=["low_level"]).train()
+    before = {key: value.clone() for key, value in task.model.low_level.state_dict().items()}
+    optimizer = task.optimizer([p for p in task.parameters() if p.requires_grad])
+    task.model.losses(batch, torch.tensor([0, 1, 2]))["loss"].backward()
+    optimizer.step()
+    assert all(torch.equal(before[key], value) for key, value in task.model.low_level.state_dict().items())
+    assert task.model.mid_level.training
+
+
+def test_cosine_schedule_rises_and_falls(folder: Path, tmp_path: Path):
+    trained = _debug(
+        folder, tmp_path, "--model.schedule=cosine", "--model.warmup_steps=2", "--trainer.max_steps=6",
+        "--trainer.limit_val_batches=0",
+    )  # fmt: skip
+    scheduler = trained.trainer.lr_scheduler_configs[0].scheduler
+    assert scheduler.get_last_lr()[0] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match=r"needs trainer\.max_steps above 2, got -1"):
+        _debug(folder, tmp_path, "--model.schedule=cosine", "--model.warmup_steps=2", "--trainer.max_steps=-1")
+
+
+def test_folder_batches(folder: Path):
+    photos = PhotoData(val=[str(folder)], train=[str(folder)], size=64, resize=72, batch_size=4, workers=0)
+    with pytest.warns(UserWarning, match=r"cats/broken\.jpg: cannot identify image"):
+        batches = list(photos.val_dataloader())
+    labels = torch.cat([one["label"] for one in batches]).tolist()
+    assert labels == [0, 0, 0, -1, 1, 1, 1]  # sorted by path; the broken one is left out, the loose one has no class
+    assert {one["rgb"].shape[1:] for one in batches} == {(3, 64, 64)}
+    assert batches[0]["rgb"].dtype == torch.uint8
+    # The first photograph, centre-cropped: the crop's mean colour is that of the middle of the file.
+    middle = np.asarray(Image.open(folder / "cats" / "0.jpg"))[:, 10:210]
+    np.testing.assert_allclose(batches[0]["rgb"][0].float().mean(dim=(1, 2)), middle.mean(axis=(0, 1)), atol=1)
+
+
+def test_shards_are_filtered_and_unlabelled_ones_get_minus_one(shard: Path):
+    photos = PhotoData(train=[str(shard)], val=[str(shard)], size=64, resize=72, batch_size=50, workers=0)
+    seen = next(iter(photos.train_dataloader()))
+    assert set(seen["label"].tolist()) == {*range(8), -1}  # the gray one, of class 10, never comes
+    assert seen["rgb"].shape == (50, 3, 64, 64)  # without end: 50 of 10
+    assert len(next(iter(photos.val_dataloader()))["label"]) == 11  # validation leaves nothing out
+    unlabelled = PhotoData(val=[str(shard)], size=64, batch_size=50, workers=0, labelled=False)
+    assert next(iter(unlabelled.val_dataloader()))["label"].eq(-1).all()
+
+
+def test_crops_and_flips_differ(folder: Path):
+    photos = PhotoData(train=[str(folder / "people")], size=64, resize=72, batch_size=24, workers=0)
+    torch.manual_seed(0)
+    rgb = next(iter(photos.train_dataloader()))["rgb"].float()
+    assert len({tuple(one.flatten()[:50].tolist()) for one in rgb}) > 12  # three photographs, many crops
+    left, right = rgb[..., :32].mean(dim=(1, 2, 3)), rgb[..., 32:].mean(dim=(1, 2, 3))
+    assert 4 <= int((left > right).sum()) <= 20  # the astronaut's bright side is on either side
+
+
+def test_filter_against_colourless_images():
+    """Of real photographs: the standard deviation in numpy, and what is kept at the default threshold."""
+    astronaut = data.astronaut()
+    boxes = astronaut.reshape(32, 16, 32, 16, 3).mean(axis=(1, 3)).round() / 255
+    ab = rgb_to_lab(torch.from_numpy(boxes).permute(2, 0, 1))[1:].flatten(1).numpy()
+    assert color_std(Image.fromarray(astronaut)) == pytest.approx(np.sqrt((ab.std(axis=1) ** 2).sum()), rel=1e-2)
+    gray = np.repeat(data.camera()[..., None], 3, axis=2)
+    tinted = (gray * [1.0, 0.97, 0.94]).astype(np.uint8)
+    threshold = PhotoData().min_color_std
+    assert color_std(Image.fromarray(gray)) < 0.1
+    assert [color_std(Image.fromarray(x)) >= threshold for x in (gray, tinted)] == [False, False]
+    assert all(color_std(Image.fromarray(x)) >= threshold for x in (astronaut, data.chelsea(), data.coffee()))
+
+
+def test_data_errors(tmp_path: Path, folder: Path, shard: Path):
+    with pytest.raises(ValueError, match=r"pass --data\.train with shards or folders"):
+        PhotoData().train_dataloader()
+    with pytest.raises(FileNotFoundError, match="neither a tar shard nor a folder"):
+        PhotoData(train=[str(tmp_path / "none")]).train_dataloader()
+    with pytest.raises(FileNotFoundError, match="neither tar shards nor photographs"):
+        PhotoData(train=[str(tmp_path)]).train_dataloader()
+    with pytest.raises(ValueError, match="mixes tar shards and folders"):
+        PhotoData(train=[str(folder), str(shard)]).train_dataloader()
+
+
+def test_score_prints_mean_interval_and_difference(shard: Path):
+    app = scoring.typer.Typer()
+    app.command()(scoring.score)
+    run = CliRunner().invoke(app, [str(shard), "grayscale", "iizuka16_local_small", "--size", "64"])
+    assert run.exit_code == 0, run.output
+    lines = run.stdout.splitlines()
+    assert any(line.startswith("11 photographs of 64 x 64") for line in lines)
+    gray = next(line for line in lines if line.startswith("grayscale"))
+    assert "(0.0000 [0.0000, 0.0000])" in gray
+
+
+def test_interval_covers_the_mean_of_a_known_distribution():
+    """Against the normal interval: 1.96 standard errors to each side."""
+    values = np.random.default_rng(1).normal(5, 2, size=400)
+    mean, rest = scoring._interval(values, 10_000).split(" [")
+    low, high = map(float, rest[:-1].split(", "))
+    error = 1.96 * values.std() / 20
+    assert float(mean) == pytest.approx(values.mean(), abs=1e-3)
+    assert low == pytest.approx(values.mean() - error, abs=0.02)
+    assert high == pytest.approx(values.mean() + error, abs=0.02)

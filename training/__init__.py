@@ -1,0 +1,1 @@
+"""Training of the methods in `colorlib`: ``python -m training fit --config training/recipes/NAME.yaml``."""

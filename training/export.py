@@ -1,0 +1,44 @@
+"""From a training checkpoint to a weights file: ``python -m training.export runs/NAME/checkpoints/last.ckpt OUT``."""
+
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from colorlib import create_model
+from colorlib.models._weights import EMBEDDED, WeightsInfo, save_weights, weights_index
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Lightning checkpoint; its averaged weights, if it has them.")],
+    out: Annotated[Path, typer.Argument(help="File to write, or a folder for NAME.safetensors.")] = EMBEDDED,
+    data: Annotated[str, typer.Option(help="What it was trained on, for the index of embedded weights.")] = "",
+    license: Annotated[str, typer.Option(help="SPDX identifier of the weights.")] = "Apache-2.0",
+) -> Path:
+    """Write a checkpoint's model as safetensors; into the package's own folder, list it in the index too."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    name = state["hyper_parameters"]["model"]
+    # Where the encoder's first weights came from is no business of whoever loads the trained ones.
+    args = dict(state["hyper_parameters"]["model_args"] or {})
+    args.pop("encoder_weights", None)
+    model = create_model(name, **args)
+    prefix = "model."
+    tensors = {key.removeprefix(prefix): value for key, value in state["state_dict"].items() if key.startswith(prefix)}
+    model.load_state_dict(tensors, strict=True)
+    path = out / f"{name}.safetensors" if out.is_dir() else out
+    metadata = {"model": name, "model_args": json.dumps(args), "colorlib": version("colorlib-torch")}
+    sha256 = save_weights(model, path, {**metadata, "steps": str(state["global_step"])})
+    if path.parent == EMBEDDED:
+        row = WeightsInfo(path.name, sha256, license, f"training/recipes/{name}.yaml", data)
+        rows = {key: asdict(info) for key, info in {**weights_index(), name: row}.items()}
+        (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
+    return path
+
+
+if __name__ == "__main__":
+    typer.run(export)

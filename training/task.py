@@ -1,0 +1,96 @@
+"""One Lightning module trains every method: the model knows its loss, the recipe the optimiser."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from typing_extensions import override
+
+from colorlib import create_model
+from colorlib.metrics.functional import psnr, rmse_alphabeta
+
+Batch = dict[str, Tensor]
+
+
+class ColorTask(L.LightningModule):
+    """Minimises a model's own loss; validates on it, on alpha-beta RMSE and on PSNR.
+
+    Args:
+        model: name in the registry.
+        optimizer: called with the parameters that are trained.
+        model_args: keyword arguments for the model's builder.
+        schedule: ``"cosine"`` decays the learning rate to zero over ``trainer.max_steps``.
+        warmup_steps: over these the learning rate rises linearly.
+        freeze: submodules that keep their weights and their batch statistics.
+        channels_last: memory layout; faster for bf16 convolutions on CPUs and for CUDA.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        optimizer: OptimizerCallable = torch.optim.Adadelta,
+        model_args: dict[str, Any] | None = None,
+        schedule: Literal["constant", "cosine"] = "constant",
+        warmup_steps: int = 0,
+        freeze: Iterable[str] = (),
+        channels_last: bool = False,
+    ):
+        super().__init__()
+        self.save_hyperparameters(ignore="optimizer")
+        self.model_name, self.model_args = model, model_args or {}
+        self.model = create_model(model, **self.model_args).train()
+        if channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.optimizer, self.schedule, self.warmup_steps = optimizer, schedule, warmup_steps
+        self.frozen = [self.model.get_submodule(name) for name in freeze]
+        for module in self.frozen:
+            module.requires_grad_(False)
+
+    @override
+    def train(self, mode: bool = True) -> "ColorTask":
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    @override
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.schedule == "constant" and self.warmup_steps == 0:
+            return optimizer
+        total = self.trainer.max_steps
+        if self.schedule == "cosine" and total <= self.warmup_steps:
+            raise ValueError(f"a cosine schedule needs trainer.max_steps above {self.warmup_steps}, got {total}")
+        # A decay that rises first is a short ramp from nearly nothing, then half a cosine.
+        warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-3, total_iters=max(self.warmup_steps, 1))
+        after: torch.optim.lr_scheduler.LRScheduler
+        if self.schedule == "cosine":
+            after = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - self.warmup_steps)
+        else:
+            after = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, after], [max(self.warmup_steps, 1)])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @override
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.model.losses(_unit(batch["rgb"]), batch["label"])
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
+        return losses["loss"]
+
+    @override
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        rgb = _unit(batch["rgb"])
+        losses = self.model.losses(rgb, batch["label"])
+        prediction = self.model(self.model.to_input(rgb))
+        painted = self.model.target.decode(prediction, self.model.to_input(rgb))
+        scores = {"rmse_alphabeta": rmse_alphabeta(painted, rgb).mean(), "psnr": psnr(painted, rgb).mean()}
+        values = {f"val/{name}": value for name, value in {**losses, **scores}.items()}
+        self.log_dict(values, batch_size=len(rgb), prog_bar=True, sync_dist=True)
+
+
+def _unit(rgb: Tensor) -> Tensor:
+    """Eight-bit sRGB -> float32 in [0, 1]; photographs travel as bytes, a quarter of the size."""
+    return rgb.float() / 255
