@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from colorlib import color, io
-from colorlib.models import ColorModel, WeightsError, create_model, model_info
+from colorlib.models import ColorModel, WeightsError, create_model, list_models, model_info
 from colorlib.models._base import fold_batchnorm
 from colorlib.models._weights import file_sha256, read_metadata
-from colorlib.targets import combine
+from colorlib.targets import combine, size_of
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
 
@@ -82,11 +82,13 @@ class Result:
 
     def shrink(self, longest: int) -> "Result":
         """The result for a copy of the photograph whose sides are at most ``longest``: a preview, cheap to adjust."""
-        if max(self.rgb.shape) <= longest:
+        scale = longest / max(self.rgb.shape)
+        if scale >= 1:
             return self
-        rgb = _shrink(self.photo.rgb, longest / max(self.rgb.shape))
-        alpha = self.photo.alpha
-        alpha = None if alpha is None else _shrink(alpha, longest / max(self.rgb.shape))
+        height, width = size_of(self.rgb)
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        rgb, alpha = _resize(self.photo.rgb, size), self.photo.alpha
+        alpha = None if alpha is None else _resize(alpha, size)
         small = replace(self, photo=replace(self.photo, rgb=rgb, alpha=alpha), uncertainty=None)
         return small.adjust(self.strength, self.saturation)
 
@@ -122,7 +124,7 @@ class Colorizer:
             size the method was trained at.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a device that is not there.
         WeightsError: no weights, or weights that are damaged.
 
     Example:
@@ -144,7 +146,7 @@ class Colorizer:
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
         self.model, self.name, weights = _load(model)
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.device = _device(device)
         self.model.eval().to(self.device)
         self.size = size or self.model.work_size
         details = f" (weights sha256 {weights})" if weights else ""
@@ -176,18 +178,32 @@ class Colorizer:
     @torch.inference_mode()
     def _predict_ab(self, rgb: Tensor) -> Tensor:
         """(3, H, W) -> predicted (a, b) at the network's resolution, (2, h, w), on its device."""
-        lightness = self.model.to_input(_shrink(rgb, self._scale(rgb)).to(self.device)[None])
+        lightness = self.model.to_input(_resize(rgb, self._work_size(rgb)).to(self.device)[None])
         prediction = self.model(lightness)
         ab = self.model.target.to_ab(prediction, F.interpolate(lightness, prediction.shape[-2:], mode="area"))[0]
         # Out of inference mode: what a caller gets is an ordinary tensor.
         return ab.clone()
 
-    def _scale(self, rgb: Tensor) -> float:
-        """At most 1: brings the short side to ``size``, and a panorama to four squares of that side."""
-        if self.size is None:
-            return 1.0
-        height, width = rgb.shape[-2:]
-        return min(1.0, self.size / min(height, width), 2 * self.size / math.sqrt(height * width))
+    def _work_size(self, rgb: Tensor) -> tuple[int, int]:
+        """Size at which the network sees a photograph: short side ``size``, a panorama at most four such squares."""
+        height, width = size_of(rgb)
+        size = self.size or math.inf
+        scale = min(size / min(height, width), 2 * size / math.sqrt(height * width))
+        if scale >= 1:
+            return height, width
+        # Multiples of the stride need no padding, and over a batch oneDNN has few shapes to keep kernels for.
+        stride = self.model.stride
+        return max(stride, round(height * scale / stride) * stride), max(stride, round(width * scale / stride) * stride)
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # torch's words for a device that is not there
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device {str(device)!r} cannot be used ({reason}); try auto or cpu") from error
 
 
 def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str | None]:
@@ -195,7 +211,7 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str
     if isinstance(model, ColorModel):
         return model, type(model).__name__, None
     path = Path(model)
-    if path.is_dir():
+    if str(model) not in list_models() and path.is_dir():
         path = path / "model.safetensors"
     if path.suffix == ".safetensors":
         metadata = read_metadata(path)
@@ -227,9 +243,8 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
     return painted
 
 
-def _shrink(image: Tensor, scale: float) -> Tensor:
-    """(C, H, W) -> (C, H * scale, W * scale), antialiased."""
-    if scale == 1:
+def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, H, W) in [0, 1] -> (C, *size), antialiased."""
+    if size == size_of(image):
         return image
-    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
     return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)

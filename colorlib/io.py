@@ -47,7 +47,7 @@ WRITABLE = frozenset(_FORMATS)
 
 # Photographs only, each known by a signature: no vector formats (EPS would run Ghostscript), no TGA (a text
 # may look like one). HEIF is there once pillow-heif has registered itself.
-_READABLE = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF", "WEBP")
+READABLE = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF", "WEBP")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF
 
@@ -302,7 +302,7 @@ def _file_raster(stream: IO[bytes], max_pixels: int, name: str) -> _Raster:
 def _open_image(stream: IO[bytes], max_pixels: int, name: str) -> Image.Image:
     """Header only. Pillow's own limit on pixels, a global, gives way to ours meanwhile."""
     Image.init()
-    formats = [kind for kind in _READABLE if kind in Image.OPEN]
+    formats = [kind for kind in READABLE if kind in Image.OPEN]
     with _pillow_limit_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         pillow_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
@@ -589,7 +589,10 @@ def _write_whole(path: Path, data: bytes) -> None:
     # Beside it, since between file systems a rename is a copy.
     unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        unfinished.write_bytes(data)
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not outlive a power cut that the content does not
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)

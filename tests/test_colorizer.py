@@ -20,6 +20,8 @@ READY = list_models(ready=True)
 class Painter(ColorModel):
     """Predicts one (a, b) everywhere, or a gradient of a from left to right; remembers the sizes it saw."""
 
+    stride = 4
+
     def __init__(self, a: float = 20.0, b: float = -30.0, gradient: bool = False, work_size: int | None = None):
         super().__init__()
         self.target = Regression("lab", -110, 110)
@@ -97,11 +99,11 @@ def test_adjust_checks_its_range(strength: float, saturation: float):
 @pytest.mark.parametrize(
     ("shape", "seen"),
     [
-        ((400, 300), (133, 100)),  # short side to 100
+        ((400, 300), (132, 100)),  # short side to 100, both to multiples of the stride
         ((60, 80), (60, 80)),  # small ones stay
-        ((4000, 110), (1206, 33)),  # a panorama: at most four squares of 100 x 100
-        ((3, 4000), (3, 4000)),
-        ((1, 1), (1, 1)),
+        ((4000, 90), (1332, 32)),  # a panorama: at most four squares of 100 x 100
+        ((3, 4000), (4, 4000)),  # padded
+        ((1, 1), (4, 4)),
     ],
 )
 def test_the_network_sees_a_bounded_size(shape: tuple[int, int], seen: tuple[int, int]):
@@ -114,7 +116,7 @@ def test_the_network_sees_a_bounded_size(shape: tuple[int, int], seen: tuple[int
 def test_size_overrides_the_models_own():
     model = Painter(work_size=100)
     Colorizer(model, size=50)(np.full((400, 300), 100, np.uint8))
-    assert model.seen == [(1, 1, 67, 50)]
+    assert model.seen == [(1, 1, 68, 48)]
     with pytest.raises(ValueError, match="size of at least 1 pixel, got 0"):
         Colorizer(model, size=0)
 
@@ -160,7 +162,15 @@ def test_from_a_file_and_a_folder(tmp_path: Path, batch: Tensor):
     torch.testing.assert_close(results[0].ab, Colorizer(model)(batch[0]).ab, rtol=0, atol=0.5)
 
 
+def test_a_folder_does_not_shadow_a_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grayscale").mkdir()
+    assert Colorizer("grayscale").name == "grayscale"
+
+
 def test_errors_name_the_next_step(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"device 'cuda:99' cannot be used \(.+\); try auto or cpu"):
+        Colorizer("grayscale", device="cuda:99")
     with pytest.raises(ValueError, match="did you mean iizuka16_small"):
         Colorizer("iizuka16_smal")
     with pytest.raises(colorlib.WeightsError, match=r"model\.safetensors"):

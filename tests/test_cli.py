@@ -1,0 +1,601 @@
+"""The command line on folders as archives have them: many kinds of good files, many kinds of bad ones."""
+
+import io
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+import torch
+from PIL import ExifTags, Image
+from typer.testing import CliRunner
+from typer.testing import Result as Run
+
+import colorlib
+from colorlib import cli
+from colorlib.cli import UsageError, app, plan
+
+MODEL = "iizuka16_local_small"
+COLORLIB = Path(sys.executable).parent / "colorlib"
+CLI_FILE = Path(cli.__file__)
+
+PHOTOS = [
+    skimage.data.astronaut()[60:188:2, 150:342:2],
+    skimage.data.chelsea()[60:188:2, 150:342:2],
+]  # (64, 96, 3)
+
+
+def colorize(*arguments: object, model: str = MODEL) -> Run:
+    return CliRunner().invoke(app, ["colorize", *map(str, arguments), "--model", model])
+
+
+def tree(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> None:
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path, **options)
+
+
+def rotated(path: Path, pixels: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Artist] = "Vivian Maier"
+    save(path, pixels, exif=exif, quality=95)
+
+
+def png16(path: Path, pixels: np.ndarray) -> None:
+    path.write_bytes(imagecodecs.png_encode(pixels[..., 1].astype(np.uint16) * 257))
+
+
+GOOD = {
+    "colour.jpg": save,
+    "CAPITALS.JPG": save,
+    "gray.jpeg": lambda path, pixels: save(path, pixels, "L"),
+    "cmyk.jpg": lambda path, pixels: save(path, pixels, "CMYK"),
+    "rotated.jpg": rotated,
+    "albums/gray.png": lambda path, pixels: save(path, pixels, "L"),
+    "albums/gray16.png": png16,
+    "albums/alpha.png": lambda path, pixels: save(path, np.dstack([pixels, pixels[..., :1]])),
+    "albums/gray alpha.png": lambda path, pixels: save(path, np.dstack([pixels[..., 0], pixels[..., 1]])),
+    "albums/palette.png": lambda path, pixels: save(path, pixels, "P"),
+    "albums/1912/deep.tif": lambda path, pixels: tifffile.imwrite(path, pixels.astype(np.uint16) * 257),
+    "albums/1912/größe.tiff": save,
+    "albums/1912/lossless.webp": lambda path, pixels: save(path, pixels, lossless=True),
+    "albums/1912/old.bmp": save,
+    "albums/1912/moving.gif": save,
+}
+
+
+def encoded(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PHOTOS[0]).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000)))
+
+
+def bad_crc() -> bytes:
+    data = bytearray(encoded("PNG"))
+    data[data.index(b"IDAT") + 600] ^= 0xFF
+    return bytes(data)
+
+
+BROKEN = {  # and what the report must say
+    "empty.jpg": (b"", "empty"),
+    "a text.jpg": (b"Dear archive,\nplease find enclosed" * 20, "Dear archive"),
+    "cut.jpg": (encoded("JPEG")[:1500], "damaged or cut short"),
+    "albums/cut.png": (encoded("PNG")[:4000], "damaged or cut short"),
+    "albums/bad crc.png": (bad_crc(), "damaged or cut short"),
+    "albums/bomb.png": (bomb(), "max_pixels"),
+    "albums/a page.png": (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "no picture"),
+    "albums/1912/noise.tif": (np.random.default_rng(0).bytes(4000), "no picture"),
+}
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 good files and 8 broken ones, and what else lies in folders."""
+    folder = tmp_path_factory.mktemp("archive") / "scans"
+    for year, photo in zip(("1911", "1912"), PHOTOS, strict=True):
+        for name, write in GOOD.items():
+            path = folder / year / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, photo)
+    for name, (content, _) in BROKEN.items():
+        (folder / "1911" / name).write_bytes(content)
+    return touch(folder, "index.csv", "1911/Thumbs.db", "1911/._colour.jpg", ".trash/colour.jpg")
+
+
+@pytest.fixture(scope="module")
+def show(scans: Path) -> tuple[Path, Path, Run]:
+    """The archivist's evening: inputs, outputs and what the command said."""
+    out = scans.parent / "out"
+    return scans, out, colorize(scans, "-r", "-o", out, "--json")
+
+
+def test_good_files_are_colored_in_their_places(show: tuple[Path, Path, Run]):
+    scans, out, _ = show
+    good = {f"{year}/{name}" for year in ("1911", "1912") for name in GOOD}
+    assert tree(out) == {f"{name}.png" if name.endswith(".gif") else name for name in good}
+    for name in sorted(good):
+        output = out / (f"{name}.png" if name.endswith(".gif") else name)
+        before, after = colorlib.io.read(scans / name), colorlib.io.read(output)
+        assert after.rgb.shape == before.rgb.shape, name
+        assert (after.rgb.amax(0) - after.rgb.amin(0)).max() > 0.02, f"{name} is gray"
+        assert (after.alpha is None) == (before.alpha is None), name
+        assert after.bit_depth == before.bit_depth, name
+        assert colorlib.io.read_provenance(output) is None or MODEL in colorlib.io.read_provenance(output), name
+    with Image.open(out / "1911" / "rotated.jpg") as image:
+        assert image.size == (64, 96)  # turned upright, and says so
+        exif = image.getexif()
+        assert (exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist]) == (1, "Vivian Maier")
+
+
+def test_broken_files_are_reported_and_the_batch_goes_on(show: tuple[Path, Path, Run]):
+    scans, _, run = show
+    assert run.exit_code == 1
+    for name, (_, reason) in BROKEN.items():
+        path = scans / "1911" / name
+        lines = [line for line in run.stderr.splitlines() if line.startswith(f"{path}: ")]
+        assert len(lines) == 1, f"{name}: {lines}"
+        assert reason in lines[0]
+        assert lines[0].count(path.name) == 1  # io's own prefix is gone
+    assert "Traceback" not in run.output
+    assert "2 files left out, since their suffix is no image's: .csv, .db" in run.stderr
+    assert re.fullmatch(r"30 colored, 8 failed, 0 skipped in \d+\.\d s", run.stderr.splitlines()[-1])
+
+
+def test_json_has_a_line_for_each_file(show: tuple[Path, Path, Run]):
+    scans, _, run = show
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len({line["input"] for line in lines}) == len(lines) == 38
+    assert Counter(line["status"] for line in lines) == {"colored": 30, "failed": 8}
+    for line in lines:
+        assert list(line) == ["input", "output", "status", "seconds", "width", "height", "model", "error"]
+        assert line["model"] == MODEL
+        assert Path(line["input"]).is_relative_to(scans)
+        colored = line["status"] == "colored"
+        assert Path(line["output"]).is_file() is colored
+        assert (line["error"] is None) is colored
+        size = (64, 96) if "rotated" in line["input"] else (96, 64)
+        assert (line["width"], line["height"]) == (size if colored else (None, None))
+        assert 0 <= line["seconds"] < 60
+
+
+def test_running_again_skips_what_is_there(show: tuple[Path, Path, Run]):
+    scans, out, _ = show
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    run = colorize(scans, "-r", "-o", out, "--json")
+    assert run.exit_code == 1  # the broken ones are still broken
+    assert "0 colored, 8 failed, 30 skipped in" in run.stderr
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert all(line["seconds"] == 0 for line in lines if line["status"] == "skipped")
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_skips_are_no_failures_and_overwrite_colors_anew(tmp_path: Path):
+    save(tmp_path / "a.png", PHOTOS[0])
+    out = tmp_path / "out"
+    assert colorize(tmp_path / "a.png", "-o", out).exit_code == 0
+    first = (out / "a.png").read_bytes()
+    again = colorize(tmp_path / "a.png", "-o", out, "--strength", 0.5)
+    assert again.exit_code == 0
+    assert "0 colored, 0 failed, 1 skipped" in again.stderr
+    assert again.stdout == ""
+    assert (out / "a.png").read_bytes() == first
+    assert colorize(tmp_path / "a.png", "-o", out, "--overwrite", "--strength", 0.5).exit_code == 0
+    assert (out / "a.png").read_bytes() != first
+
+
+def test_options_reach_the_painter(tmp_path: Path):
+    """Against the library called by hand."""
+    save(tmp_path / "a.png", PHOTOS[1])
+    options = ("--strength", 0.7, "--saturation", 1.5, "--size", 48, "--device", "cpu")
+    assert colorize(tmp_path / "a.png", "-o", tmp_path / "out", *options).exit_code == 0
+    colorizer = colorlib.Colorizer(MODEL, size=48, device="cpu")
+    colorizer(tmp_path / "a.png").adjust(0.7, 1.5).save(tmp_path / "by hand.png")
+    assert (tmp_path / "out/a.png").read_bytes() == (tmp_path / "by hand.png").read_bytes()
+
+
+def test_quality_is_of_jpeg(tmp_path: Path):
+    save(tmp_path / "a.jpg", PHOTOS[0])
+    sizes = []
+    for quality in (30, 95):
+        run = colorize(tmp_path / "a.jpg", "-o", tmp_path / f"{quality}", "--quality", quality)
+        assert run.exit_code == 0
+        sizes.append((tmp_path / f"{quality}/a.jpg").stat().st_size)
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_a_file_may_fail_in_any_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Errors that are nobody's ImageError: no permission, no memory, a bug, a link to nowhere."""
+    for name in "abcd":
+        save(tmp_path / f"{name}.png", PHOTOS[0])
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    raised = {
+        "a.png": PermissionError(13, "Permission denied", "a.png"),
+        "b.png": MemoryError(),
+        "c.png": KeyError("tag 700"),
+    }
+    read = colorlib.io.read
+
+    def fail(source: Path) -> colorlib.io.Photo:
+        if source.name in raised:
+            raise raised[source.name]
+        return read(source)
+
+    monkeypatch.setattr(colorlib.io, "read", fail)
+    run = colorize(tmp_path, "-o", tmp_path / "out")
+    assert run.exit_code == 1
+    assert "1 colored, 5 failed, 0 skipped" in run.stderr
+    assert tree(tmp_path / "out") == {"d.png"}
+    reports = dict(line.split(": ", 1) for line in run.stderr.splitlines()[:-1])
+    assert reports[str(tmp_path / "a.png")] == "[Errno 13] Permission denied: 'a.png'"
+    assert reports[str(tmp_path / "b.png")].startswith("MemoryError")
+    assert reports[str(tmp_path / "c.png")] == "KeyError: 'tag 700'"
+    assert reports[str(tmp_path / "gone.png")] == "there is no such file; check the path"
+    assert "loop.png" in reports[str(tmp_path / "loop.png")]
+
+
+def test_an_output_that_cannot_be_written_is_one_failure(tmp_path: Path):
+    scans = tmp_path / "scans"
+    for name in ("a.png", "sub/b.png", "c.png"):
+        (scans / name).parent.mkdir(parents=True, exist_ok=True)
+        save(scans / name, PHOTOS[0])
+    out = tmp_path / "out"
+    (out / "c.png").mkdir(parents=True)
+    (out / "sub").write_text("a file where a folder must be")
+    run = colorize(scans, "-r", "-o", out)
+    assert run.exit_code == 1
+    assert "1 colored, 2 failed, 0 skipped" in run.stderr
+    assert tree(out) == {"a.png", "sub"}
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Root may list any folder, so the system is made to refuse."""
+    save(touch(tmp_path / "scans", "lost+found/x.png") / "a.png", PHOTOS[0])
+    scandir = os.scandir
+
+    def refuse(path: str):
+        if Path(path).name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    run = colorize(tmp_path / "scans", "-r", "-o", tmp_path / "out", "--json")
+    assert run.exit_code == 1
+    assert "1 colored, 1 failed" in run.stderr
+    last = json.loads(run.stdout.splitlines()[-1])
+    assert last["input"] == str(tmp_path / "scans/lost+found")
+    assert (last["output"], last["status"]) == (None, "failed")
+
+
+def test_warnings_name_the_file(tmp_path: Path):
+    save(tmp_path / "a.png", PHOTOS[0], icc_profile=b"no colour profile")
+    run = colorize(tmp_path / "a.png", "-o", tmp_path / "out")
+    assert run.exit_code == 0
+    lines = run.stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{tmp_path / 'a.png'}: warning: its colour profile is broken")
+
+
+def test_a_name_that_is_no_unicode(tmp_path: Path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    save(path, PHOTOS[0])
+    run = colorize(tmp_path, "-o", tmp_path / "out", "--json")
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["input"] == str(path)
+    assert (tmp_path / "out" / path.name).is_file()
+
+
+# What is to be done, before any of it is
+
+
+def outputs(inputs: list[object], out: Path, recursive: bool = False) -> list[str]:
+    jobs = plan([str(text) for text in inputs], out, recursive).jobs
+    return [job.output.relative_to(out).as_posix() for job in jobs]
+
+
+def test_folders_are_sorted_and_hold_images_only(tmp_path: Path):
+    folder = touch(tmp_path / "in", "b.jpg", "a.PNG", "c.txt", ".d.jpg", "sub/e.tif", ".f/g.jpg", "sub/x/h.gif")
+    out = tmp_path / "out"
+    assert outputs([folder], out) == ["a.PNG", "b.jpg"]
+    assert outputs([folder], out, recursive=True) == ["a.PNG", "b.jpg", "sub/e.tif", "sub/x/h.gif.png"]
+    assert not out.exists()
+
+
+def test_files_that_are_named_are_always_tried(tmp_path: Path):
+    folder = touch(tmp_path, "a.txt", ".b.jpg", "c", "d[1].jpg", "d1.jpg")
+    names = ["a.txt", ".b.jpg", "c", "d[1].jpg"]
+    found = outputs([folder / name for name in names], tmp_path / "out")
+    assert found == ["a.txt.png", ".b.jpg", "c.png", "d[1].jpg"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["a.jpg"]),
+        ("[ab].*", ["a.jpg", "b.tif"]),
+        ("?.jp*g", ["a.jpg"]),
+        ("*/*.jpg", ["1911/a.jpg", "1912/a.jpg"]),
+        ("19*/a.jpg", ["1911/a.jpg", "1912/a.jpg"]),
+        ("1911/*", ["a.jpg"]),
+        ("1911/**", ["a.jpg", "box/c.jpg"]),
+        ("**/*.jpg", ["1911/a.jpg", "1911/box/c.jpg", "1912/a.jpg", "a.jpg"]),
+        ("**/box/**/c.jpg", ["1911/box/c.jpg"]),
+        ("**/*", ["1911/a.jpg", "1911/box/c.jpg", "1912/a.jpg", "a.jpg", "b.tif"]),
+    ],
+)
+def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]):
+    """Places are kept below the part without wildcards, from an absolute path as from a relative one."""
+    files = ("a.jpg", "b.tif", "notes.txt", ".h/a.jpg", "1911/a.jpg", "1911/box/c.jpg", "1912/a.jpg", "1912/.a.jpg")
+    touch(tmp_path / "in", *files)
+    assert outputs([tmp_path / "in" / pattern], tmp_path / "out") == expected
+    monkeypatch.chdir(tmp_path / "in")
+    assert outputs([pattern], Path("../out")) == expected
+
+
+def test_patterns_choose_the_files_the_shell_would(tmp_path: Path):
+    """Python's own glob as the oracle, for names without hidden ones."""
+    names = ("a.jpg", "ab.jpg", "a-b.jpg", "x/a.jpg", "x/y/a.jpg", "x/y/z/b.jpg", "w/a.jpg", "w/[q].jpg")
+    touch(tmp_path, *names)
+    for pattern in (
+        "*",
+        "a*",
+        "a?.jpg",
+        "[!a]*/*",
+        "x/**/*.jpg",
+        "**/y/*.jpg",
+        "**/*",
+        "*/*/*",
+        "**/[[]*",
+        "**/**/b.jpg",
+    ):
+        expected = sorted(path for path in tmp_path.glob(pattern) if path.is_file())
+        try:
+            found = sorted(job.source for job in plan([str(tmp_path / pattern)], tmp_path / "out").jobs)
+        except UsageError:
+            found = []
+        assert found == sorted(set(expected)), pattern
+
+
+def test_the_output_folder_is_no_input(tmp_path: Path):
+    folder = touch(tmp_path / "in", "a.jpg", "sub/b.jpg", "out/a.jpg", "out/sub/b.jpg")
+    for inputs in ([folder], [folder / "**/*.jpg"]):
+        assert outputs(inputs, folder / "out", recursive=True) == ["a.jpg", "sub/b.jpg"]
+
+
+def test_a_file_named_twice_is_colored_once(tmp_path: Path):
+    folder = touch(tmp_path / "in", "a.jpg", "b.jpg")
+    inputs = [folder, folder / "a.jpg", folder / "*.jpg", folder / ".." / "in"]
+    assert outputs(inputs, tmp_path / "out") == ["a.jpg", "b.jpg"]
+
+
+def test_links_to_folders_are_not_followed_but_links_to_files_are(tmp_path: Path):
+    folder = touch(tmp_path / "in", "sub/a.jpg")
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "b.jpg").symlink_to(folder / "sub/a.jpg")
+    assert outputs([folder], tmp_path / "out", recursive=True) == ["b.jpg", "sub/a.jpg"]
+    (tmp_path / "link").symlink_to(folder)
+    assert outputs([tmp_path / "link"], tmp_path / "out") == ["b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("files", "inputs"),
+    [
+        (("1911/a.jpg", "1912/a.jpg"), ("1911", "1912")),
+        (("1911/a.jpg", "1912/a.jpg"), ("1911/a.jpg", "1912/a.jpg")),
+        (("a.gif", "a.gif.png"), (".",)),
+    ],
+)
+def test_two_inputs_for_one_output(tmp_path: Path, files: tuple[str, ...], inputs: tuple[str, ...]):
+    touch(tmp_path / "in", *files)
+    run = colorize(*(tmp_path / "in" / name for name in inputs), "-o", tmp_path / "out", model="grayscale")
+    assert run.exit_code == 2
+    first, second = (tmp_path / "in" / name for name in files)
+    assert f"{first} and {second} would both become" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_are_never_overwritten(tmp_path: Path):
+    scans = touch(tmp_path / "scans", "a.jpg", "sub/b.jpg")
+    (tmp_path / "link").symlink_to(scans)
+    (tmp_path / "farm").mkdir()
+    (tmp_path / "farm/a.jpg").symlink_to(scans / "a.jpg")
+    for inputs, out in [
+        ([scans], scans),
+        ([scans], tmp_path / "link"),
+        ([scans], scans / "sub" / ".."),
+        ([scans / "a.jpg"], scans),
+        ([scans / "*.jpg"], scans),
+        ([scans / "**/*.jpg"], scans),
+        ([tmp_path / "farm"], scans),  # the original behind a link
+    ]:
+        run = colorize(*inputs, "-r", "-o", out, "--overwrite", model="grayscale")
+        assert run.exit_code == 2, (inputs, out)
+        assert "is both input and output" in run.stderr or "is an input, and would be overwritten" in run.stderr
+        assert "Traceback" not in run.stderr
+    assert tree(scans) == {"a.jpg", "sub/b.jpg"}
+    assert all(path.stat().st_size == 0 for path in scans.rglob("*.jpg"))
+
+
+def test_many_problems_are_counted(tmp_path: Path):
+    names = [f"{number}.jpg" for number in range(20)]
+    touch(tmp_path / "a", *names)
+    touch(tmp_path / "b", *names)
+    with pytest.raises(UsageError, match=r"(?s)0\.jpg would.*and 15 more"):
+        plan([str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "said"),
+    [
+        (("nowhere", "-o", "out"), MODEL, "nothing is there by this name or pattern"),
+        (("a.jpg", "no*.jpg", "-o", "out"), MODEL, "no*.jpg: nothing is there"),
+        (("texts", "-o", "out"), MODEL, "no images in texts; --recursive looks into the folders below"),
+        (("a.jpg", "-o", "out"), "iizuka16_locl_small", "did you mean iizuka16_local_small"),
+        (("a.jpg", "-o", "out"), "iizuka16_yuv", "has no embedded weights"),
+        (("a.jpg", "-o", "out"), "gone.safetensors", "no readable safetensors file"),
+        (("a.jpg", "-o", "out", "--device", "tpu9"), MODEL, "device 'tpu9' cannot be used"),
+        (("a.jpg", "-o", "a.jpg"), MODEL, "is a file"),
+        (("a.jpg", "-o", "a.jpg/sub"), MODEL, "Not a directory"),
+        (("a.jpg",), MODEL, "Missing option '--out'"),
+        (("-o", "out"), MODEL, "Missing argument"),
+        (("a.jpg", "-o", "out", "--strength", "2"), MODEL, "--strength"),
+        (("a.jpg", "-o", "out", "--size", "0"), MODEL, "--size"),
+        (("a.jpg", "-o", "out", "--quality", "101"), MODEL, "--quality"),
+    ],
+)
+def test_usage_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], model: str, said: str
+):
+    touch(tmp_path, "a.jpg", "texts/a.txt")
+    monkeypatch.chdir(tmp_path)
+    run = colorize(*arguments, model=model)
+    assert run.exit_code == 2
+    assert said in run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+    assert tree(tmp_path) == {"a.jpg", "texts/a.txt"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
+def test_cuda_that_is_not_there(tmp_path: Path):
+    run = colorize(touch(tmp_path, "a.jpg"), "-o", tmp_path / "out", "--device", "cuda")
+    assert run.exit_code == 2
+    assert "device 'cuda' cannot be used" in run.stderr
+
+
+# Real processes
+
+
+def test_a_killed_batch_resumes(tmp_path: Path):
+    """Ctrl-C in the middle, then the same command again."""
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    for number in range(60):
+        path = scans / f"box {number % 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(path, np.roll(PHOTOS[number % 2], number, axis=1).repeat(4, axis=0).repeat(4, axis=1))
+    command = [COLORLIB, "colorize", scans, "-r", "-o", out, "--model", MODEL]
+    batch = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while batch.poll() is None and not (out.is_dir() and len(tree(out)) >= 3):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    batch.send_signal(signal.SIGINT)
+    stdout, stderr = batch.communicate(timeout=60)
+    assert batch.returncode == 130, stderr
+    assert stdout == ""
+    said = re.fullmatch(
+        r"Interrupted\. What is written is whole; running the same command again resumes here\.\n"
+        r"(\d+) colored, 0 failed, 0 skipped in .* s\n",
+        stderr,
+    )
+    assert said, stderr
+    done = tree(out)
+    assert 3 <= len(done) < 60
+    assert len(done) - int(said[1]) in (0, 1)  # the last one may have been written, but not counted
+    assert all(name.endswith(".png") for name in done)  # no half files, under whatever name
+    for name in done:
+        assert colorlib.io.read(out / name).rgb.shape == (3, 256, 384)
+
+    # The rest in this process, of gray, which is as good here and quicker.
+    run = colorize(*command[2:-2], model="grayscale")
+    assert run.exit_code == 0
+    assert f"{60 - len(done)} colored, 0 failed, {len(done)} skipped" in run.stderr
+    assert tree(out) == tree(scans)
+
+
+def test_interrupt_with_overwrite_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(source: Path) -> None:
+        raise KeyboardInterrupt
+
+    save(tmp_path / "a.png", PHOTOS[0])
+    monkeypatch.setattr(colorlib.io, "read", interrupt)
+    run = colorize(tmp_path, "-o", tmp_path / "out", "--overwrite")
+    assert run.exit_code == 130
+    assert "running the same command again starts anew, as --overwrite asks" in run.stderr
+
+
+def test_the_module_itself_needs_no_torch():
+    """So that help is quick as soon as ``import colorlib`` is."""
+    script = f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("cli", {str(CLI_FILE)!r})
+sys.modules["cli"] = cli = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(cli)
+try:
+    cli.app(["colorize", "--help"])
+except SystemExit as exit:
+    assert exit.code == 0
+assert "torch" not in sys.modules
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert "becomes NAME.EXT.png" in " ".join(run.stdout.split())
+
+
+# The other commands
+
+
+def test_models_names_them_all():
+    run = CliRunner().invoke(app, ["models"])
+    assert run.exit_code == 0
+    title, *rows = run.stdout.splitlines()
+    assert title.split() == ["name", "label", "paper", "parameters", "target", "weights", "license"]
+    assert [row.split()[0] for row in rows] == colorlib.list_models()
+    row = next(row for row in rows if row.startswith(f"{MODEL} "))
+    parameters = sum(parameter.numel() for parameter in colorlib.create_model(MODEL).parameters())
+    assert re.split(r"  +", row)[2:6] == ["SIGGRAPH 2016", str(parameters), "Regression lab", "ready"]
+
+
+def test_models_json():
+    run = CliRunner().invoke(app, ["models", "--json"])
+    rows = {row["name"]: row for row in map(json.loads, run.stdout.splitlines())}
+    assert list(rows) == colorlib.list_models()
+    assert [name for name, row in rows.items() if row["ready"]] == colorlib.list_models(ready=True)
+    assert rows["grayscale"]["parameters"] == 0
+    assert rows["grayscale"]["weights"] == "none needed"
+    # Counted by hand from table 1 of the paper would be a test of iizuka16.py; here the module is the oracle.
+    full = colorlib.create_model("iizuka16_local")
+    assert rows["iizuka16_local"]["parameters"] == sum(weights.numel() for weights in full.parameters())
+
+
+def test_version_and_help():
+    run = CliRunner().invoke(app, ["--version"])
+    assert (run.exit_code, run.stdout) == (0, f"colorlib {version('colorlib-torch')}\n")
+    for arguments in ([], ["--help"]):
+        run = CliRunner().invoke(app, arguments)
+        assert run.exit_code == 0
+        assert "colorize" in run.stdout
+        assert "models" in run.stdout
