@@ -80,18 +80,6 @@ class Result:
         rgb = _paint(self.photo.rgb, self.ab, strength, saturation)
         return replace(self, rgb=rgb, strength=strength, saturation=saturation)
 
-    def shrink(self, longest: int) -> "Result":
-        """The result for a copy of the photograph whose sides are at most ``longest``: a preview, cheap to adjust."""
-        scale = longest / max(self.rgb.shape)
-        if scale >= 1:
-            return self
-        height, width = size_of(self.rgb)
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        rgb, alpha = _resize(self.photo.rgb, size), self.photo.alpha
-        alpha = None if alpha is None else _resize(alpha, size)
-        small = replace(self, photo=replace(self.photo, rgb=rgb, alpha=alpha), uncertainty=None)
-        return small.adjust(self.strength, self.saturation)
-
     def save(self, path: str | PathLike[str], *, quality: int = 95) -> None:
         """Write to a file, format by suffix, with the input's alpha, bit depth, EXIF and resolution, and provenance.
 
@@ -121,7 +109,7 @@ class Colorizer:
             ``python -m training.export`` writes them; or a module, which is used as it is and set to eval mode.
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
         size: short side in pixels at which the network sees a photograph; smaller ones stay as they are. Default: the
-            size the method was trained at.
+            model's `work_size`.
 
     Raises:
         ValueError: an unknown name, or a device that is not there.

@@ -121,16 +121,6 @@ def test_size_overrides_the_models_own():
         Colorizer(model, size=0)
 
 
-def test_shrink_is_a_preview_of_the_same_painting():
-    result = Colorizer(Painter(gradient=True))(data.astronaut())
-    small = result.shrink(128)
-    assert small.rgb.shape == (3, 128, 128)
-    expected = result.rgb.unflatten(-2, (128, 4)).unflatten(-1, (128, 4)).mean(dim=(-3, -1))
-    assert (small.rgb - expected).abs().mean() < 0.03
-    assert result.shrink(512) is result
-    assert small.adjust(0.5).rgb.shape == (3, 128, 128)
-
-
 def test_a_list_gives_a_list():
     sources = [data.camera(), data.astronaut()[:50, :70]]
     results = Colorizer(Painter())(sources)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 from PIL import Image
 from skimage import data
@@ -116,6 +117,9 @@ def test_every_recipe_is_accepted_and_builds_its_model(recipe: Path):
     assert isinstance(cli.model.model, ColorModel)
     assert recipe.stem in (cli.model.model_name, "debug")
     assert cli.model.model.training
+    saving = cli.trainer.checkpoint_callback
+    assert isinstance(saving, ModelCheckpoint)
+    assert cli.trainer.max_steps % saving._every_n_train_steps == 0  # or the last steps would not be saved
     assert cli.datamodule.hparams["resize"] / cli.datamodule.hparams["size"] == pytest.approx(256 / 224, abs=0.02)
     optimizer = cli.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
     paper = recipe.stem in ("iizuka16", "iizuka16_local")

@@ -17,7 +17,7 @@ class ColorModel(nn.Module, ABC):
         target: encodes photographs into what the network should say and decodes what it says.
         stride: inputs are padded to a multiple of this.
         output_stride: the output is this much smaller than the input.
-        work_size: side in pixels at which the method was trained; the default for inference.
+        work_size: short side in pixels at which photographs are coloured by default; None is their own.
     """
 
     target: Target

@@ -94,6 +94,7 @@ class Iizuka16(ColorModel):
         classifier: figure 2: (N, C_h) -> (N, classes); goes with the global features.
         target: colour space to regress, section 4.8.
         global_size: side of the picture that the global features are computed on.
+        work_size: short side at which photographs are coloured by default.
         alpha: weight of the classification loss, eq. 6.
     """
 
@@ -111,13 +112,14 @@ class Iizuka16(ColorModel):
         classifier: nn.Module | None,
         target: Target,
         global_size: int,
+        work_size: int,
         alpha: float,
     ):
         super().__init__()
         self.low_level, self.global_features, self.mid_level = low_level, global_features, mid_level
         self.fusion, self.colorization, self.classifier = fusion, colorization, classifier
         self.target, self.global_size, self.alpha = target, global_size, alpha
-        self.work_size = global_size
+        self.work_size = work_size
 
     @override
     def predict(self, lightness: Tensor) -> Tensor:
@@ -189,6 +191,7 @@ def _full_size(
         classifier=nn.Sequential(_fully_connected(512, 256), nn.Linear(256, num_classes)) if global_branch else None,
         target=target,
         global_size=224,
+        work_size=224,
         alpha=alpha,
     )
 
@@ -215,6 +218,7 @@ def _small(
         classifier=nn.Sequential(_fully_connected(256, 128), nn.Linear(128, num_classes)) if global_branch else None,
         target=target,
         global_size=128,
+        work_size=176,  # above the 128 of training: the same hues, and colours keep closer to edges
         alpha=alpha,
     )
 
