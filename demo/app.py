@@ -1,0 +1,313 @@
+"""Colour a photograph with every method that colorlib has ready, side by side. Copied to a Space, it runs as it is.
+
+The registry decides what is shown: a method that is ready there has its panel here.
+"""
+
+import html
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+import page
+import skimage
+from visit import LARGE, MAX_PIXELS, TEMP, Visit, predict, save_full_size, shrink, sweep
+
+from colorlib import io, list_models, model_info
+
+os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # before the first component is made
+
+LIFETIME = 3000  # seconds that files are kept; Gradio looks for older ones six times as often, so none sees an hour
+EXAMPLES = ("camera.png", "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
+GRAY, ORIGINAL = "gray", "original"  # the panels that no method fills
+
+
+class Panel(NamedTuple):
+    """A picture of the grid, and what stands below it."""
+
+    column: gr.Column
+    image: gr.Image
+    caption: gr.HTML
+    save: gr.Button
+
+
+def make_panel(key: str, label: str) -> Panel:
+    """A panel that is not seen until there is something in it."""
+    with gr.Column(visible=False, min_width=0, elem_id=f"panel-{key}") as column:
+        image = gr.Image(
+            alt_text=label,
+            show_label=False,
+            container=False,
+            interactive=False,
+            format="png",  # the default, WebP, moves colours
+            buttons=[],
+            elem_id=f"image-{key}",
+        )
+        caption = gr.HTML(page.caption_html(label), padding=False)
+        save = gr.Button("Download PNG", size="sm", visible=key not in (GRAY, ORIGINAL), elem_id=f"save-{key}")
+    return Panel(column, image, caption, save)
+
+
+def uploaded(payload: dict[str, Any] | None) -> Path | None:
+    """Where an upload lies; None if none came.
+
+    Handlers take the payload as it came, and a client may put any path of the host into it.
+    """
+    path = Path(payload["path"]).resolve() if payload and payload.get("path") else None
+    if path is not None and not path.is_relative_to(Path(TEMP.name).resolve()):
+        raise gr.Error("This file was not uploaded here", print_exception=False)
+    return path
+
+
+def colorize(
+    photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Colour a photograph with classic deep-learning methods; its lightness stays as it is.
+
+    Args:
+        photo: the photograph, black-and-white or in colour; of its colour only the lightness is used.
+        methods: names of the methods.
+        strength: from 0, the colour of the photograph itself, to 1, the method's.
+        saturation: factor on the chroma that results, 0 to 2.
+
+    Returns:
+        The coloured photographs at full size, a PNG file for each method; and for each the method, the file's name
+        and the seconds that the method took.
+    """
+    source = uploaded(photo)
+    if source is None:
+        raise gr.Error("No photograph came; send a picture file as photo", print_exception=False)
+    try:
+        large = shrink(io.read(source, max_pixels=MAX_PIXELS), LARGE)
+        results = [predict(large, name) for name in methods]
+        files = list(save_full_size(source, results, strength, saturation, Path(tempfile.mkdtemp(dir=TEMP.name))))
+    except ValueError as error:  # an ImageError, an unknown method or a number out of range
+        raise gr.Error(str(error), print_exception=False) from error
+    rows = [
+        {"method": result.model, "file": file.name, "seconds": round(result.seconds, 3)}
+        for result, file in zip(results, files, strict=True)
+    ]
+    return [str(file) for file in files], rows
+
+
+def build() -> gr.Blocks:
+    """The page. Its handlers return what changes, by component."""
+    ready = list_models(ready=True)
+    labels = {name: model_info(name).label for name in ready}
+    folder = Path(skimage.__file__).parent / "data"
+    learned = [name for name in ready if model_info(name).learned]
+
+    blocks = gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=(LIFETIME // 6, LIFETIME))
+    with blocks:
+        state = gr.State(None, time_to_live=LIFETIME, delete_callback=lambda _: sweep())
+        gr.HTML(page.HEADER, padding=False, elem_id="header")
+        with gr.Row(elem_id="page"):
+            with gr.Column(scale=1, min_width=280, elem_id="choices"):
+                photo = gr.Image(
+                    label="Your photograph",
+                    sources=["upload", "clipboard"],
+                    type="filepath",
+                    format="png",
+                    height=280,
+                    buttons=[],
+                    elem_id="photo",
+                )
+                gr.Examples([[str(folder / name)] for name in EXAMPLES], photo, label="Or one of these")
+                methods = gr.CheckboxGroup(
+                    [(label, name) for name, label in labels.items()], value=learned, label="Methods", elem_id="methods"
+                )
+            with gr.Column(scale=4, min_width=320):
+                status = gr.HTML(page.WELCOME, padding=False, elem_id="status")
+                with gr.Row(visible=False, equal_height=True, elem_id="dials") as dials:
+                    strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", elem_id="strength")
+                    saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="saturation")
+                    save_all = gr.Button("Download all (zip)", size="md", elem_id="save-all")
+                with gr.Row(elem_id="panels"):
+                    panels = {GRAY: make_panel(GRAY, "Input in gray"), ORIGINAL: make_panel(ORIGINAL, "The original")}
+                    panels |= {name: make_panel(name, label) for name, label in labels.items()}
+                with gr.Column(visible=False, elem_id="comparison") as comparison:
+                    compared = gr.Dropdown([], label="Before and after", elem_id="compared")
+                    slider = gr.ImageSlider(
+                        show_label=False, interactive=False, format="png", buttons=["fullscreen"], elem_id="slider"
+                    )
+                with gr.Accordion("About the methods", elem_id="about") as about:
+                    gr.HTML(page.about_html(ready), padding=False)
+        gr.HTML(page.FOOTER, padding=False, elem_id="footer")
+        finished = gr.DownloadButton(visible="hidden")  # holds a download until the browser has it
+        with gr.Column(visible=False):
+            files, rows, endpoint = gr.File(file_count="multiple"), gr.JSON(), gr.Button()
+
+        def receive(
+            upload: dict[str, Any] | None, strength: float, saturation: float, visit: Visit | None
+        ) -> dict[Any, Any]:
+            path = uploaded(upload)
+            if visit is not None and path is not None and path.is_relative_to(visit.folder):
+                return {status: gr.skip()}  # our own preview of this visit's upload
+            changes: dict[Any, Any] = {panel.column: gr.Column(visible=False) for panel in panels.values()}
+            sweep()
+            changes |= {state: None, dials: gr.Row(visible=False), comparison: gr.Column(visible=False)}
+            if path is None:
+                return changes | {status: page.WELCOME, about: gr.Accordion(open=True)}
+            try:
+                visit = Visit(path)
+            except (io.ImageError, FileNotFoundError) as error:
+                message = html.escape(str(error))
+                gr.Warning(message, title="This file cannot be coloured")
+                return changes | {status: f"<p role='alert'>{message}</p>"}
+            visit.strength, visit.saturation = strength, saturation
+            for key, file in ((GRAY, visit.gray), (ORIGINAL, visit.original)):
+                changes |= {panels[key].column: gr.Column(visible=file is not None), panels[key].image: file}
+            if visit.source.suffix.lower() not in SHOWN_BY_BROWSERS:
+                changes[photo] = visit.original or visit.gray
+            return changes | {state: visit, status: page.status_html(visit, 0, 1)}
+
+        def colour(names: list[str], name: str | None, visit: Visit | None) -> Iterator[dict[Any, Any]]:
+            if visit is None:
+                yield {status: gr.skip()}  # without a step, Gradio would blank the outputs
+                return
+            done = {key for key in names if key in visit.results}
+            # Each step repeats those before it, as the browser takes back what a step leaves out.
+            changes: dict[Any, Any] = {panels[key].column: gr.Column(visible=key in done) for key in ready}
+            for key in ready:
+                if key in names and key not in done:
+                    yield changes | {status: page.status_html(visit, len(done), len(names))}
+                    try:
+                        visit.results[key] = predict(visit.large, key)
+                    except Exception as error:  # one method's failure does not take the others from the page
+                        logging.exception("%s failed", key)
+                        gr.Warning(html.escape(str(error)), title=f"{labels[key]} failed")
+                        continue
+                    done.add(key)
+                    changes |= {
+                        panels[key].column: gr.Column(visible=True),
+                        panels[key].image: visit.show(key),
+                        panels[key].caption: page.caption_html(labels[key], visit.results[key].seconds),
+                    }
+            choices = [(labels[key], key) for key in ready if key in done]
+            if choices:
+                name = name if name in done else choices[0][1]
+                changes |= {compared: gr.Dropdown(choices, value=name), slider: visit.compare(name)}
+            yield changes | {
+                status: page.status_html(visit, 1, 1),
+                dials: gr.Row(visible=bool(choices)),
+                about: gr.Accordion(open=not choices),
+                comparison: gr.Column(visible=bool(choices)),
+            }
+
+        def repaint(
+            strength: float, saturation: float, name: str | None, visit: Visit | None
+        ) -> Iterator[dict[Any, Any]]:
+            if visit is None or name is None:
+                yield {slider: gr.skip()}
+                return
+            visit.strength, visit.saturation = strength, saturation
+            changes: dict[Any, Any] = {slider: visit.compare(name)}
+            for key in sorted(visit.results, key=lambda key: key != name):
+                changes |= {panels[key].image: visit.show(key)}
+                yield changes
+
+        def compare(name: str, visit: Visit | None) -> dict[Any, Any]:
+            return {slider: gr.skip()} if visit is None else {compared: name, slider: visit.compare(name)}
+
+        def save(
+            button: gr.Button,
+            key: str | None,
+            names: list[str],
+            strength: float,
+            saturation: float,
+            visit: Visit | None,
+        ) -> Iterator[dict[Any, Any]]:
+            yield {button: gr.Button("Preparing ...", interactive=False)}
+            path = None
+            try:
+                if visit is None:
+                    raise FileNotFoundError
+                visit.strength, visit.saturation = strength, saturation
+                shown = (name for name in names if name in visit.results)
+                path = next(visit.save([key])) if key else visit.save_zip(shown)
+            except FileNotFoundError:
+                gr.Warning(page.EXPIRED)
+            except Exception as error:  # the button must come back
+                logging.exception("saving failed")
+                gr.Warning(html.escape(str(error)), title="Saving failed")
+            yield {button: gr.Button(button.value, interactive=True), finished: path}
+
+        private: dict[str, Any] = {"api_visibility": "private"}
+        network = private | {"concurrency_id": "network", "concurrency_limit": 1, "trigger_mode": "always_last"}
+        painting = private | {
+            "trigger_mode": "always_last",
+            "concurrency_id": "painting",
+            "concurrency_limit": 2,
+            "show_progress": "hidden",
+        }
+        saving = private | {"concurrency_id": "saving", "concurrency_limit": 1, "show_progress": "hidden"}
+
+        pictures = [component for panel in panels.values() for component in (panel.column, panel.image)]
+        captions = [panel.caption for panel in panels.values()]
+        frames = [status, dials, comparison, about]
+        received = photo.change(
+            receive,
+            [photo, strength, saturation, state],
+            [photo, state, *frames, *pictures],
+            preprocess=False,  # colorlib.io reads the upload as it came
+            show_progress="minimal",
+            show_progress_on=status,
+            **network,
+        )
+        coloured, _ = (
+            event(
+                colour,
+                [methods, compared, state],
+                [*frames, compared, slider, *pictures, *captions],
+                show_progress="hidden",  # its steps tell
+                **network,
+            )
+            for event in (received.then, methods.change)
+        )
+        coloured.then(None, js=page.REVEAL, **private)
+        gr.on(
+            [strength.change, saturation.change],
+            repaint,
+            [strength, saturation, compared, state],
+            [slider, *[panels[name].image for name in ready]],
+            **painting,
+        )
+        compared.input(compare, [compared, state], [compared, slider], **painting)
+        for name in ready:
+            chosen = panels[name].image.select(partial(compare, name), state, [compared, slider], **painting)
+            chosen.then(None, js=page.SCROLL, **private)
+        for button, key in [(save_all, None), *[(panels[name].save, name) for name in ready]]:
+            saved = button.click(
+                partial(save, button, key), [methods, strength, saturation, state], [finished, button], **saving
+            )
+            saved.then(None, finished, js=page.SAVE, **private)
+        endpoint.click(
+            colorize,
+            [photo, methods, strength, saturation],
+            [files, rows],
+            preprocess=False,
+            api_name="colorize",
+            **{**saving, "api_visibility": "public"},
+        )
+    return blocks
+
+
+demo = build()
+demo.queue(max_size=100)
+
+if __name__ == "__main__":
+    # A supervisor's stop ends the server as Ctrl-C does, so that TEMP goes too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    demo.launch(
+        theme=page.theme(),
+        css_paths=Path(__file__).with_name("style.css"),
+        max_file_size="100mb",
+        run_history=False,  # it would keep photographs in the browser
+        footer_links=["api", "gradio"],
+    )

@@ -1,0 +1,452 @@
+"""The demo without a browser: its plain functions, and a server that is really launched, from a copy of the folder."""
+
+import gc
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import gradio as gr
+import httpx
+import numpy as np
+import psutil
+import pytest
+import skimage
+import skimage.color
+import torch
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from torch.testing import assert_close
+
+import colorlib
+from colorlib.models import _registry
+
+DEMO = Path(__file__).parent.parent / "demo"
+PICTURES = Path(skimage.__file__).parent / "data"
+LEARNED = [name for name in colorlib.list_models(ready=True) if colorlib.model_info(name).learned]
+METHOD = LEARNED[0]
+
+
+def chroma(pixels: np.ndarray) -> int:
+    """The largest difference between the channels of a pixel, 0 to 255."""
+    return int(np.ptp(pixels[..., :3].astype(int), axis=2).max())
+
+
+def gray_file(folder: Path, size: tuple[int, int] | None = None, name: str = "gray.png") -> Path:
+    image = Image.open(PICTURES / "rocket.jpg").convert("L")
+    image.info.clear()  # its colour profile is one of RGB
+    (image.resize(size) if size else image).save(folder / name)
+    return folder / name
+
+
+def rgba_file(folder: Path) -> Path:
+    image = Image.open(PICTURES / "chelsea.png").convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(folder / "cat.png", dpi=(300, 300))
+    return folder / "cat.png"
+
+
+def deep_file(folder: Path) -> Path:
+    ramp = np.linspace(0, 65535, 90 * 120).reshape(90, 120).astype(np.uint16)
+    Image.fromarray(ramp).save(folder / "deep.tif")
+    return folder / "deep.tif"
+
+
+def broken_file(folder: Path) -> Path:
+    (folder / "broken.png").write_bytes((PICTURES / "coffee.png").read_bytes()[:9000])
+    return folder / "broken.png"
+
+
+@contextmanager
+def serve(folder: Path, code: str | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
+    """Run a copy of the demo on a free port: its address, its process, and its log.
+
+    Args:
+        folder: where to copy it; the server's temporary files go to its `tmp`.
+        code: Python to run there in place of `app.py`.
+    """
+    shutil.copytree(DEMO, folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tmp").mkdir()
+    log = folder / "log.txt"
+    # One thread: beside a busy neighbour, more of them wait for each other.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    command = [sys.executable, *(["-c", code] if code else ["app.py"])]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder / "demo", env=environment, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 240
+        while not (found := re.search(r"http://[\d.]+:\d+", log.read_text(encoding="utf-8"))):
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+            time.sleep(0.2)
+        yield found.group(), process, log
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
+    with serve(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: tuple[str, subprocess.Popen[bytes], Path], tmp_path: Path) -> Client:
+    return Client(server[0], verbose=False, download_files=tmp_path / "downloads")
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[ModuleType]:
+    """`app.py` as `python app.py` imports it: with its own folder on the path."""
+    before, temp = set(sys.modules), os.environ.get("GRADIO_TEMP_DIR")
+    sys.path.insert(0, str(DEMO))
+    try:
+        import app
+
+        yield app
+    finally:
+        sys.path.remove(str(DEMO))
+        for name in {"app", "page", "visit"} - before:
+            sys.modules.pop(name, None)
+        os.environ.pop("GRADIO_TEMP_DIR") if temp is None else os.environ.update(GRADIO_TEMP_DIR=temp)
+
+
+@pytest.fixture
+def visit(app: ModuleType) -> ModuleType:
+    return sys.modules["visit"]
+
+
+class TestVisit:
+    def test_network_runs_once_whatever_is_painted(self, visit, tmp_path):
+        calls = []
+        hook = visit.colorizer(METHOD).model.register_forward_hook(lambda *_: calls.append(1))
+        try:
+            one = visit.Visit(gray_file(tmp_path))
+            one.results[METHOD] = visit.predict(one.large, METHOD)
+            assert len(calls) == 1
+            seen = set()
+            for one.strength, one.saturation in ((1, 1), (0.5, 1), (0, 1), (1, 2)):
+                seen.add(one.show(METHOD).read_bytes())
+                one.compare(METHOD)
+                list(one.save([METHOD]))
+                one.save_zip([METHOD])
+            assert len(seen) == 4, "every setting of the sliders must give another picture"
+            assert len(calls) == 1
+        finally:
+            hook.remove()
+
+    def test_full_size_is_what_the_library_gives(self, visit, tmp_path):
+        # 640 x 427 pixels: the copy for the methods is the photograph itself.
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        one.results[METHOD] = visit.predict(one.large, METHOD)
+        one.strength, one.saturation = 0.6, 1.3
+        (file,) = one.save([METHOD])
+        colorlib.Colorizer(METHOD)(PICTURES / "rocket.jpg").adjust(0.6, 1.3).save(tmp_path / "expected.png")
+        assert file.name == f"rocket-{METHOD}.png"
+        assert np.array_equal(np.asarray(Image.open(file)), np.asarray(Image.open(tmp_path / "expected.png")))
+
+    def test_large_photograph_comes_near_to_what_the_library_gives(self, visit, tmp_path):
+        source = gray_file(tmp_path, (2100, 1400))
+        one = visit.Visit(source)
+        assert one.size == (1400, 2100)
+        assert one.large.rgb.shape == (3, 683, 1024)
+        assert one.card.rgb.shape == (3, 427, 640)
+        one.results[METHOD] = visit.predict(one.large, METHOD)
+        (file,) = one.save([METHOD])
+        expected = colorlib.Colorizer(METHOD)(source).rgb
+        got = colorlib.io.read(file).rgb
+        assert got.shape == expected.shape
+        difference = colorlib.color.rgb_to_lab(got) - colorlib.color.rgb_to_lab(expected)
+        assert difference[0].abs().max() < 0.5  # lightness: rounded to 8 bits
+        assert difference[1:].norm(dim=0).mean() < 1
+
+    def test_full_size_keeps_alpha_depth_resolution_and_tells_its_method(self, visit, tmp_path):
+        one = visit.Visit(rgba_file(tmp_path))
+        one.results[METHOD] = visit.predict(one.large, METHOD)
+        (file,) = one.save([METHOD])
+        with Image.open(file) as image, Image.open(one.source) as source:
+            assert np.array_equal(np.asarray(image)[..., 3], np.asarray(source)[..., 3])
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+        assert METHOD in colorlib.io.read_provenance(file)
+        deep = visit.Visit(deep_file(tmp_path))
+        deep.results[METHOD] = visit.predict(deep.large, METHOD)
+        (file,) = deep.save([METHOD])
+        assert colorlib.io.read(file).bit_depth == 16
+
+    def test_strength_zero_is_the_photograph(self, visit, tmp_path):
+        for source in (gray_file(tmp_path), PICTURES / "chelsea.png"):
+            one = visit.Visit(source)
+            one.results[METHOD] = visit.predict(one.large, METHOD)
+            one.strength = 0
+            assert_close(colorlib.io.read(one.show(METHOD)).rgb, one.card.rgb, rtol=0, atol=1.01 / 255)
+
+    def test_gray_and_original(self, visit, tmp_path):
+        gray = visit.Visit(gray_file(tmp_path))
+        assert gray.original is None
+        assert np.array_equal(np.asarray(Image.open(gray.gray).convert("L")), np.asarray(Image.open(gray.source)))
+        # A gray photograph stays gray in JPEG, which stores it as colour.
+        Image.open(gray.source).convert("RGB").save(tmp_path / "gray.jpg", quality=60)
+        assert visit.Visit(tmp_path / "gray.jpg").original is None
+        cat = visit.Visit(PICTURES / "chelsea.png")
+        assert np.array_equal(np.asarray(Image.open(cat.original)), np.asarray(Image.open(cat.source)))
+        assert chroma(np.asarray(Image.open(cat.gray))) == 0
+        # A flower on a gray field is colour too.
+        pixels = np.full((200, 200, 3), 128, np.uint8)
+        pixels[:10, :10] = (200, 30, 30)
+        Image.fromarray(pixels).save(tmp_path / "flower.png")
+        assert visit.Visit(tmp_path / "flower.png").original
+
+    def test_lightness_is_scikit_images(self, visit):
+        rgb = torch.rand(3, 40, 50, dtype=torch.float64)
+        lightness = skimage.color.rgb2lab(visit.to_gray(rgb).permute(1, 2, 0).numpy())[..., 0]
+        expected = skimage.color.rgb2lab(rgb.permute(1, 2, 0).numpy())[..., 0]
+        np.testing.assert_allclose(lightness, expected, atol=2e-3)
+
+    @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 2), (97, 131)])
+    def test_any_shape(self, visit, tmp_path, size):
+        one = visit.Visit(gray_file(tmp_path, size))
+        assert max(one.large.rgb.shape) <= 1024
+        one.results[METHOD] = visit.predict(one.large, METHOD)
+        assert Image.open(one.compare(METHOD)[1]).size == one.large.rgb.shape[:0:-1]
+        (file,) = one.save([METHOD])
+        assert Image.open(file).size == size
+
+    def test_names_are_new_and_disk_use_bounded(self, visit, tmp_path):
+        one = visit.Visit(gray_file(tmp_path))
+        one.results[METHOD] = visit.predict(one.large, METHOD)
+        files = [one.show(METHOD) for _ in range(6)]
+        assert len(set(files)) == 6, "browsers cache by name"
+        assert [file for file in files if file.exists()] == files[-2:]
+
+    def test_files_go_with_the_visit(self, visit, tmp_path):
+        one = visit.Visit(gray_file(tmp_path))
+        folder = one.folder
+        assert any(folder.rglob("*.png"))
+        del one
+        gc.collect()
+        assert not folder.exists()
+
+    def test_sweep_takes_old_empty_folders_only(self, visit):
+        root = Path(visit.TEMP.name)
+        old, young, full = root / "old", root / "young", root / "full"
+        for folder in (old, young, full):
+            folder.mkdir()
+        (full / "photograph.png").touch()
+        for folder in (old, full):
+            os.utime(folder, (0, 0))
+        visit.sweep()
+        assert [folder.exists() for folder in (old, young, full)] == [False, True, True]
+
+
+class TestPage:
+    def test_all_ready_methods_are_offered_and_baselines_not_preselected(self, app):
+        (box,) = (block for block in app.demo.blocks.values() if isinstance(block, gr.CheckboxGroup))
+        assert [name for _, name in box.choices] == colorlib.list_models(ready=True)
+        assert box.value == LEARNED
+        assert "grayscale" not in box.value
+
+    def test_a_new_method_needs_no_change_here(self, app, monkeypatch):
+        monkeypatch.setattr(_registry, "_REGISTRY", dict(_registry._REGISTRY))
+
+        def sepia23():
+            """Everything turns brown <like this>."""
+            return colorlib.create_model("grayscale")
+
+        paper = _registry.Paper("A & B", "On brown", "Journal", 2023, "https://example.org/?a=1&b=2")
+        _registry.register_model("Sepia <2023>", paper, learned=False)(sepia23)
+        blocks = app.build()
+        images = [block for block in blocks.blocks.values() if isinstance(block, gr.Image)]
+        assert "image-sepia23" in [image.elem_id for image in images]
+        about = sys.modules["page"].about_html(["sepia23"])
+        assert "Sepia &lt;2023&gt;" in about
+        assert "brown &lt;like this&gt;" in about
+        assert "https://example.org/?a=1&amp;b=2" in about
+
+    def test_about_names_paper_and_licence(self):
+        about = sys.modules["page"].about_html(colorlib.list_models(ready=True))
+        for info in map(colorlib.model_info, LEARNED):
+            assert info.label in about
+            assert info.paper.url in about
+            assert info.weights.license in about
+
+    def test_file_names_are_escaped(self, app, visit, tmp_path):
+        one = visit.Visit(gray_file(tmp_path, name="<b onclick=x>.png"))
+        assert "<b onclick" not in sys.modules["page"].status_html(one, 1, 1)
+
+    def test_pictures_are_lossless(self, app):
+        pictures = [block for block in app.demo.blocks.values() if isinstance(block, gr.Image | gr.ImageSlider)]
+        assert {picture.format for picture in pictures} == {"png"}
+
+    @pytest.mark.parametrize("path", ["/etc/passwd", "{temp}/../secret.png", "relative.png"])
+    def test_only_uploads_are_read(self, app, visit, path):
+        with pytest.raises(gr.Error, match="not uploaded"):
+            app.uploaded({"path": path.format(temp=visit.TEMP.name)})
+
+    def test_card_is_what_spaces_expect(self):
+        card = (DEMO / "README.md").read_text(encoding="utf-8").split("---")[1]
+        fields = dict(line.split(": ", 1) for line in card.strip().splitlines() if ": " in line)
+        assert fields["sdk"] == "gradio"
+        assert (DEMO / fields["app_file"]).is_file()
+        assert len(fields["short_description"]) <= 60  # the Hub refuses longer ones
+        assert fields["license"] == "apache-2.0"
+
+
+class TestServer:
+    def test_colorize_gives_full_size_png(self, client, tmp_path):
+        source = gray_file(tmp_path, (1500, 1000))
+        files, rows = client.predict(
+            photo=handle_file(source), methods=[METHOD, "grayscale"], strength=1, saturation=1, api_name="/colorize"
+        )
+        assert [row["method"] for row in rows] == [METHOD, "grayscale"]
+        assert [Path(file).name for file in files] == [f"gray-{METHOD}.png", "gray-grayscale.png"]
+        assert all(0 < row["seconds"] < 60 for row in rows)
+        coloured, gray = (Image.open(file) for file in files)
+        assert coloured.format == "PNG"
+        assert coloured.size == (1500, 1000)
+        assert chroma(np.asarray(coloured)) > 10
+        assert np.array_equal(np.asarray(gray.convert("L")), np.asarray(Image.open(source)))
+        got = skimage.color.rgb2lab(np.asarray(coloured))[..., 0]
+        expected = skimage.color.rgb2lab(skimage.color.gray2rgb(np.asarray(Image.open(source))))[..., 0]
+        assert np.abs(got - expected).max() < 0.5
+
+    def test_sliders_apply(self, client, tmp_path):
+        photo = handle_file(gray_file(tmp_path, (300, 200)))
+        most = [
+            chroma(np.asarray(Image.open(client.predict(photo, [METHOD], *dials, api_name="/colorize")[0][0])))
+            for dials in ((0, 1), (0.5, 1), (1, 1), (1, 0))
+        ]
+        assert most[0] == most[3] == 0 < most[1] < most[2]
+
+    def test_errors_are_the_librarys_and_the_server_goes_on(self, client, tmp_path):
+        gray = handle_file(gray_file(tmp_path, (300, 200)))
+        for photo, methods, strength, message in (
+            (handle_file(broken_file(tmp_path)), [METHOD], 1, "broken.png: cannot be decoded"),
+            (gray, ["izuka16"], 1, "unknown model 'izuka16'; did you mean"),
+            (gray, [METHOD], 3, r"expected strength in \[0, 1\]"),
+            (None, [METHOD], 1, "No photograph came"),
+        ):
+            with pytest.raises(AppError, match=message):
+                client.predict(photo, methods, strength, 1, api_name="/colorize")
+        assert client.predict(gray, [METHOD], 1, 1, api_name="/colorize")
+
+    def test_only_one_endpoint_is_public_and_documented(self, client):
+        endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+        assert list(endpoints) == ["/colorize"]
+        parameters = endpoints["/colorize"]["parameters"]
+        assert [parameter["parameter_name"] for parameter in parameters] == [
+            "photo",
+            "methods",
+            "strength",
+            "saturation",
+        ]
+        assert parameters[1]["parameter_default"] == LEARNED
+        assert "lightness stays" in endpoints["/colorize"]["description"]
+
+    def test_files_of_the_host_cannot_be_read(self, server):
+        for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
+            for name, rest in (("colorize", [[METHOD], 1, 1]), ("receive", [1, 1, None])):
+                answer = Visitor(server[0]).call(name, [payload, *rest])
+                assert not answer["success"]
+                assert "root" not in json.dumps(answer)
+
+    def test_sixteen_visitors_at_once(self, server, tmp_path):
+        source = gray_file(tmp_path, (900, 600))
+        process = psutil.Process(server[1].pid)
+
+        def visit(number: int) -> bool:
+            visitor = Visitor(server[0])
+            steps = [
+                visitor.call("receive", [visitor.upload(source, f"{number}.png"), 1, 1, None]),
+                visitor.call("colour", [[METHOD], None, None]),
+                visitor.call("repaint", [0.5, 1, METHOD, None]),
+                visitor.call("save_all", [[METHOD], 0.5, 1, None]),
+            ]
+            return all(step["success"] for step in steps) and f"{number}.png" in json.dumps(steps[0])
+
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(visit, range(16)))
+            before = process.memory_info().rss
+            assert all(pool.map(visit, range(16)))
+        # A visit keeps a dozen megabytes of pixels at most.
+        assert process.memory_info().rss - before < 16 * 12e6 + 200e6
+
+    def test_a_visit_keeps_nothing_of_the_photograph_before(self, server, tmp_path):
+        visitor, folders = Visitor(server[0]), server[2].parent / "tmp"
+        for number in range(4):
+            visitor.call("receive", [visitor.upload(gray_file(tmp_path), f"secret{number}.png"), 1, 1, None])
+            visitor.call("colour", [[METHOD], None, None])
+        kept = {file.name for file in folders.rglob("secret*") if "colorlib-demo" in str(file) and METHOD in file.name}
+        assert kept == {f"secret3-{METHOD}.png"}
+
+    def test_stopping_deletes_all_and_nothing_is_logged(self, tmp_path):
+        with serve(tmp_path) as (url, process, log):
+            visitor = Visitor(url)
+            visitor.call("receive", [visitor.upload(gray_file(tmp_path), "secret.png"), 1, 1, None])
+            visitor.call("colour", [[METHOD], None, None])
+            assert any((tmp_path / "tmp").rglob("secret*"))
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+            assert not any((tmp_path / "tmp").rglob("*.png"))
+            assert "secret" not in log.read_text(encoding="utf-8")
+
+    def test_photographs_expire(self, tmp_path):
+        code = "import app; app.LIFETIME = 12; app.build().queue().launch()"
+        with serve(tmp_path, code) as (url, _, _):
+            visitor = Visitor(url)
+            upload = visitor.upload(gray_file(tmp_path), "secret.png")
+            assert visitor.call("receive", [upload, 1, 1, None])["success"]
+            assert visitor.call("colour", [[METHOD], None, None])["success"]
+            client = Client(url, verbose=False, download_files=tmp_path / "downloads")
+            client.predict(handle_file(gray_file(tmp_path, name="secret2.png")), [METHOD], 1, 1, api_name="/colorize")
+            deadline = time.monotonic() + 60
+            while any((tmp_path / "tmp").rglob("secret*")):
+                assert time.monotonic() < deadline, list((tmp_path / "tmp").rglob("secret*"))
+                time.sleep(0.5)
+            answer = visitor.call("save_all", [[METHOD], 1, 1, None])
+            assert "has been deleted" in answer["logs"]
+            # The examples stay.
+            assert any((tmp_path / "tmp").rglob("rocket.jpg"))
+
+
+class Visitor:
+    """A browser's part in the conversation: the handlers of the page, called in one session."""
+
+    def __init__(self, url: str):
+        self.http = httpx.Client(base_url=f"{url}/gradio_api", timeout=300)
+        self.session = os.urandom(6).hex()
+        config = httpx.get(f"{url}/config", timeout=60).json()
+        self.handlers = {}
+        for handler in config["dependencies"]:
+            self.handlers.setdefault(handler["api_name"], handler["id"])
+        buttons = [block["id"] for block in config["components"] if block["props"].get("elem_id") == "save-all"]
+        (self.handlers["save_all"],) = (
+            handler["id"] for handler in config["dependencies"] if handler["targets"] == [[buttons[0], "click"]]
+        )
+
+    def upload(self, file: Path, name: str) -> dict:
+        (path,) = self.http.post("/upload", files={"files": (name, file.read_bytes())}).json()
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    def call(self, name: str, data: list) -> dict:
+        event = {"data": data, "fn_index": self.handlers[name], "session_hash": self.session}
+        self.http.post("/queue/join", json=event).raise_for_status()
+        with self.http.stream("GET", "/queue/data", params={"session_hash": self.session}) as stream:
+            logs = ""
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+                logs += message.get("log", "")
+                if message.get("msg") == "process_completed":
+                    return {**message, "logs": logs}
+        raise AssertionError(f"{name} never completed")

@@ -1,0 +1,262 @@
+"""The demo as a visitor has it: a real browser, a real server, files that really arrive."""
+
+import base64
+import io
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Download, Page, expect, sync_playwright
+from test_demo import LEARNED, METHOD, PICTURES, broken_file, chroma, deep_file, gray_file, rgba_file, serve
+
+import colorlib
+
+pytestmark = pytest.mark.browser
+# A training run may hold the processors, and the first photograph waits for imports.
+PATIENCE = 120_000
+LOCAL = ("http://127.0.0.1:", "data:", "blob:")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve(tmp_path_factory.mktemp("server")) as (address, _, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        # None: the one that playwright has installed itself.
+        path = next(filter(None, map(shutil.which, names)), None)
+        with playwright.chromium.launch(executable_path=path, args=FLAGS) as chromium:
+            yield chromium
+
+
+@pytest.fixture
+def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The demo, freshly opened; fails if the browser had anything to complain of. Parameters go to the context."""
+    options = {"viewport": {"width": 1440, "height": 900}, **getattr(request, "param", {})}
+    with browser.new_context(**options) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
+        page.on("request", lambda sent: complaints.append(sent.url) if not sent.url.startswith(LOCAL) else None)
+        page.goto(url)
+        page.wait_for_selector("#photo input[type=file]", state="attached")
+        yield page
+        assert not complaints
+
+
+def upload(page: Page, file: Path) -> None:
+    """Put a photograph in place of the one before, and wait until all is coloured."""
+    remove = page.get_by_label("Remove Image")
+    if remove.count():
+        remove.click()
+        expect(page.locator("#panels img")).to_have_count(0)
+    page.set_input_files("#photo input[type=file]", file)
+    settled(page, file.name)
+
+
+def settled(page: Page, name: str) -> None:
+    expect(page.locator("#status")).to_contain_text(f"{name}, ")
+    expect(page.locator("#status")).to_contain_text("downloads have full size")
+    expect(page.locator("#slider img")).to_have_count(2)
+
+
+def image_of(download: Download) -> Image.Image:
+    image = Image.open(download.path())
+    assert image.format == "PNG"
+    return image
+
+
+def pixels_on_page(page: Page, selector: str) -> np.ndarray:
+    """(H, W, 3) of what the browser has decoded."""
+    image = page.locator(selector)
+    image.scroll_into_view_if_needed()
+    image.evaluate("image => image.decode()")
+    data = image.evaluate("""async image => {
+        const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+        canvas.getContext("2d").drawImage(image, 0, 0);
+        const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+        return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
+    }""")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+def test_from_photograph_to_download(page, tmp_path):
+    source = gray_file(tmp_path, (1350, 900))
+    upload(page, source)
+    panels = page.locator("#panels img")
+    expect(panels).to_have_count(1 + len(LEARNED))
+    assert len({(box["y"], box["width"], box["height"]) for box in (panels.nth(i).bounding_box() for i in (0, 1))}) == 1
+    assert chroma(pixels_on_page(page, "#image-gray img")) == 0
+    assert chroma(pixels_on_page(page, f"#image-{METHOD} img")) > 10
+    assert re.search(r"\b\d+\.\d\d s$", page.inner_text(f"#panel-{METHOD} .caption"))
+
+    with page.expect_download() as arriving:
+        page.click(f"#save-{METHOD}")
+    assert arriving.value.suggested_filename == f"gray-{METHOD}.png"
+    full = image_of(arriving.value)
+    assert full.size == (1350, 900)
+    assert METHOD in full.info["Software"]
+    assert chroma(np.asarray(full)) > 10
+
+    # Half the strength, then none: with the keyboard, whose keys give every value between.
+    before = page.get_attribute(f"#image-{METHOD} img", "src")
+    page.locator("#strength input[type=number]").fill("0.5")
+    page.locator("#strength input[type=number]").press("Enter")
+    expect(page.locator(f"#image-{METHOD} img")).not_to_have_attribute("src", before)
+    with page.expect_download() as arriving:
+        page.click(f"#save-{METHOD}")
+    half = np.asarray(image_of(arriving.value))
+    assert 5 < chroma(half) < chroma(np.asarray(full))
+    page.locator("#strength input[type=range]").press("Home")
+    gray = pixels_on_page(page, "#image-gray img").astype(int)
+    deadline = time.monotonic() + PATIENCE / 1000
+    # One level apart where rounding turns: the copy on the page was resized, its values lie between the levels.
+    while np.abs(pixels_on_page(page, f"#image-{METHOD} img") - gray).max() > 1:
+        assert time.monotonic() < deadline, "strength 0 never became gray"
+    with page.expect_download() as arriving:
+        page.click(f"#save-{METHOD}")
+    assert np.array_equal(np.asarray(image_of(arriving.value).convert("L")), np.asarray(Image.open(source)))
+
+
+def test_zip_holds_every_method_shown(page, tmp_path):
+    upload(page, gray_file(tmp_path, (700, 500)))
+    page.get_by_label("Grayscale", exact=True).check()
+    expect(page.locator("#image-grayscale img")).to_have_count(1)
+    settled(page, "gray.png")
+    with page.expect_download() as arriving:
+        page.click("#save-all")
+    assert arriving.value.suggested_filename == "gray-in-colour.zip"
+    with zipfile.ZipFile(arriving.value.path()) as archive:
+        pictures = {name: Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}
+    assert set(pictures) == {f"gray-{name}.png" for name in colorlib.list_models(ready=True)}
+    assert {picture.size for picture in pictures.values()} == {(700, 500)}
+    assert chroma(np.asarray(pictures["gray-grayscale.png"])) == 0
+    assert chroma(np.asarray(pictures[f"gray-{METHOD}.png"])) > 10
+
+
+def test_click_on_a_result_compares_it(page, tmp_path):
+    upload(page, gray_file(tmp_path))
+    page.get_by_label("Grayscale", exact=True).check()
+    expect(page.locator("#image-grayscale img")).to_have_count(1)
+    settled(page, "gray.png")
+    expect(page.locator("#compared input")).not_to_have_value("Grayscale")
+    page.click("#image-grayscale img")
+    expect(page.locator("#compared input")).to_have_value("Grayscale")
+    expect(page.locator("#slider")).to_be_in_viewport()
+    page.get_by_label("Grayscale", exact=True).uncheck()
+    expect(page.locator("#image-grayscale img")).to_have_count(0)
+    expect(page.locator("#compared input")).not_to_have_value("Grayscale")
+
+
+def test_transparency_survives(page, tmp_path):
+    source = rgba_file(tmp_path)
+    upload(page, source)
+    with page.expect_download() as arriving:
+        page.click(f"#save-{METHOD}")
+    image = image_of(arriving.value)
+    assert image.mode == "RGBA"
+    assert np.array_equal(np.asarray(image)[..., 3], np.asarray(Image.open(source))[..., 3])
+
+
+def test_broken_file_is_explained_and_the_page_stays_usable(page, tmp_path):
+    upload(page, gray_file(tmp_path, name="first.png"))
+    page.get_by_label("Remove Image").click()
+    expect(page.locator("#panels img")).to_have_count(0)
+    page.set_input_files("#photo input[type=file]", broken_file(tmp_path))
+    expect(page.locator("#status [role=alert]")).to_contain_text("broken.png: cannot be decoded")
+    expect(page.locator(".toast-wrap")).to_contain_text("broken.png: cannot be decoded")
+    expect(page.locator("#panels img")).to_have_count(0)
+    upload(page, gray_file(tmp_path, name="second.png"))
+    assert chroma(pixels_on_page(page, f"#image-{METHOD} img")) > 10
+
+
+def test_sixteen_bit_tiff_is_shown_and_downloaded_with_its_depth(page, tmp_path):
+    upload(page, deep_file(tmp_path))
+    # The browser cannot show the upload itself: its preview takes its place.
+    page.wait_for_function("document.querySelector('#photo img')?.naturalWidth == 120")
+    with page.expect_download() as arriving:
+        page.click(f"#save-{METHOD}")
+    assert colorlib.io.read(arriving.value.path()).bit_depth == 16
+    # Ticking a method later still means the upload, not the preview.
+    page.get_by_label("Grayscale", exact=True).check()
+    expect(page.locator("#image-grayscale img")).to_have_count(1)
+    settled(page, "deep.tif")
+
+
+def test_example_in_colour_is_shown_beside_its_results(page):
+    page.get_by_role("button", name="chelsea.png").or_(page.locator("img[src$='chelsea.png']")).first.click()
+    settled(page, "chelsea.png")
+    with Image.open(PICTURES / "chelsea.png") as expected:
+        assert np.array_equal(pixels_on_page(page, "#image-original img"), np.asarray(expected))
+    assert chroma(pixels_on_page(page, "#image-gray img")) == 0
+
+
+def test_paste(browser, url):
+    with browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(url)
+        page.wait_for_selector("#photo input[type=file]", state="attached")
+        page.evaluate("""async () => {
+            const canvas = new OffscreenCanvas(60, 40);
+            canvas.getContext("2d").fillRect(10, 10, 20, 20);
+            await navigator.clipboard.write([new ClipboardItem({"image/png": await canvas.convertToBlob()})]);
+        }""")
+        page.get_by_label("Paste from clipboard").click()
+        expect(page.locator("#status")).to_contain_text("60 x 40", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
+        for width in (390, 1440)
+        for scheme in ("light", "dark")
+    ],
+    indirect=True,
+    ids=lambda option: f"{option['viewport']['width']}-{option['color_scheme']}",
+)
+def test_looks(page, tmp_path):
+    """Neutral ground, legible text, nothing cut off or wider than the screen."""
+    upload(page, PICTURES / "chelsea.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    ground = np.array(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")[:3])
+    assert np.ptp(ground) == 0
+    for selector in ("#header p", "#status p", ".caption b", ".caption span", "#methods label span", "#footer p"):
+        text = page.locator(selector).first.evaluate("e => getComputedStyle(e).color.match(/\\d+/g).map(Number)")[:3]
+        high, low = sorted((luminance(ground), luminance(np.array(text))), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, selector  # WCAG 2.2, 1.4.3
+    for box in page.locator("#panels .caption").all():
+        assert box.evaluate("e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight + 1")
+    # On a phone, the page goes to the results by itself.
+    page.wait_for_function("document.getElementById('status').getBoundingClientRect().top < innerHeight")
+
+
+def luminance(colour: np.ndarray) -> float:
+    """Relative luminance of an sRGB colour, 0 to 255."""
+    linear = np.where(colour / 255 <= 0.04045, colour / 255 / 12.92, ((colour / 255 + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
