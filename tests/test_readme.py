@@ -1,0 +1,40 @@
+"""What the README says is true: its Python runs, its files and commands are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import tifffile
+import torch
+from skimage import data
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    tifffile.imwrite("scan.tif", data.camera())
+    for block in blocks:
+        exec(block, {"rgb": torch.rand(1, 3, 64, 64)})
+    assert (tmp_path / "scan.png").is_file()
+
+
+def test_pictures_and_links_are_there():
+    targets = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert targets
+    for target in targets:
+        assert (ROOT / target).is_file(), target
+
+
+def test_commands_are_there():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"^make (\w+)", README, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for path in set(re.findall(r"training/recipes/\w+\.yaml", README)):
+        assert (ROOT / path).is_file(), path
+    for module in set(re.findall(r"python -m (training\S*)", README)):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
