@@ -22,7 +22,7 @@ from colorlib import io, list_models, model_info
 
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # before the first component is made
 
-LIFETIME = 3000  # seconds that files are kept; Gradio looks for older ones six times as often, so none sees an hour
+LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
 EXAMPLES = ("camera.png", "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 GRAY, ORIGINAL = "gray", "original"  # the panels that no method fills
@@ -149,11 +149,12 @@ def build() -> gr.Blocks:
             path = uploaded(upload)
             if visit is not None and path is not None and path.is_relative_to(visit.folder):
                 return {status: gr.skip()}  # our own preview of this visit's upload
-            changes: dict[Any, Any] = {panel.column: gr.Column(visible=False) for panel in panels.values()}
             sweep()
+            changes: dict[Any, Any] = {panel.column: gr.Column(visible=False) for panel in panels.values()}
             changes |= {state: None, dials: gr.Row(visible=False), comparison: gr.Column(visible=False)}
+            changes |= {about: gr.Accordion(open=path is None)}
             if path is None:
-                return changes | {status: page.WELCOME, about: gr.Accordion(open=True)}
+                return changes | {status: page.WELCOME}
             try:
                 visit = Visit(path)
             except (io.ImageError, FileNotFoundError) as error:
@@ -196,7 +197,6 @@ def build() -> gr.Blocks:
             yield changes | {
                 status: page.status_html(visit, 1, 1),
                 dials: gr.Row(visible=bool(choices)),
-                about: gr.Accordion(open=not choices),
                 comparison: gr.Column(visible=bool(choices)),
             }
 
@@ -240,21 +240,16 @@ def build() -> gr.Blocks:
 
         private: dict[str, Any] = {"api_visibility": "private"}
         network = private | {"concurrency_id": "network", "concurrency_limit": 1, "trigger_mode": "always_last"}
-        painting = private | {
-            "trigger_mode": "always_last",
-            "concurrency_id": "painting",
-            "concurrency_limit": 2,
-            "show_progress": "hidden",
-        }
-        saving = private | {"concurrency_id": "saving", "concurrency_limit": 1, "show_progress": "hidden"}
+        painting = network | {"concurrency_id": "painting", "concurrency_limit": 2, "show_progress": "hidden"}
+        saving = painting | {"concurrency_id": "saving", "concurrency_limit": 1, "trigger_mode": "once"}
 
         pictures = [component for panel in panels.values() for component in (panel.column, panel.image)]
         captions = [panel.caption for panel in panels.values()]
-        frames = [status, dials, comparison, about]
+        frames = [status, dials, comparison]
         received = photo.change(
             receive,
             [photo, strength, saturation, state],
-            [photo, state, *frames, *pictures],
+            [photo, state, about, *frames, *pictures],
             preprocess=False,  # colorlib.io reads the upload as it came
             show_progress="minimal",
             show_progress_on=status,
@@ -293,7 +288,7 @@ def build() -> gr.Blocks:
             [files, rows],
             preprocess=False,
             api_name="colorize",
-            **{**saving, "api_visibility": "public"},
+            concurrency_id="saving",
         )
     return blocks
 

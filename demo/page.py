@@ -13,7 +13,8 @@ TITLE = "Photographs in colour"
 HEADER = f"""<h1>{TITLE}</h1>
 <p>Give it a black-and-white photograph, and the classic deep-learning methods colour it, side by side.</p>"""
 WELCOME = "<p>Your photograph will be here, in colour. It is deleted within an hour and used for nothing else.</p>"
-FOOTER = f"<p>colorlib {__version__}, Apache-2.0. No photograph is kept: all are deleted within an hour.</p>"
+FOOTER = f"""<p>The colours are guesses, no evidence of how things looked. No photograph is kept: all are deleted
+within an hour. colorlib {__version__}, Apache-2.0.</p>"""
 EXPIRED = "This photograph has been deleted, as all are within an hour; upload it again"
 
 # Saves a file that the server has just finished, under its own name.

@@ -361,6 +361,7 @@ class TestServer:
                 assert not answer["success"]
                 assert "root" not in json.dumps(answer)
 
+    @pytest.mark.slow
     def test_sixteen_visitors_at_once(self, server, tmp_path):
         source = gray_file(tmp_path, (900, 600))
         process = psutil.Process(server[1].pid)
@@ -390,6 +391,7 @@ class TestServer:
         kept = {file.name for file in folders.rglob("secret*") if "colorlib-demo" in str(file) and METHOD in file.name}
         assert kept == {f"secret3-{METHOD}.png"}
 
+    @pytest.mark.slow
     def test_stopping_deletes_all_and_nothing_is_logged(self, tmp_path):
         with serve(tmp_path) as (url, process, log):
             visitor = Visitor(url)
@@ -401,6 +403,7 @@ class TestServer:
             assert not any((tmp_path / "tmp").rglob("*.png"))
             assert "secret" not in log.read_text(encoding="utf-8")
 
+    @pytest.mark.slow
     def test_photographs_expire(self, tmp_path):
         code = "import app; app.LIFETIME = 12; app.build().queue().launch()"
         with serve(tmp_path, code) as (url, _, _):

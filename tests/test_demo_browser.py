@@ -106,7 +106,10 @@ def pixels_on_page(page: Page, selector: str) -> np.ndarray:
 
 def test_from_photograph_to_download(page, tmp_path):
     source = gray_file(tmp_path, (1350, 900))
+    about = page.locator("#about li").filter(has_text=colorlib.model_info(METHOD).label).first
+    expect(about).to_be_visible()
     upload(page, source)
+    expect(about).to_be_hidden()
     panels = page.locator("#panels img")
     expect(panels).to_have_count(1 + len(LEARNED))
     assert len({(box["y"], box["width"], box["height"]) for box in (panels.nth(i).bounding_box() for i in (0, 1))}) == 1
@@ -149,6 +152,7 @@ def test_zip_holds_every_method_shown(page, tmp_path):
     settled(page, "gray.png")
     with page.expect_download() as arriving:
         page.click("#save-all")
+    expect(page.locator("#save-all")).to_be_enabled()
     assert arriving.value.suggested_filename == "gray-in-colour.zip"
     with zipfile.ZipFile(arriving.value.path()) as archive:
         pictures = {name: Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 MEASURE = """
-import json, resource, statistics, sys, time
+import json, re, statistics, sys, time
 import torch
 from colorlib import Colorizer
 source, out, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 colorizer = Colorizer("iizuka16_small")
 def run():
     start = time.perf_counter()
@@ -20,8 +20,16 @@ def run():
     return time.perf_counter() - start
 run()
 seconds = statistics.median(run() for _ in range(runs))
-print(json.dumps({"seconds": seconds, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+# Not getrusage: its peak may be that of the process that started this one.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]
+print(json.dumps({"seconds": seconds, "bytes": int(peak) * 1024}))
 """
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc"),
+]
 
 
 def _measure(source: Path, out: Path, runs: int) -> dict[str, float]:
@@ -40,15 +48,13 @@ def astronaut(tmp_path: Path) -> Path:
     return tmp_path / "astronaut.png"
 
 
-@pytest.mark.slow
 def test_small_model_file_to_file_at_512(astronaut: Path, tmp_path: Path):
     measured = _measure(astronaut, tmp_path / "out.png", runs=7)
     assert measured["bytes"] < 1e9
-    # The goal is 0.25 s on two free cores; here other tests run beside it.
+    # The goal is 0.25 s on two free cores; this is one thread, and other tests run beside it.
     assert measured["seconds"] < 1.0
 
 
-@pytest.mark.slow
 def test_a_scan_of_24_megapixels(tmp_path: Path):
     """DESIGN: under 2.5 GB, time linear in pixels."""
     from skimage import data
