@@ -130,6 +130,9 @@ def test_from_photograph_to_download(page, tmp_path):
     page.locator("#strength input[type=number]").fill("0.5")
     page.locator("#strength input[type=number]").press("Enter")
     expect(page.locator(f"#image-{METHOD} img")).not_to_have_attribute("src", before)
+    for picture in (*panels.all(), *page.locator("#slider img").all()):
+        picture.scroll_into_view_if_needed()
+        picture.evaluate("image => image.decode()")
     with page.expect_download() as arriving:
         page.click(f"#save-{METHOD}")
     half = np.asarray(image_of(arriving.value))
@@ -194,6 +197,8 @@ def test_broken_file_is_explained_and_the_page_stays_usable(page, tmp_path):
     expect(page.locator("#status [role=alert]")).to_contain_text("broken.png: cannot be decoded")
     expect(page.locator(".toast-wrap")).to_contain_text("broken.png: cannot be decoded")
     expect(page.locator("#panels img")).to_have_count(0)
+    page.wait_for_timeout(1500)  # what follows an upload must not wipe the message away
+    expect(page.locator("#status [role=alert]")).to_be_visible()
     upload(page, gray_file(tmp_path, name="second.png"))
     assert chroma(pixels_on_page(page, f"#image-{METHOD} img")) > 10
 
