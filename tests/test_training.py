@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from colorlib import create_model
 from colorlib.color import rgb_to_lab
 from colorlib.models import ColorModel
-from colorlib.models._weights import load_weights, read_metadata
+from colorlib.models._weights import load_weights, read_metadata, save_weights
 from training import score as scoring
 from training.__main__ import main
 from training.data import PhotoData, color_std
@@ -93,7 +93,7 @@ def test_debug_recipe_trains_resumes_and_exports(folder: Path, tmp_path: Path):
     assert config["model"]["model"] == "iizuka16_small"  # the resolved recipe lies beside the log
 
     checkpoint = tmp_path / "checkpoints" / "last.ckpt"
-    resumed = _debug(folder, tmp_path, "--trainer.max_steps=20", f"--ckpt_path={checkpoint}")
+    resumed = _debug(folder, tmp_path, "--trainer.max_steps=20", "--ckpt_path=last")
     assert resumed.trainer.global_step == 20
     assert len(_column(tmp_path, "train/loss", run=1)) == 10  # the second half only
 
@@ -206,15 +206,19 @@ def test_data_errors(tmp_path: Path, folder: Path, shard: Path):
         PhotoData(train=[str(folder), str(shard)]).train_dataloader()
 
 
-def test_score_prints_mean_interval_and_difference(shard: Path):
+def test_score_prints_mean_interval_and_difference(shard: Path, tmp_path: Path):
     app = scoring.typer.Typer()
     app.command()(scoring.score)
-    run = CliRunner().invoke(app, [str(shard), "grayscale", "iizuka16_local_small", "--size", "64"])
+    mine = tmp_path / "mine.safetensors"
+    save_weights(create_model("iizuka16_local_small", pretrained=True), mine, {"model": "iizuka16_local_small"})
+    run = CliRunner().invoke(app, [str(shard), "grayscale", "iizuka16_local_small", str(mine), "--size", "64"])
     assert run.exit_code == 0, run.output
     lines = run.stdout.splitlines()
     assert any(line.startswith("11 photographs of 64 x 64") for line in lines)
     gray = next(line for line in lines if line.startswith("grayscale"))
     assert "(0.0000 [0.0000, 0.0000])" in gray
+    *_, embedded, from_file = (line.partition("RMSE")[2] for line in lines)
+    assert embedded == from_file
 
 
 def test_interval_covers_the_mean_of_a_known_distribution():

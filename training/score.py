@@ -6,7 +6,6 @@ over pixels, PSNR the mean over photographs (Larsson et al. 2016, A.3).
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from colorlib import create_model
+from colorlib import Colorizer
 from colorlib.metrics.functional import psnr, rmse_alphabeta
 from colorlib.models import ColorModel
 from training.data import PhotoData
@@ -32,7 +31,7 @@ def score(
 ) -> None:
     """Print mean and 95 % bootstrap interval of every metric, and of its difference to the first method's."""
     photos = PhotoData(val=[data], size=size, batch_size=32, workers=0)
-    models = {name: _model(name) for name in methods}
+    models = {name: Colorizer(name, device="cpu").model for name in methods}
     values: dict[str, dict[str, list[Tensor]]] = {name: {metric: [] for metric in METRICS} for name in methods}
     for batch in tqdm(photos.val_dataloader(), unit="batch"):
         rgb = batch["rgb"].float() / 255
@@ -53,10 +52,6 @@ def paint(model: ColorModel, rgb: Tensor) -> Tensor:
     """What a method makes of photographs: (N, 3, H, W) -> (N, 3, H, W)."""
     lightness = model.to_input(rgb)
     return model.target.decode(model(lightness), lightness)
-
-
-def _model(name: str) -> ColorModel:
-    return create_model(Path(name).stem, weights=name) if Path(name).is_file() else create_model(name, pretrained=True)
 
 
 def _interval(values: NDArray[np.float64], resamples: int) -> str:
