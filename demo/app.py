@@ -173,7 +173,7 @@ def build() -> gr.Blocks:
                 yield {status: gr.skip()}  # without a step, Gradio would blank the outputs
                 return
             done = {key for key in names if key in visit.results}
-            # Each step repeats those before it, as the browser takes back what a step leaves out.
+            # Each step repeats those before it: if two come at once, the browser loses what the second leaves out.
             changes: dict[Any, Any] = {panels[key].column: gr.Column(visible=key in done) for key in ready}
             for key in ready:
                 if key in names and key not in done:

@@ -55,7 +55,8 @@ def about_html(names: Iterable[str]) -> str:
         licence = f" Weights: {html.escape(info.weights.license)}." if info.weights else ""
         item = f"<li><b>{html.escape(info.label)}</b>: {html.escape(info.summary)}{licence}</li>"
         papers[info.paper] = papers.get(info.paper, "") + item
-    return "".join(f"<p>{paper_html(paper)}</p><ul>{items}</ul>" for paper, items in papers.items())
+    baselines_last = sorted(papers.items(), key=lambda entry: entry[0] is None)
+    return "".join(f"<p>{paper_html(paper)}</p><ul>{items}</ul>" for paper, items in baselines_last)
 
 
 def paper_html(paper: Paper | None) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -81,6 +82,9 @@ def serve(folder: Path, code: str | None = None) -> Iterator[tuple[str, subproce
     # One thread: beside a busy neighbour, more of them wait for each other.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"}
     environment.pop("GRADIO_TEMP_DIR", None)
+    with socket.socket() as free:  # Gradio's own search is no match for another test's server that starts meanwhile
+        free.bind(("127.0.0.1", 0))
+        environment["GRADIO_SERVER_PORT"] = str(free.getsockname()[1])
     command = [sys.executable, *(["-c", code] if code else ["app.py"])]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder / "demo", env=environment, stdout=output, stderr=output)

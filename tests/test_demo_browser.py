@@ -94,8 +94,8 @@ def pixels_on_page(page: Page, selector: str) -> np.ndarray:
     """(H, W, 3) of what the browser has decoded."""
     image = page.locator(selector)
     image.scroll_into_view_if_needed()
-    image.evaluate("image => image.decode()")
     data = image.evaluate("""async image => {
+        if (!image.complete) await new Promise(done => image.addEventListener("load", done, {once: true}));
         const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
         canvas.getContext("2d").drawImage(image, 0, 0);
         const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
@@ -130,9 +130,10 @@ def test_from_photograph_to_download(page, tmp_path):
     page.locator("#strength input[type=number]").fill("0.5")
     page.locator("#strength input[type=number]").press("Enter")
     expect(page.locator(f"#image-{METHOD} img")).not_to_have_attribute("src", before)
-    for picture in (*panels.all(), *page.locator("#slider img").all()):
-        picture.scroll_into_view_if_needed()
-        picture.evaluate("image => image.decode()")
+    page.locator("#slider").scroll_into_view_if_needed()
+    page.wait_for_function(
+        "[...document.querySelectorAll('#panels img, #slider img')].every(one => one.complete && one.naturalWidth)"
+    )
     with page.expect_download() as arriving:
         page.click(f"#save-{METHOD}")
     half = np.asarray(image_of(arriving.value))
