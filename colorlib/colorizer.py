@@ -167,8 +167,7 @@ class Colorizer:
     def _predict_ab(self, rgb: Tensor) -> Tensor:
         """(3, H, W) -> predicted (a, b) at the network's resolution, (2, h, w), on its device."""
         lightness = self.model.to_input(_resize(rgb, self._work_size(rgb)).to(self.device)[None])
-        prediction = self.model(lightness)
-        ab = self.model.target.to_ab(prediction, F.interpolate(lightness, prediction.shape[-2:], mode="area"))[0]
+        ab = self.model.target.chroma(self.model(lightness), lightness)[0]
         # Out of inference mode: what a caller gets is an ordinary tensor.
         return ab.clone()
 

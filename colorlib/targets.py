@@ -51,7 +51,11 @@ class Target(nn.Module, ABC):
 
         The output has exactly the given L*, whatever was predicted: see :func:`combine`.
         """
-        return combine(lightness, self.to_ab(prediction, _area(lightness, size_of(prediction))))
+        return combine(lightness, self.chroma(prediction, lightness))
+
+    def chroma(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        """:meth:`to_ab` for L of any size: (N, channels, h, w) and L (N, 1, H, W) -> (N, 2, h, w)."""
+        return self.to_ab(prediction, _area(lightness, size_of(prediction)))
 
 
 def combine(lightness: Tensor, ab: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from colorlib import Colorizer
 from colorlib.metrics.functional import psnr, rmse_alphabeta
-from colorlib.models import ColorModel
 from training.data import PhotoData
 
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"RMSE": rmse_alphabeta, "PSNR": psnr}
@@ -36,7 +35,8 @@ def score(
     for batch in tqdm(photos.val_dataloader(), unit="batch"):
         rgb = batch["rgb"].float() / 255
         for name, model in models.items():
-            painted = paint(model, rgb)
+            with torch.inference_mode():
+                painted = model.colorize(rgb)
             for metric, function in METRICS.items():
                 values[name][metric].append(function(painted, rgb))
     arrays = {name: {m: torch.cat(v).double().numpy() for m, v in row.items()} for name, row in values.items()}
@@ -45,13 +45,6 @@ def score(
     for name, row in arrays.items():
         cells = [f"{m} {_interval(v, resamples)} ({_interval(v - first[m], resamples)})" for m, v in row.items()]
         print(f"{name:24} " + "  ".join(cells))
-
-
-@torch.inference_mode()
-def paint(model: ColorModel, rgb: Tensor) -> Tensor:
-    """What a method makes of photographs: (N, 3, H, W) -> (N, 3, H, W)."""
-    lightness = model.to_input(rgb)
-    return model.target.decode(model(lightness), lightness)
 
 
 def _interval(values: NDArray[np.float64], resamples: int) -> str:

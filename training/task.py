@@ -84,8 +84,7 @@ class ColorTask(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         rgb = _unit(batch["rgb"])
         losses = self.model.losses(rgb, batch["label"])
-        prediction = self.model(self.model.to_input(rgb))
-        painted = self.model.target.decode(prediction, self.model.to_input(rgb))
+        painted = self.model.colorize(rgb)
         scores = {"rmse_alphabeta": rmse_alphabeta(painted, rgb).mean(), "psnr": psnr(painted, rgb).mean()}
         values = {f"val/{name}": value for name, value in {**losses, **scores}.items()}
         self.log_dict(values, batch_size=len(rgb), prog_bar=True, sync_dist=True)

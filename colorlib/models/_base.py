@@ -46,6 +46,11 @@ class ColorModel(nn.Module, ABC):
     def predict(self, lightness: Tensor) -> Tensor:
         """:meth:`forward` for sides that are multiples of ``stride``."""
 
+    def colorize(self, rgb: Tensor) -> Tensor:
+        """What the method makes of photographs at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W), same L*."""
+        lightness = self.to_input(rgb)
+        return self.target.decode(self(lightness), lightness)
+
     def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
         """The training loss of the paper.
 
