@@ -19,8 +19,7 @@ from torch.testing import assert_close
 
 from colorlib import color
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-CUDA = pytest.param("cuda", marks=[pytest.mark.cuda, needs_cuda])
+CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
 SPACES = ("xyz", "lab", "luv", "yuv", "hsv")
 CORNERS = tensor(list(product([0.0, 1.0], repeat=3)), dtype=torch.float64)
 
