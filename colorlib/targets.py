@@ -4,8 +4,10 @@ An architecture and a target together make a method, so the colour spaces and lo
 not classes there.
 """
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
+
+# sRGB spans a in [-86.2, 98.2] and b in [-107.9, 94.5]: this holds both and keeps gray in the middle.
+AB_BOUND = 110.0
 
 
 class Target(nn.Module, ABC):
@@ -55,7 +60,7 @@ class Target(nn.Module, ABC):
 
     def chroma(self, prediction: Tensor, lightness: Tensor) -> Tensor:
         """:meth:`to_ab` for L of any size: (N, channels, h, w) and L (N, 1, H, W) -> (N, 2, h, w)."""
-        return self.to_ab(prediction, _area(lightness, size_of(prediction)))
+        return self.to_ab(prediction, resize_area(lightness, size_of(prediction)))
 
 
 def combine(lightness: Tensor, ab: Tensor) -> Tensor:
@@ -77,10 +82,9 @@ class Regression(Target):
         high: what it puts out for the greatest.
     """
 
-    # Centre and half-width of each predicted channel. sRGB spans a in [-86.2, 98.2] and b in [-107.9, 94.5]: 110 holds
-    # both and keeps gray in the middle. U and V reach the sums of their matrix rows' positive entries.
+    # Centre and half-width of each predicted channel. U and V reach the sums of their matrix rows' positive entries.
     SPACES: ClassVar[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
-        "lab": ((0.0, 0.0), (110.0, 110.0)),
+        "lab": ((0.0, 0.0), (AB_BOUND, AB_BOUND)),
         "yuv": ((0.0, 0.0), (0.43601035, 0.61497538)),
         "rgb": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     }
@@ -106,7 +110,9 @@ class Regression(Target):
             case _:
                 channels = rgb
         centre, half = self._affine(channels)
-        return _area(self.low + (self.high - self.low) * ((channels - centre) / half + 1) / 2, size or size_of(rgb))
+        return resize_area(
+            self.low + (self.high - self.low) * ((channels - centre) / half + 1) / 2, size or size_of(rgb)
+        )
 
     @override
     def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
@@ -132,12 +138,436 @@ class Regression(Target):
         return centre, half
 
 
+class Colors(NamedTuple):
+    """What a distribution says about one pixel: a grid of colours, the axes being those of the target.
+
+    Attributes:
+        axes: what the rows and columns of the grid are, such as ``("hue", "chroma")``.
+        probabilities: (rows, columns), of sum 1. Where the target predicts its axes apart, it is their product.
+        rgb: sRGB in [0, 1] of each bin at the pixel's lightness, reduced to the gamut, (rows, columns, 3).
+    """
+
+    axes: tuple[str, str]
+    probabilities: Tensor
+    rgb: Tensor
+
+    def top(self, n: int = 5) -> list[tuple[float, tuple[float, float, float]]]:
+        """The n most probable bins: probability and sRGB in [0, 1], most probable first."""
+        values, order = self.probabilities.flatten().topk(min(n, self.probabilities.numel()))
+        colours = self.rgb.flatten(0, 1)[order].tolist()
+        return [(value, (r, g, b)) for value, (r, g, b) in zip(values.tolist(), colours, strict=True)]
+
+
+class Histogram(Target):
+    """A target whose prediction is one histogram of colour bins at each pixel, or several (Larsson et al. 2016, 3.2).
+
+    Channels are logits, histogram after histogram. Encoded photographs hold values, not bins: :meth:`digitize` turns
+    one into the other.
+
+    Args:
+        sizes: bins of each histogram.
+        decoder: how a histogram becomes a colour, one of :attr:`decoders`.
+        temperature: logits are divided by it before the softmax when decoding, not in the loss; 1 is the paper's.
+
+    Attributes:
+        decoders: those that the target has, the paper's choice first.
+    """
+
+    decoders: ClassVar[tuple[str, ...]]
+    axes: ClassVar[tuple[str, str]]
+
+    def __init__(self, sizes: Sequence[int], decoder: str | None, temperature: float):
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"expected a temperature above 0, got {temperature}")
+        self.sizes, self.channels, self.temperature = tuple(sizes), sum(sizes), temperature
+        self.decoder = self.decoders[0] if decoder is None else decoder
+
+    @property
+    def decoder(self) -> str:
+        """How a histogram becomes a colour; may be set.
+
+        Raises:
+            ValueError: it is none of :attr:`decoders`.
+        """
+        return self._decoder
+
+    @decoder.setter
+    def decoder(self, name: str) -> None:
+        if name not in self.decoders:
+            raise ValueError(f"expected a decoder of {type(self).__name__}: {', '.join(self.decoders)}; got {name!r}")
+        self._decoder = name
+
+    @override
+    def extra_repr(self) -> str:
+        return f"sizes={self.sizes}, decoder={self.decoder!r}, temperature={self.temperature}"
+
+    @abstractmethod
+    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
+        """The bin of every pixel in each histogram: (N, C, h, w) from :meth:`encode` -> (N, h, w) integers each."""
+
+    @abstractmethod
+    def uncertainty(self, prediction: Tensor) -> Tensor:
+        """How undecided a prediction is: (N, channels, h, w) -> (N, 1, h, w) in [0, 1], whatever the decoder."""
+
+    @abstractmethod
+    def grid(self, lightness: float) -> Tensor:
+        """The colour of each bin at L in [0, 100] of CIE Lab: sRGB (3, rows, columns), for :class:`Colors`."""
+
+    @abstractmethod
+    def palette(self, angle: float) -> Tensor:
+        """A bias towards the colours that lie at an angle of colour space, in radians: (channels,) in [-1, 1]."""
+
+    def weights(self, prediction_or_encoded: Tensor, histogram: int) -> Tensor | None:
+        """How much each pixel counts in a histogram of the whole picture, (N, h, w); None counts all alike."""
+        return None
+
+    def histograms(self, prediction: Tensor) -> tuple[Tensor, ...]:
+        """The probabilities of each histogram, at the decoding temperature: (N, K, h, w) each, float32."""
+        scaled = prediction.float() / self.temperature
+        return tuple(logits.softmax(dim=1) for logits in scaled.split(self.sizes, dim=1))
+
+    def colors(self, prediction: Tensor, lightness: float) -> Colors:
+        """What is predicted for one pixel: (channels,) and its L in [0, 100]."""
+        histograms = [h.flatten() for h in self.histograms(prediction[None, :, None, None])]
+        rgb = self.grid(lightness)
+        probabilities = torch.outer(*histograms) if len(histograms) == 2 else histograms[0].view(rgb.shape[1:])
+        return Colors(self.axes, probabilities, rgb.movedim(0, -1))
+
+    def _log_loss(self, prediction: Tensor, encoded: Tensor) -> list[Tensor]:
+        """Eq. 2 with a one-hot truth, the log loss of each histogram: (N, h, w) each."""
+        logits = prediction.float().split(self.sizes, dim=1)
+        return [
+            F.cross_entropy(one, k, reduction="none") for one, k in zip(logits, self.digitize(encoded), strict=True)
+        ]
+
+
+class HueChroma(Histogram):
+    """Hue and chroma of the colour bicone, a histogram of uniform bins for each (Larsson et al. 2016, 3.2 and 3.3).
+
+    Args:
+        bins: of hue, and of chroma.
+        hue_weight: lambda_H of eq. 3.
+        fading: eta of eq. 5, printed with `max`: only `min` fades, see :func:`fade`. 0 switches it off.
+        decoder: ``"median"`` of the chroma or its ``"expectation"``, either with the complex expectation of hue and
+            fading; the ``"mode"`` of both, or a ``"sample"`` of both (table 5).
+        temperature: see :class:`Histogram`.
+    """
+
+    decoders = ("median", "expectation", "mode", "sample")
+    axes = ("hue", "chroma")
+
+    def __init__(
+        self,
+        bins: int = 32,
+        hue_weight: float = 5.0,
+        fading: float = 0.03,
+        decoder: str | None = None,
+        temperature: float = 1.0,
+    ):
+        super().__init__((bins, bins), decoder, temperature)
+        self.bins, self.hue_weight, self.fading = bins, hue_weight, fading
+
+    @override
+    def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Hue and chroma in [0, 1], (N, 2, h, w); of the averaged colours where ``size`` is smaller."""
+        hue, chroma, _ = color.rgb_to_huechroma(resize_area(rgb, size or size_of(rgb)))
+        return torch.cat([hue, chroma], dim=1)
+
+    @override
+    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
+        return tuple((encoded * self.bins).long().clamp(0, self.bins - 1).unbind(dim=1))
+
+    @override
+    def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
+        """Eq. 3, averaged over pixels: the hue's log loss weighs lambda_H times the true chroma."""
+        hue, chroma = self._log_loss(prediction, encoded)
+        return (chroma + self.hue_weight * encoded[:, 1] * hue).mean()
+
+    @override
+    def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        hue, chroma = self.to_huechroma(prediction)
+        return _bicone_to_lab(hue, chroma, lightness)[:, 1:]
+
+    def to_huechroma(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
+        """The hue and the chroma that are decided on, each in [0, 1]: (N, channels, h, w) -> twice (N, 1, h, w)."""
+        hue, chroma = self.histograms(prediction)
+        edges = torch.linspace(0, 1, self.bins + 1, device=prediction.device)
+        centres = (edges[1:] + edges[:-1]) / 2
+        match self.decoder:
+            case "sample":
+                return sample(hue, centres), sample(chroma, centres)
+            case "mode":
+                return mode(hue, centres), mode(chroma, centres)
+        decided = median(chroma, edges) if self.decoder == "median" else expectation(chroma, centres)
+        z = complex_expectation(hue)
+        if self.fading:
+            decided = fade(decided, z, self.fading)
+        return z.angle() / math.tau % 1, decided
+
+    @override
+    def uncertainty(self, prediction: Tensor) -> Tensor:
+        """Entropy of the hue, of at most 1, times the median chroma before fading (figure 10)."""
+        hue, chroma = self.histograms(prediction)
+        edges = torch.linspace(0, 1, self.bins + 1, device=prediction.device)
+        return entropy(hue) * median(chroma, edges)
+
+    @override
+    def grid(self, lightness: float) -> Tensor:
+        centres = (torch.arange(self.bins) + 0.5) / self.bins
+        hue, chroma = (x[None, None] for x in torch.meshgrid(centres, centres, indexing="ij"))
+        return _in_gamut(_bicone_to_lab(hue, chroma, torch.full_like(hue, lightness)))
+
+    @override
+    def palette(self, angle: float) -> Tensor:
+        """The cosine of the distance to a hue; no preference among chromas."""
+        theta = math.tau * (torch.arange(self.bins) + 0.5) / self.bins
+        return torch.cat([(theta - angle).cos(), torch.zeros(self.bins)])
+
+    @override
+    def weights(self, prediction_or_encoded: Tensor, histogram: int) -> Tensor | None:
+        """Hue counts as much as there is chroma, as in eq. 3: that of a gray pixel is arbitrary."""
+        if histogram != 0:
+            return None
+        if prediction_or_encoded.shape[1] != self.channels:
+            return prediction_or_encoded[:, 1]
+        centres = (torch.arange(self.bins, device=prediction_or_encoded.device) + 0.5) / self.bins
+        return expectation(self.histograms(prediction_or_encoded)[1], centres)[:, 0]
+
+
+class _Quantiles(Histogram):
+    """Histograms over a and b whose bins are evenly spaced quantiles of a Gaussian (Larsson et al. 2016, 3.2)."""
+
+    axes = ("a", "b")
+
+    def __init__(self, bins: int, sigma: float, sizes: Sequence[int], decoder: str | None, temperature: float):
+        super().__init__(sizes, decoder, temperature)
+        self.bins, self.sigma = bins, sigma
+
+    @override
+    def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """(a, b) of CIE Lab, (N, 2, h, w)."""
+        return resize_area(color.rgb_to_lab(rgb)[:, 1:], size or size_of(rgb))
+
+    @override
+    def grid(self, lightness: float) -> Tensor:
+        centres = self._centres("cpu")
+        a, b = torch.meshgrid(centres, centres, indexing="ij")
+        return _in_gamut(torch.stack([torch.full_like(a, lightness), a, b])[None])
+
+    def _bins(self, encoded: Tensor) -> Tensor:
+        inner = gaussian_quantiles(self.bins, self.sigma)[1:-1].to(encoded)
+        return torch.bucketize(encoded.contiguous(), inner, right=True)
+
+    def _centres(self, device: torch.device | str) -> Tensor:
+        return gaussian_centroids(self.bins, self.sigma).float().to(device)
+
+
+class LabMarginal(_Quantiles):
+    """A histogram over a and one over b (Larsson et al. 2016, 3.2: K = 32, sigma = 25).
+
+    Args:
+        bins: of each histogram.
+        sigma: of the Gaussian whose quantiles the edges are.
+        decoder: ``"expectation"``, best for Lab in the paper (section 3.3), ``"median"``, ``"mode"`` or ``"sample"``.
+        temperature: see :class:`Histogram`.
+    """
+
+    decoders = ("expectation", "median", "mode", "sample")
+
+    def __init__(self, bins: int = 32, sigma: float = 25.0, decoder: str | None = None, temperature: float = 1.0):
+        super().__init__(bins, sigma, (bins, bins), decoder, temperature)
+
+    @override
+    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._bins(encoded).unbind(dim=1))
+
+    @override
+    def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
+        """The sum of eq. 2 for a and for b, averaged over pixels."""
+        a, b = self._log_loss(prediction, encoded)
+        return (a + b).mean()
+
+    @override
+    def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        centres = self._centres(prediction.device)
+        match self.decoder:
+            case "sample":
+                decided = [sample(h, centres) for h in self.histograms(prediction)]
+            case "mode":
+                decided = [mode(h, centres) for h in self.histograms(prediction)]
+            case "median":
+                edges = gaussian_quantiles(self.bins, self.sigma).float().to(prediction.device)
+                decided = [median(h, edges) for h in self.histograms(prediction)]
+            case _:
+                decided = [expectation(h, centres) for h in self.histograms(prediction)]
+        return torch.cat(decided, dim=1).to(lightness.dtype)
+
+    @override
+    def uncertainty(self, prediction: Tensor) -> Tensor:
+        """Entropy of (a, b), whose histograms are independent, of at most 1."""
+        a, b = self.histograms(prediction)
+        return (entropy(a) + entropy(b)) / 2
+
+    @override
+    def palette(self, angle: float) -> Tensor:
+        """How far a bin lies towards the angle of the (a, b) plane."""
+        centres = self._centres("cpu")
+        towards = centres / centres.abs().max()
+        return torch.cat([towards * math.cos(angle), towards * math.sin(angle)])
+
+
+class LabJoint(_Quantiles):
+    """One histogram over a grid of (a, b) (Larsson et al. 2016, 3.2: 16 x 16, sigma = 25).
+
+    Args:
+        bins: along a, and along b; channel ``bins * i + j`` is bin i of a and j of b.
+        sigma: of the Gaussian whose quantiles the edges are.
+        decoder: ``"expectation"``, ``"mode"`` or ``"sample"``; a grid has no median.
+        temperature: see :class:`Histogram`.
+    """
+
+    decoders = ("expectation", "mode", "sample")
+
+    def __init__(self, bins: int = 16, sigma: float = 25.0, decoder: str | None = None, temperature: float = 1.0):
+        super().__init__(bins, sigma, (bins * bins,), decoder, temperature)
+
+    @override
+    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
+        a, b = self._bins(encoded).unbind(dim=1)
+        return (a * self.bins + b,)
+
+    @override
+    def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
+        """Eq. 2, averaged over pixels."""
+        (joint,) = self._log_loss(prediction, encoded)
+        return joint.mean()
+
+    @override
+    def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        (joint,) = self.histograms(prediction)
+        decide = {"sample": sample, "mode": mode, "expectation": expectation}[self.decoder]
+        if self.decoder == "expectation":
+            decided = [decide(joint, axis) for axis in self._axes(prediction.device)]
+        else:
+            # One decision for both: the bin's number, then its colour.
+            index = decide(joint, torch.arange(self.channels, device=joint.device))
+            decided = [axis[index] for axis in self._axes(prediction.device)]
+        return torch.cat(decided, dim=1).to(lightness.dtype)
+
+    @override
+    def uncertainty(self, prediction: Tensor) -> Tensor:
+        """Entropy of (a, b), of at most 1."""
+        return entropy(*self.histograms(prediction))
+
+    @override
+    def palette(self, angle: float) -> Tensor:
+        """How far a bin lies towards the angle of the (a, b) plane."""
+        a, b = self._axes("cpu")
+        towards = a * math.cos(angle) + b * math.sin(angle)
+        return towards / a.square().add(b.square()).max().sqrt()
+
+    def _axes(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        """The a and the b of every channel."""
+        centres = self._centres(device)
+        return centres.repeat_interleave(self.bins), centres.repeat(self.bins)
+
+
+def sample(histogram: Tensor, values: Tensor) -> Tensor:
+    """Draw a bin at every pixel, by torch's generator: (N, K, h, w) and the bins' values (K,) -> (N, 1, h, w)."""
+    # The greatest of log p + Gumbel noise is a draw from p, without a sum over bins.
+    noise = -torch.empty_like(histogram).exponential_().log()
+    return values[(histogram.log() + noise).argmax(dim=1, keepdim=True)]
+
+
+def mode(histogram: Tensor, values: Tensor) -> Tensor:
+    """The value of the most probable bin: (N, K, h, w) and (K,) -> (N, 1, h, w)."""
+    return values[histogram.argmax(dim=1, keepdim=True)]
+
+
+def median(histogram: Tensor, edges: Tensor) -> Tensor:
+    """Where the cumulative sum reaches one half, linear inside the bin: (N, K, h, w) and (K + 1,) -> (N, 1, h, w)."""
+    cumulative = histogram.cumsum(dim=1)
+    half = cumulative[:, -1:] / 2  # of what rounding made of 1
+    k = (cumulative < half).sum(dim=1, keepdim=True).clamp(max=histogram.shape[1] - 1)
+    mass = histogram.gather(1, k)
+    inside = 1 - (cumulative.gather(1, k) - half) / mass.clamp(min=torch.finfo(mass.dtype).tiny)
+    return edges[k] + inside * (edges[k + 1] - edges[k])
+
+
+def expectation(histogram: Tensor, values: Tensor) -> Tensor:
+    """The mean of the bins' values: (N, K, h, w) and (K,) -> (N, 1, h, w)."""
+    return (histogram * values[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def complex_expectation(hue: Tensor) -> Tensor:
+    """z of Larsson et al. 2016, eq. 4, with its factor 1 / K: (N, K, h, w) -> (N, 1, h, w) complex, |z| <= 1 / K."""
+    bins = hue.shape[1]
+    theta = math.tau * (torch.arange(bins, device=hue.device) + 0.5) / bins
+    return torch.complex(expectation(hue, theta.cos()), expectation(hue, theta.sin())) / bins
+
+
+def fade(chroma: Tensor, z: Tensor, eta: float) -> Tensor:
+    """Chromatic fading, eq. 5: less chroma where the hue is undecided. `min`, as the printed `max` would add chroma."""
+    return (z.abs() / eta).clamp(max=1) * chroma
+
+
+def entropy(histogram: Tensor) -> Tensor:
+    """Shannon's, over that of a uniform histogram: (N, K, h, w) -> (N, 1, h, w) in [0, 1]."""
+    nats: Tensor = torch.special.entr(histogram).sum(dim=1, keepdim=True)
+    return nats / math.log(histogram.shape[1])
+
+
+def gaussian_quantiles(bins: int, sigma: float) -> Tensor:
+    """Edges of bins that are equally probable under a Gaussian of mean 0: (bins + 1,) float64.
+
+    The outermost ones, infinitely far, are where sRGB ends: -110 and 110 hold all a and b.
+    """
+    inner = sigma * torch.special.ndtri(torch.arange(1, bins, dtype=torch.float64) / bins)
+    bound = inner.new_tensor([AB_BOUND])
+    return torch.cat([-bound, inner, bound])
+
+
+def gaussian_centroids(bins: int, sigma: float) -> Tensor:
+    """Mean of each of these bins under the Gaussian: (bins,) float64."""
+    edges = torch.special.ndtri(torch.arange(bins + 1, dtype=torch.float64) / bins)
+    density = torch.exp(-edges.square() / 2) / math.sqrt(math.tau)
+    return bins * sigma * (density[:-1] - density[1:])
+
+
+def correct_lightness(rgb: Tensor, gray: Tensor) -> Tensor:
+    """The lightness correction of Larsson et al. 2016, A.4: add the same to R, G and B, so that their mean is ``gray``.
+
+    sRGB (N, 3, H, W) and (N, 1, H, W) -> (N, 3, H, W); outside [0, 1] where the colour does not fit.
+    """
+    return rgb + (gray - rgb.mean(dim=1, keepdim=True))
+
+
+def _bicone_to_lab(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
+    """The colour of a hue and a chroma that has the given L of CIE Lab: three times (N, 1, h, w) -> (N, 3, h, w).
+
+    Adding the same to R, G and B changes neither hue nor chroma, so, as in A.4, that brings the colour to its
+    lightness: here to L, which has no closed form. May lie outside sRGB.
+    """
+    pure = color.huechroma_to_rgb(hue.to(lightness.dtype), chroma.to(lightness.dtype), torch.full_like(lightness, 0.5))
+    low, high = -pure.amax(dim=1, keepdim=True), 1 - pure.amin(dim=1, keepdim=True)  # L is 0 at most, 100 at least
+    for _ in range(16):
+        middle = (low + high) / 2
+        darker = color.rgb_to_lightness(pure + middle) < lightness
+        low, high = torch.where(darker, middle, low), torch.where(darker, high, middle)
+    return color.rgb_to_lab(pure + (low + high) / 2)
+
+
+def _in_gamut(lab: Tensor) -> Tensor:
+    return color.lab_to_rgb(lab, gamut="reduce")[0]
+
+
 def size_of(x: Tensor) -> tuple[int, int]:
     """Height and width of a map (*, H, W)."""
     height, width = x.shape[-2:]
     return height, width
 
 
-def _area(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_area(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize by averaging over areas: (N, C, H, W) -> (N, C, *size)."""
     return x if size_of(x) == size else F.interpolate(x, size=size, mode="area")
