@@ -15,12 +15,23 @@ from colorlib.models._backbones import _lite0_file, efficientnet_lite0
 from colorlib.models._weights import load_weights, save_weights
 
 LEARNED = [name for name in list_models() if model_info(name).learned]
+# Of full-size methods that differ in their head only, one is built whole; the others without most of their parameters.
+LIGHTER = {f"larsson16_lab_{head}": {"components": "data..conv5_3"} for head in ("l2", "marginal", "joint")}
+
+
+def _build(name: str, seed: int = 0) -> ColorModel:
+    torch.manual_seed(seed)
+    return create_model(name, **LIGHTER.get(name, {}))
 
 
 @pytest.fixture(scope="module", params=list_models())
 def model(request: pytest.FixtureRequest) -> ColorModel:
-    torch.manual_seed(0)
-    return create_model(request.param)
+    return _build(request.param)
+
+
+def _range(prediction: Tensor) -> float:
+    """Of the values that a network puts out; above 0."""
+    return float(prediction.max() - prediction.min()) + 1e-6
 
 
 @pytest.mark.parametrize(("height", "width"), [(97, 131), (1, 1), (3, 700), (128, 128)])
@@ -28,9 +39,8 @@ def test_any_size(model: ColorModel, height: int, width: int):
     torch.manual_seed(0)
     rgb = torch.rand(1, 3, height, width)
     with torch.no_grad():
-        lightness = model.to_input(rgb)
-        prediction = model(lightness)
-        painted = model.target.decode(prediction, lightness)
+        prediction = model(model.to_input(rgb))
+        painted = model.target.decode(prediction, color.rgb_to_lightness(rgb))
     scale = model.output_stride
     assert prediction.shape == (1, model.target.channels, -(-height // scale), -(-width // scale))
     assert painted.shape == rgb.shape
@@ -41,8 +51,7 @@ def test_any_size(model: ColorModel, height: int, width: int):
 def test_extremes_are_finite(model: ColorModel, content: str):
     rgb = {"black": torch.zeros, "white": torch.ones, "noise": torch.rand}[content](1, 3, 40, 48)
     with torch.no_grad():
-        lightness = model.to_input(rgb)
-        painted = model.target.decode(model(lightness), lightness)
+        painted = model.colorize(rgb)
     assert painted.isfinite().all()
     assert 0 <= painted.min() <= painted.max() <= 1
 
@@ -55,12 +64,17 @@ def test_a_batch_is_its_singles(model: ColorModel, batch: Tensor):
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
 
 
-def test_only_lightness_is_seen(model: ColorModel, batch: Tensor):
-    """A colour photograph and the gray one of its lightness give the same prediction."""
-    gray = color.lightness_to_gray(color.rgb_to_lightness(batch)).expand(-1, 3, -1, -1)
+def test_only_gray_is_seen(model: ColorModel, batch: Tensor):
+    """A colour photograph and its gray one, in the method's own sense of gray, give the same prediction."""
+    gray = color.lightness_to_gray(model.to_input(batch)).expand(-1, 3, -1, -1)
     with torch.no_grad():
         a, b = (model(model.to_input(rgb)) for rgb in (batch, gray))
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-3)
+    torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_a_gray_photograph_is_the_same_picture_to_every_method(model: ColorModel, batch: Tensor):
+    gray = batch[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(model.to_input(gray), color.rgb_to_lightness(gray), rtol=0, atol=1e-3)
 
 
 def test_bfloat16_agrees(model: ColorModel, batch: Tensor):
@@ -69,13 +83,12 @@ def test_bfloat16_agrees(model: ColorModel, batch: Tensor):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = model(model.to_input(batch))
     # Half a percent of the output range on average: eight bits of mantissa through some twenty layers.
-    assert (rough.float() - exact).abs().mean() < 5e-3
+    assert (rough.float() - exact).abs().mean() < 5e-3 * _range(exact)
 
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_gradients_reach_every_parameter(name: str, batch: Tensor):
-    torch.manual_seed(0)
-    model = create_model(name).train()
+    model = _build(name).train()
     losses = model.losses(batch, torch.tensor([0, 1, -1]))
     losses["loss"].backward()
     assert losses["loss"].isfinite()
@@ -87,12 +100,10 @@ def test_gradients_reach_every_parameter(name: str, batch: Tensor):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_saving_and_loading_gives_equal_values(name: str, tmp_path: Path, batch: Tensor):
-    torch.manual_seed(0)
-    first = create_model(name)
+    first = _build(name)
     path = tmp_path / "model.safetensors"
     sha256 = save_weights(first, path, {})
-    torch.manual_seed(1)
-    second = create_model(name)
+    second = _build(name, seed=1)
     load_weights(second, path, sha256)
     for (key, kept), (_, loaded) in zip(first.state_dict().items(), second.state_dict().items(), strict=True):
         expected = kept.half().to(kept.dtype) if kept.is_floating_point() and kept.ndim > 1 else kept
@@ -102,19 +113,18 @@ def test_saving_and_loading_gives_equal_values(name: str, tmp_path: Path, batch:
         before = first(lightness)
         load_weights(first, path, sha256)
         assert torch.equal(first(lightness), second(lightness))
-        assert (first(lightness) - before).abs().mean() < 1e-3  # what half precision costs
+        assert (first(lightness) - before).abs().mean() < 1e-3 * _range(before)  # what half precision costs
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", list_models())
 def test_cuda_agrees(name: str, batch: Tensor):
-    torch.manual_seed(0)
-    model = create_model(name)
+    model = _build(name)
     with torch.no_grad():
         lightness = model.to_input(batch)
         expected = model(lightness)
         found = model.cuda()(lightness.cuda()).cpu()
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * _range(expected))
 
 
 @pytest.mark.parametrize("name", list_models(ready=True))
@@ -122,8 +132,7 @@ def test_ready_models_load_and_keep_lightness_on_photographs(name: str, batch: T
     model = create_model(name, pretrained=True)
     assert not model.training
     with torch.no_grad():
-        lightness = model.to_input(batch)
-        painted = model.target.decode(model(lightness), lightness)
+        painted = model.colorize(batch)
     rounded = (painted * 255).round() / 255
     assert (color.rgb_to_lightness(rounded) - color.rgb_to_lightness(batch)).abs().max() < 0.5
     if model_info(name).learned:

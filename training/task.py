@@ -50,6 +50,15 @@ class ColorTask(L.LightningModule):
             module.requires_grad_(False)
 
     @override
+    def setup(self, stage: str) -> None:
+        if stage != "fit":
+            return
+        # Before processes share their weights, and before a checkpoint overwrites them.
+        batch = next(iter(self.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
+        self.model.eval().calibrate(_unit(batch["rgb"]))
+        self.train()
+
+    @override
     def train(self, mode: bool = True) -> "ColorTask":
         super().train(mode)
         for module in self.frozen:

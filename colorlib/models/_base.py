@@ -28,7 +28,8 @@ class ColorModel(nn.Module, ABC):
     def to_input(self, rgb: Tensor) -> Tensor:
         """The part of a photograph the network sees: sRGB (N, 3, H, W) in [0, 1] -> L in [0, 100], (N, 1, H, W).
 
-        A method whose paper takes another gray, or colour, overrides this.
+        A method whose paper takes another gray overrides this, with the L of that gray; of a photograph without
+        colour, all of them are the same.
         """
         return color.rgb_to_lightness(rgb)
 
@@ -38,9 +39,14 @@ class ColorModel(nn.Module, ABC):
         Any size: the input is padded by repeating its last row and column to a multiple of ``stride``.
         """
         height, width = lightness.shape[-2:]
-        padding = (0, -width % self.stride, 0, -height % self.stride)
-        prediction = self.predict(F.pad(lightness, padding, mode="replicate") if any(padding) else lightness)
+        prediction = self.predict(self.pad(lightness))
         return prediction[..., : -(-height // self.output_stride), : -(-width // self.output_stride)]
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Repeat the last row and column until ``stride`` divides the sides: (N, C, H, W) -> (N, C, H', W')."""
+        height, width = x.shape[-2:]
+        padding = (0, -width % self.stride, 0, -height % self.stride)
+        return F.pad(x, padding, mode="replicate") if any(padding) else x
 
     @abstractmethod
     def predict(self, lightness: Tensor) -> Tensor:
@@ -48,8 +54,10 @@ class ColorModel(nn.Module, ABC):
 
     def colorize(self, rgb: Tensor) -> Tensor:
         """What the method makes of photographs at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W), same L*."""
-        lightness = self.to_input(rgb)
-        return self.target.decode(self(lightness), lightness)
+        return self.target.decode(self(self.to_input(rgb)), color.rgb_to_lightness(rgb))
+
+    def calibrate(self, rgb: Tensor) -> None:
+        """Before training, adapt what a fresh model takes from data: sRGB (N, 3, H, W) in [0, 1]; most take nothing."""
 
     def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
         """The training loss of the paper.

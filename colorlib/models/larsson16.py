@@ -1,0 +1,307 @@
+"""Larsson, Maire, Shakhnarovich: Learning Representations for Automatic Colorization, ECCV 2016.
+
+Sections 3.2 to 3.5 and A.1; figure 2 is `larsson16`. A pixel is described by its hypercolumn, the activations of every
+layer of a classifier at its place; one hidden layer turns that into histograms of colour. The heads of table 1 are
+targets: hue and chroma (`larsson16`), Lab regression, and marginal or joint histograms of Lab.
+
+Where the text leaves room, or where we compute the same otherwise:
+- The hidden layer is linear in the hypercolumn before its ReLU, and so commutes with bilinear upsampling: inference
+  projects each layer at its own resolution, upsamples and sums. A dense map of 12,417 channels never exists.
+- A layer of stride s has its cell j at pixel s (j + 1/2) - 1/2; fc6 is padded by 3 and so keeps the size of pool5.
+- Neither dropout nor learning rates are printed: there is no dropout, and the recipes say what they chose.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+from colorlib import color
+from colorlib.models._backbones import Encoder, GrayInput, create_encoder
+from colorlib.models._base import ColorModel
+from colorlib.models._registry import Paper, register_model
+from colorlib.targets import HueChroma, LabJoint, LabMarginal, Regression, Target
+
+PAPER = Paper(
+    authors="Gustav Larsson, Michael Maire, Gregory Shakhnarovich",
+    title="Learning Representations for Automatic Colorization",
+    venue="ECCV",
+    year=2016,
+    url="https://doi.org/10.1007/978-3-319-46493-0_35",
+)
+DATA = "data"  # the input itself, the hypercolumn's first layer
+
+
+class Hypercolumn(nn.Module):
+    """The fully-connected layer on hypercolumns (`h_fc1` of figure 2) before its ReLU.
+
+    Args:
+        channels: of each layer of the hypercolumn.
+        outputs: of the fully-connected layer.
+    """
+
+    def __init__(self, channels: Sequence[int], outputs: int):
+        super().__init__()
+        self.channels = tuple(channels)
+        self.linear = nn.Conv2d(sum(channels), outputs, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier initialisation (section 4)."""
+        _xavier(self.linear)
+
+    def forward(self, layers: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """A dense map from the layers' own: (N, channels[i], h_i, w_i) each -> (N, outputs, *size)."""
+        hidden: Tensor | None = None
+        for layer, weight in zip(layers, self._weights(), strict=True):
+            if layer.shape[-2] > size[0]:  # whichever comes first, the product is done where there are fewer pixels
+                projected = F.conv2d(_bilinear(layer, size), weight)
+            else:
+                projected = _bilinear(F.conv2d(layer, weight), size)
+            hidden = projected if hidden is None else hidden + projected
+        assert hidden is not None
+        return self._with_bias(hidden)
+
+    def at(self, layers: Sequence[Tensor], points: Tensor) -> Tensor:
+        """At sparse points only, for training: (N, channels[i], h_i, w_i) each -> (N, outputs, P, 1).
+
+        Args:
+            layers: the maps; in the backward pass a point's gradient goes to its four nearest cells.
+            points: (N, P, 2), x and y, -1 at the picture's left and upper edge and 1 at the right and lower one.
+        """
+        hidden: Tensor | None = None
+        for layer, weight in zip(layers, self._weights(), strict=True):
+            projected = F.conv2d(gather(layer, points), weight)
+            hidden = projected if hidden is None else hidden + projected
+        assert hidden is not None
+        return self._with_bias(hidden)
+
+    @torch.no_grad()
+    def rescale(self, factors: Sequence[float]) -> None:
+        """Multiply the weights on each layer by a factor, in place."""
+        for weight, factor in zip(self._weights(), factors, strict=True):
+            weight.mul_(factor)
+
+    def _weights(self) -> tuple[Tensor, ...]:
+        weights: tuple[Tensor, ...] = self.linear.weight.split(self.channels, dim=1)
+        return weights
+
+    def _with_bias(self, hidden: Tensor) -> Tensor:
+        assert self.linear.bias is not None
+        return hidden + self.linear.bias.to(hidden.dtype)[:, None, None]
+
+
+def gather(layer: Tensor, points: Tensor) -> Tensor:
+    """Bilinear interpolation at points in [-1, 1], beyond the outer cells their value: -> (N, C, P, 1)."""
+    grid = points[:, :, None].to(layer.dtype)
+    return F.grid_sample(layer, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+class Larsson16(ColorModel):
+    """Figure 2: a classifier's layers, the hidden layer on their hypercolumns, and the output predictors.
+
+    Args:
+        encoder: the classifier; its stages are the layers of the hypercolumn, after the input itself, ``data``.
+        target: what is predicted.
+        components: which layers the hypercolumn has: ``"conv4_1..fc7"`` is a range, as in table 2, or their names. The
+            encoder ends with the last one.
+        hidden: width of the hidden layer.
+        points: hypercolumns that training takes of each photograph.
+        output_stride: of dense prediction.
+        work_size: short side at which photographs are coloured by default.
+
+    Attributes:
+        components: names of the hypercolumn's layers.
+    """
+
+    stride = 32
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        target: Target,
+        components: str | Sequence[str],
+        hidden: int,
+        points: int,
+        output_stride: int,
+        work_size: int,
+    ):
+        super().__init__()
+        names = (DATA, *encoder.names)
+        self.components = _select(components, names)
+        channels = dict(zip(names, (1, *encoder.channels), strict=True))
+        self.encoder = encoder.truncate(max(names.index(name) for name in self.components))
+        self.data = GrayInput(mean=0.449 * 255, std=0.226 * 255)  # of unit second moment, as the other layers
+        self.hypercolumn = Hypercolumn([channels[name] for name in self.components], hidden)
+        self.predictors = nn.Conv2d(hidden, target.channels, 1)
+        _xavier(self.predictors)
+        self.target, self.points = target, points
+        self.output_stride, self.work_size = output_stride, work_size
+
+    @override
+    def to_input(self, rgb: Tensor) -> Tensor:
+        """The gray of section 3.1, (R + G + B) / 3, as its L: sRGB (N, 3, H, W) -> L in [0, 100], (N, 1, H, W)."""
+        return color.rgb_to_lightness(rgb.mean(dim=-3, keepdim=True).expand_as(rgb))
+
+    @override
+    def predict(self, lightness: Tensor) -> Tensor:
+        height, width = lightness.shape[-2:]
+        size = height // self.output_stride, width // self.output_stride
+        prediction: Tensor = self.predictors(self.hypercolumn(self.layers(lightness), size).relu())
+        return prediction
+
+    def layers(self, lightness: Tensor) -> list[Tensor]:
+        """The maps that hypercolumns are read off: L (N, 1, H, W), sides multiples of 32 -> one for each component."""
+        maps = {DATA: self.data(lightness)} if DATA in self.components else {}
+        x = lightness
+        for name, stage in zip(self.encoder.names, self.encoder.stages, strict=True):
+            x = stage(x)
+            if name in self.components:
+                maps[name] = x
+        return [maps[name] for name in self.components]
+
+    @override
+    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
+        """The target's loss at random pixels of each photograph (section 3.5)."""
+        count, _, height, width = rgb.shape
+        lightness = self.pad(self.to_input(rgb))
+        x = torch.randint(width, (count, self.points), device=rgb.device)
+        y = torch.randint(height, (count, self.points), device=rgb.device)
+        size = torch.tensor((lightness.shape[-1], lightness.shape[-2]), device=rgb.device)
+        points = (2 * torch.stack([x, y], dim=-1) + 1) / size - 1
+        prediction = self.predictors(self.hypercolumn.at(self.layers(lightness), points).relu())
+        truth = rgb.flatten(2).gather(2, (y * width + x)[:, None].expand(-1, 3, -1))[..., None]
+        return {"loss": self.target.loss(prediction, self.target.encode(truth))}
+
+    @override
+    def calibrate(self, rgb: Tensor) -> None:
+        """Balance the encoder's layers on photographs (A.1), below a hidden layer that begins anew."""
+        self.rebalance(self.to_input(rgb))
+        self.hypercolumn.reset_parameters()
+
+    @torch.no_grad()
+    def rebalance(self, lightness: Tensor) -> None:
+        """A.1: give each layer of the encoder unit second moment on this L, (N, 1, H, W); predictions stay the same."""
+        features = self.encoder(self.pad(lightness))
+        factors = [float(x.float().square().mean().clamp(min=1e-12).rsqrt()) for x in features]
+        self.encoder.rescale(factors)
+        inverse = {DATA: 1.0} | {name: 1 / m for name, m in zip(self.encoder.names, factors, strict=True)}
+        self.hypercolumn.rescale([inverse[name] for name in self.components])
+
+
+def _select(components: str | Sequence[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Layer names in their order, from a range or a list."""
+    if isinstance(components, str):
+        first, _, last = components.partition("..")
+        wanted = [first, last or first]
+    else:
+        wanted = list(components)
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        raise ValueError(f"expected components of {', '.join(names)}, or FIRST..LAST; got {components!r}")
+    indices = [names.index(name) for name in wanted]
+    if isinstance(components, str):
+        indices = list(range(indices[0], indices[1] + 1))
+        if not indices:
+            raise ValueError(f"expected FIRST..LAST in the order {', '.join(names)}; got {components!r}")
+    return tuple(names[index] for index in sorted(set(indices)))
+
+
+def _bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False) if x.shape[-2:] != size else x
+
+
+def _xavier(conv: nn.Conv2d) -> None:
+    nn.init.xavier_uniform_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+def _full_size(
+    target: Target,
+    *,
+    encoder: str = "vgg16",
+    encoder_weights: str | None = None,
+    components: str | Sequence[str] = "data..fc7",
+    points: int = 128,
+) -> Larsson16:
+    return Larsson16(
+        encoder=create_encoder(encoder, encoder_weights),
+        target=target,
+        components=components,
+        hidden=1024,
+        points=points,
+        output_stride=4,
+        work_size=256,  # "at most 256 pixels in smaller dimension", section 4
+    )
+
+
+def _small(
+    target: Target,
+    *,
+    encoder: str = "efficientnet_lite0",
+    encoder_weights: str | None = None,
+    components: str | Sequence[str] = "data..stage5",
+    points: int = 128,
+) -> Larsson16:
+    return Larsson16(
+        encoder=create_encoder(encoder, encoder_weights),
+        target=target,
+        components=components,
+        hidden=512,
+        points=points,
+        output_stride=2,
+        work_size=192,
+    )
+
+
+@register_model("Larsson 2016", PAPER)
+def larsson16(**kwargs: Any) -> Larsson16:
+    """Hypercolumns of VGG-16 predict histograms of hue and chroma (figure 2)."""
+    return _full_size(HueChroma(), **kwargs)
+
+
+@register_model("Larsson 2016, Lab L2", PAPER)
+def larsson16_lab_l2(**kwargs: Any) -> Larsson16:
+    """Larsson 2016 regressing a and b of Lab (eq. 1, table 1)."""
+    return _full_size(Regression("lab", low=-1, high=1), **kwargs)
+
+
+@register_model("Larsson 2016, Lab marginal", PAPER)
+def larsson16_lab_marginal(**kwargs: Any) -> Larsson16:
+    """Larsson 2016 predicting a histogram of a and one of b, 32 bins each (table 1)."""
+    return _full_size(LabMarginal(), **kwargs)
+
+
+@register_model("Larsson 2016, Lab joint", PAPER)
+def larsson16_lab_joint(**kwargs: Any) -> Larsson16:
+    """Larsson 2016 predicting a joint histogram of a and b, 16 x 16 bins (table 1)."""
+    return _full_size(LabJoint(), **kwargs)
+
+
+@register_model("Larsson 2016, small", PAPER)
+def larsson16_small(**kwargs: Any) -> Larsson16:
+    """Compact Larsson 2016: hypercolumns of EfficientNet-Lite0 predict histograms of hue and chroma."""
+    return _small(HueChroma(), **kwargs)
+
+
+@register_model("Larsson 2016, Lab L2, small", PAPER)
+def larsson16_lab_l2_small(**kwargs: Any) -> Larsson16:
+    """Compact Larsson 2016 regressing a and b of Lab."""
+    return _small(Regression("lab", low=-1, high=1), **kwargs)
+
+
+@register_model("Larsson 2016, Lab marginal, small", PAPER)
+def larsson16_lab_marginal_small(**kwargs: Any) -> Larsson16:
+    """Compact Larsson 2016 predicting a histogram of a and one of b."""
+    return _small(LabMarginal(), **kwargs)
+
+
+@register_model("Larsson 2016, Lab joint, small", PAPER)
+def larsson16_lab_joint_small(**kwargs: Any) -> Larsson16:
+    """Compact Larsson 2016 predicting a joint histogram of a and b."""
+    return _small(LabJoint(), **kwargs)
