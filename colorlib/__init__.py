@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from colorlib import color, io, metrics
+from colorlib import color, io, metrics, transfer
 from colorlib.colorizer import Colorizer, Result
 from colorlib.models import WeightsError, create_model, list_models, model_info
 
@@ -18,4 +18,5 @@ __all__ = [
     "list_models",
     "metrics",
     "model_info",
+    "transfer",
 ]

@@ -7,24 +7,50 @@ stays exactly as it was. Memory is therefore a few copies of the photograph, wha
 import json
 import math
 import time
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from colorlib import color, io
+from colorlib import color, io, transfer
 from colorlib.models import ColorModel, WeightsError, create_model, list_models, model_info
 from colorlib.models._base import fold_batchnorm
 from colorlib.models._weights import file_sha256, read_metadata
-from colorlib.targets import combine, size_of
+from colorlib.targets import Colors, Histogram, combine, resize_area, size_of
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
+_REFERENCE_PIXELS = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A network's answer before a colour was decided on.
+
+    Attributes:
+        logits: (channels, h, w), on the network's device.
+        lightness: L of CIE Lab in [0, 100] at that size, (1, h, w).
+        target: what the channels mean, and how they are decoded.
+    """
+
+    logits: Tensor
+    lightness: Tensor
+    target: Histogram
+
+    def ab(self) -> Tensor:
+        """The (a, b) that is decided on, (2, h, w)."""
+        return self.target.to_ab(self.logits[None], self.lightness[None])[0]
+
+    def biased(self, bias: Tensor) -> "Prediction":
+        """With another preference among the colours: (channels,), see :mod:`colorlib.transfer`."""
+        return replace(self, logits=transfer.biased(self.target, self.logits[None], bias)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +64,7 @@ class Result:
         model: name of the method.
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
         seconds: from the source to ``rgb``.
-        uncertainty: (H, W), where the method predicts a distribution; else None.
+        prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
     """
@@ -49,7 +75,7 @@ class Result:
     model: str
     provenance: str
     seconds: float
-    uncertainty: Tensor | None = None
+    prediction: Prediction | None = None
     strength: float = 1.0
     saturation: float = 1.0
 
@@ -62,6 +88,109 @@ class Result:
     def image(self) -> Image.Image:
         """The coloured photograph as an 8-bit PIL image, RGB or, where the input had alpha, RGBA."""
         return io.to_pil(self.rgb, self.photo.alpha)
+
+    @property
+    def uncertainty(self) -> Tensor | None:
+        """How undecided the method is at each pixel, (H, W) in [0, 1]; None where it predicts no distribution.
+
+        For hue and chroma it is the entropy of the hue times the chroma (Larsson et al. 2016, figure 10), else the
+        entropy of (a, b); entropies are divided by their maximum.
+        """
+        if self.prediction is None:
+            return None
+        small = self.prediction.target.uncertainty(self.prediction.logits[None]).cpu()
+        size = size_of(self.photo.rgb)
+        return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0].clamp(0, 1)
+
+    def distribution_at(self, x: int, y: int) -> Colors:
+        """What the method holds possible at a pixel, column ``x`` and row ``y`` of the photograph.
+
+        It is the prediction of the network's cell that the pixel lies in, with the pixel's own lightness.
+
+        Raises:
+            ValueError: the pixel is outside, or the method predicts no distribution.
+
+        Example:
+            >>> from colorlib import Colorizer
+            >>> from skimage import data
+            >>> result = Colorizer("larsson16_small")(data.camera())
+            >>> [(probability, rgb)] = result.distribution_at(x=200, y=30).top(1)
+            >>> 0 < probability <= 1
+            True
+        """
+        prediction = self._distribution()
+        height, width = size_of(self.photo.rgb)
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(f"expected a pixel of a photograph of {width} x {height}, got x={x}, y={y}")
+        rows, columns = size_of(prediction.logits)
+        cell = prediction.logits[:, y * rows // height, x * columns // width].cpu()
+        lightness = color.rgb_to_lightness(self.photo.rgb[:, y, x, None, None]).item()
+        return prediction.target.colors(cell, lightness)
+
+    def samples(self, count: int, strength: float = 2.0) -> "Iterator[Result]":
+        """Plausible alternatives, each favouring other colours where the method is undecided (Larsson 2016, fig. 10).
+
+        Painted one by one as they are asked for, so that of a large photograph there is one in memory.
+
+        Args:
+            count: how many; their preferences turn once through colour space.
+            strength: of the preference, as a logit; the more, the more they differ.
+
+        Raises:
+            ValueError: a count below 1, or the method predicts no distribution.
+        """
+        prediction = self._distribution()
+        biases = transfer.palette(prediction.target, count, strength)
+        return (self._decided(prediction.biased(b), f"sample {k} of {count}") for k, b in enumerate(biases, 1))
+
+    @torch.no_grad()
+    def transfer(
+        self, reference: io.Source | io.Photo, method: Literal["energy", "quantile"] | None = None
+    ) -> "Result":
+        """The photograph in the colours of another picture (Larsson et al. 2016, 3.4).
+
+        Args:
+            reference: a colour photograph, which need not show the same; anything that :func:`colorlib.io.read` takes,
+                or what it returned. For a histogram instead of a picture see :mod:`colorlib.transfer`.
+            method: ``"energy"`` shifts the predicted distributions towards the reference's, and needs a method that
+                has some; ``"quantile"`` matches the colours of the finished picture, which then has no distribution.
+                Default: energy where possible.
+
+        Raises:
+            colorlib.io.ImageError: the reference is no readable picture.
+            ValueError: it has no colour, or energy is asked of a method without distributions.
+        """
+        if method is None:
+            method = "quantile" if self.prediction is None else "energy"
+        photo = reference if isinstance(reference, io.Photo) else io.read(reference)
+        # A reference's histogram needs no more pixels than the prediction it is compared with.
+        height, width = size_of(photo.rgb)
+        scale = min(1.0, math.sqrt(_REFERENCE_PIXELS / (height * width)))
+        picture = _resize(photo.rgb, (max(1, round(height * scale)), max(1, round(width * scale)))).to(self.ab.device)
+        note = f"colours after {photo.name or 'a reference'} by {method}"
+        if method == "energy":
+            prediction = self._distribution()
+            wanted = transfer.histograms_of(prediction.target, picture)
+            bias = transfer.transfer_bias(prediction.target, prediction.logits[None], wanted)
+            return self._decided(prediction.biased(bias), note)
+        if method != "quantile":
+            raise ValueError(f'expected method to be "energy", "quantile" or None, got {method!r}')
+        gray = _resize(self.photo.rgb, size_of(self.ab)).to(self.ab.device)
+        painted = combine(color.rgb_to_lightness(gray)[None], self.ab[None])[0]
+        ab = color.rgb_to_lab(transfer.match_quantiles(painted, picture))[1:]
+        return replace(self, prediction=None)._painted(ab, note)
+
+    def _distribution(self) -> Prediction:
+        if self.prediction is None:
+            raise ValueError(f"{self.model} predicts one colour a pixel, no distribution; choose a method that does")
+        return self.prediction
+
+    def _decided(self, prediction: Prediction, note: str) -> "Result":
+        return replace(self, prediction=prediction)._painted(prediction.ab(), note)
+
+    def _painted(self, ab: Tensor, note: str) -> "Result":
+        rgb = _paint(self.photo.rgb, ab, self.strength, self.saturation)
+        return replace(self, ab=ab, rgb=rgb, provenance=f"{self.provenance}, {note}")
 
     def adjust(self, strength: float = 1.0, saturation: float = 1.0) -> "Result":
         """The same prediction painted otherwise; the network does not run again.
@@ -110,9 +239,11 @@ class Colorizer:
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
         size: short side in pixels at which the network sees a photograph; smaller ones stay as they are. Default: the
             model's `work_size`.
+        decoder: how a predicted distribution becomes a colour, such as ``"median"`` or ``"mode"``: one of the
+            `decoders` of the model's target, the default being its first. ``"sample"`` draws from torch's generator.
 
     Raises:
-        ValueError: an unknown name, or a device that is not there.
+        ValueError: an unknown name or decoder, or a device that is not there.
         WeightsError: no weights, or weights that are damaged.
 
     Example:
@@ -130,6 +261,7 @@ class Colorizer:
         *,
         device: str | torch.device = "auto",
         size: int | None = None,
+        decoder: str | None = None,
     ):
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
@@ -137,7 +269,13 @@ class Colorizer:
         self.device = _device(device)
         self.model.eval().to(self.device)
         self.size = size or self.model.work_size
+        self.target = copy(self.model.target)  # so that a decoder set here does not change the caller's model
+        if decoder is not None:
+            if not isinstance(self.target, Histogram):
+                raise ValueError(f"{self.name} predicts one colour a pixel: no distribution is there to be decoded")
+            self.target.decoder = decoder
         details = f" (weights sha256 {weights})" if weights else ""
+        details += f", {decoder} of its distribution" if decoder else ""
         self.provenance = f"Colorized by colorlib {version('colorlib-torch')}, model {self.name}{details}"
 
     @overload
@@ -159,17 +297,20 @@ class Colorizer:
             return [self(one) for one in source]
         start = time.perf_counter()
         photo = io.read(source)
-        ab = self._predict_ab(photo.rgb)
+        ab, prediction = self._predict(photo.rgb)
         rgb = _paint(photo.rgb, ab, strength=1, saturation=1)
-        return Result(photo, rgb, ab, self.name, self.provenance, seconds=time.perf_counter() - start)
+        return Result(photo, rgb, ab, self.name, self.provenance, time.perf_counter() - start, prediction)
 
-    @torch.inference_mode()
-    def _predict_ab(self, rgb: Tensor) -> Tensor:
-        """(3, H, W) -> predicted (a, b) at the network's resolution, (2, h, w), on its device."""
-        lightness = self.model.to_input(_resize(rgb, self._work_size(rgb)).to(self.device)[None])
-        ab = self.model.target.chroma(self.model(lightness), lightness)[0]
-        # Out of inference mode: what a caller gets is an ordinary tensor.
-        return ab.clone()
+    @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
+    def _predict(self, rgb: Tensor) -> tuple[Tensor, Prediction | None]:
+        """(3, H, W) -> (a, b) at the network's resolution, (2, h, w), on its device; and what it was decoded from."""
+        small = _resize(rgb, self._work_size(rgb)).to(self.device)[None]
+        raw = self.model(self.model.to_input(small))
+        lightness = color.rgb_to_lightness(small)
+        if not isinstance(self.target, Histogram):
+            return self.target.chroma(raw, lightness)[0], None
+        prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], self.target)
+        return prediction.ab(), prediction
 
     def _work_size(self, rgb: Tensor) -> tuple[int, int]:
         """Size at which the network sees a photograph: short side ``size``, a panorama at most four such squares."""

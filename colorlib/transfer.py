@@ -1,0 +1,236 @@
+"""Colours that follow a reference, several plausible pictures of one prediction (Larsson et al. 2016, 3.4, fig. 10).
+
+- :func:`match_quantiles` takes the colours of any picture to those of a reference;
+- :func:`minimize_energy` shifts a predicted distribution towards a histogram, by one bias for each bin;
+- :func:`palette` biases it towards one direction of colour space after the other.
+
+A bias is added to logits, so that what the network is sure of hardly changes. `Result.transfer` and `Result.samples` of
+`colorlib.colorizer` apply all this to photographs.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from colorlib.targets import Histogram, correct_lightness
+
+CHI_SQUARE_WEIGHT = 10.0  # lambda of eq. 6, which is not printed; chosen on Mini Places validation
+_EPSILON = 1e-4  # of eq. 9; added to the channels too, so that black is neutral
+
+
+class RatioHistogram(NamedTuple):
+    """How often R / L, G / L and B / L take which value, L = (R + G + B) / 3: the marginals of quantile matching.
+
+    Attributes:
+        counts: (3, bins), not negative, with something in each row.
+        edges: (bins + 1,), increasing; values lie in [0, 3].
+    """
+
+    counts: Tensor
+    edges: Tensor
+
+
+def ratio_histogram(rgb: Tensor, bins: int = 256) -> RatioHistogram:
+    """Count a picture's colours: sRGB (3, H, W) in [0, 1]."""
+    ratios, _ = _ratios(rgb)
+    edges = torch.linspace(0, 3, bins + 1, device=rgb.device)
+    bin_of = torch.bucketize(ratios.clamp(0, 3), edges[1:-1], right=True)
+    return RatioHistogram(torch.stack([one.bincount(minlength=bins) for one in bin_of]).float(), edges)
+
+
+def match_quantiles(rgb: Tensor, reference: Tensor | RatioHistogram) -> Tensor:
+    """Lightness-normalised quantile matching (section 3.4).
+
+    R, G and B over the pixel's lightness are changed, each channel monotonically, until they are distributed as in the
+    reference. What the channels then lack in lightness is added to all of them (A.4).
+
+    Args:
+        rgb: the picture, sRGB (3, H, W) in [0, 1].
+        reference: another one of any size, or its :func:`ratio_histogram`.
+
+    Returns:
+        sRGB (3, H, W) of the picture's own (R + G + B) / 3, but where that would leave [0, 1] and is clipped.
+
+    Raises:
+        ValueError: shapes that do not fit, or an empty histogram.
+    """
+    ratios, gray = _ratios(rgb)
+    wanted = reference if isinstance(reference, RatioHistogram) else _ratios(reference)[0]
+    matched = []
+    for channel in range(3):
+        _, inverse, counts = ratios[channel].unique(return_inverse=True, return_counts=True)
+        # A value's quantile is the middle of those that its pixels share; so a picture matched to itself stays.
+        quantiles = (counts.cumsum(0) - counts / 2) / counts.sum()
+        matched.append(_inverse_cdf(wanted, channel, quantiles)[inverse])
+    painted = torch.stack(matched).view_as(rgb) * (gray + _EPSILON) - _EPSILON
+    return correct_lightness(painted[None], gray[None])[0].clamp(0, 1)
+
+
+def histograms_of(target: Histogram, rgb: Tensor) -> tuple[Tensor, ...]:
+    """The histograms of a picture's true colours in a target's bins: sRGB (3, H, W) -> (K,) of sum 1 for each.
+
+    Raises:
+        ValueError: a picture in gray has no hue, and so no histogram of hues.
+    """
+    encoded = target.encode(rgb[None])
+    found = []
+    for index, (bins, size) in enumerate(zip(target.digitize(encoded), target.sizes, strict=True)):
+        weights = target.weights(encoded, index)
+        weights = torch.ones_like(bins, dtype=rgb.dtype) if weights is None else weights
+        counts = torch.zeros(size, dtype=rgb.dtype, device=rgb.device).index_add(0, bins.flatten(), weights.flatten())
+        if counts.sum() <= 0:
+            raise ValueError("the reference has no colour to take; choose another picture")
+        found.append(counts / counts.sum())
+    return tuple(found)
+
+
+def transfer_bias(
+    target: Histogram, prediction: Tensor, wanted: tuple[Tensor, ...], weight: float = CHI_SQUARE_WEIGHT
+) -> Tensor:
+    """The bias that takes a prediction to wanted histograms, one after the other where the target has marginals.
+
+    Args:
+        target: what the prediction means.
+        prediction: (1, channels, h, w), as the network gave it.
+        wanted: a histogram (K,) of sum 1 for each that the target has, such as :func:`histograms_of` a reference.
+        weight: lambda of eq. 6; 0 changes nothing.
+
+    Returns:
+        (channels,), for :func:`biased`.
+
+    Raises:
+        ValueError: histograms of another number or size.
+    """
+    sizes = tuple(one.numel() for one in wanted)
+    if sizes != target.sizes:
+        raise ValueError(f"expected histograms of {target.sizes} bins, got {sizes}")
+    found = []
+    for index, (predicted, histogram) in enumerate(zip(target.histograms(prediction), wanted, strict=True)):
+        weights = target.weights(prediction, index)
+        rows = predicted[0].flatten(1).T
+        found.append(minimize_energy(rows, histogram, weight, None if weights is None else weights.flatten()))
+    return torch.cat(found)
+
+
+def minimize_energy(
+    predicted: Tensor,
+    histogram: Tensor,
+    weight: float = CHI_SQUARE_WEIGHT,
+    pixel_weights: Tensor | None = None,
+    tolerance: float = 1e-5,
+    max_steps: int = 1000,
+) -> Tensor:
+    """The bias b that minimises eq. 6 for posteriors softmax(log y + b), by gradient descent.
+
+    The step is halved until the energy falls as Armijo's rule asks, and grows again after; it ends when a step lowers
+    the energy by less than ``tolerance`` of it.
+
+    Args:
+        predicted: y, (N, K), rows of sum 1.
+        histogram: t, (K,), of sum 1.
+        weight: lambda.
+        pixel_weights: how much each pixel counts in both sums, (N,); all alike if None.
+        tolerance: of the stopping rule.
+        max_steps: at most so many.
+
+    Returns:
+        b, (K,), of mean 0; adding a constant would change nothing.
+    """
+    counts = torch.ones_like(predicted[:, 0]) if pixel_weights is None else pixel_weights
+    if not counts.sum() > 0:
+        return torch.zeros_like(histogram)
+    share = counts / counts.sum()
+    with torch.enable_grad():
+        bias = torch.zeros_like(histogram, requires_grad=True)
+        value = energy(predicted, bias, histogram, weight, share)
+        step = 1.0
+        for _ in range(max_steps):
+            (gradient,) = torch.autograd.grad(value, bias)
+            slope = gradient.square().sum()
+            while True:
+                trial = (bias - step * gradient).detach().requires_grad_()
+                below = energy(predicted, trial, histogram, weight, share)
+                if below <= value - step / 2 * slope or step < 1e-6:
+                    break
+                step /= 2
+            if not below < value:
+                break
+            fallen = value - below
+            bias, value, step = trial, below, 2 * step
+            if fallen < tolerance * value:
+                break
+    return (bias - bias.mean()).detach()
+
+
+def energy(predicted: Tensor, bias: Tensor, histogram: Tensor, weight: float, share: Tensor) -> Tensor:
+    """E of eq. 6: the mean KL divergence of posteriors from predictions, and lambda times the symmetric chi-square.
+
+    Args:
+        predicted: (N, K).
+        bias: (K,).
+        histogram: (K,).
+        weight: lambda.
+        share: of each pixel in the means, (N,), of sum 1; 1 / N in the paper.
+    """
+    unnormalised = predicted * bias.exp()
+    total = unnormalised.sum(dim=1, keepdim=True)
+    posterior = unnormalised / total
+    divergence = posterior @ bias - total[:, 0].log()  # KL(softmax(log y + b) || y), written out
+    mean = share @ posterior
+    chi_square = ((mean - histogram).square() / (mean + histogram).clamp(min=1e-12)).sum() / 2
+    return share @ divergence + weight * chi_square
+
+
+def biased(target: Histogram, prediction: Tensor, bias: Tensor) -> Tensor:
+    """The posteriors that replace a prediction, as logits: (N, channels, h, w), (channels,) -> (N, channels, h, w)."""
+    return prediction.float() + target.temperature * bias.to(prediction.device)[:, None, None]
+
+
+def palette(target: Histogram, count: int, strength: float) -> list[Tensor]:
+    """Biases that turn once through colour space, for as many different pictures (figure 10).
+
+    Args:
+        target: whose bins they are for.
+        count: how many.
+        strength: of the most favoured bin, as a logit.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"expected at least 1 sample, got {count}")
+    return [strength * target.palette(math.tau * k / count) for k in range(count)]
+
+
+def _ratios(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """R / L, G / L, B / L as (3, H W), and L (1, H, W)."""
+    if rgb.ndim != 3 or rgb.shape[0] != 3:
+        raise ValueError(f"expected a picture of shape (3, H, W), got {tuple(rgb.shape)}")
+    gray = rgb.mean(dim=0, keepdim=True)
+    return ((rgb + _EPSILON) / (gray + _EPSILON)).flatten(1), gray
+
+
+def _inverse_cdf(wanted: Tensor | RatioHistogram, channel: int, quantiles: Tensor) -> Tensor:
+    """The values at quantiles of the reference's channel, linear in between."""
+    if isinstance(wanted, RatioHistogram):
+        counts = wanted.counts[channel].to(quantiles)
+        if wanted.edges.numel() != counts.numel() + 1 or not counts.sum() > 0:
+            raise ValueError(
+                f"expected counts (3, bins) with something in each row and edges (bins + 1,), got "
+                f"{tuple(wanted.counts.shape)} of sum {wanted.counts.sum(dim=-1).tolist()}, {tuple(wanted.edges.shape)}"
+            )
+        cumulative = torch.cat([counts.new_zeros(1), counts.cumsum(0)]) / counts.sum()
+        return _interpolate(quantiles, cumulative, wanted.edges.to(quantiles))
+    values, counts = wanted[channel].unique(return_counts=True)
+    cumulative = (counts.cumsum(0) - counts / 2) / counts.sum()
+    return _interpolate(quantiles, cumulative.to(quantiles), values.to(quantiles))
+
+
+def _interpolate(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
+    """numpy.interp: piecewise linear through (xp, fp), constant outside."""
+    right = torch.searchsorted(xp, x).clamp(1, max(len(xp) - 1, 1)).clamp(max=len(xp) - 1)
+    left = (right - 1).clamp(min=0)
+    run = (xp[right] - xp[left]).clamp(min=torch.finfo(xp.dtype).tiny)
+    return torch.lerp(fp[left], fp[right], ((x - xp[left]) / run).clamp(0, 1))
