@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -24,7 +24,8 @@ import typer
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from colorlib.colorizer import Colorizer
+    from colorlib.colorizer import Colorizer, Result
+    from colorlib.io import Photo
     from colorlib.models import ModelInfo
 
 # Plain help and errors: rich would fold paths to the width of its boxes.
@@ -37,10 +38,36 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph to colour, and the file that is to hold it in colour."""
+    """A photograph to colour, and the files that are to hold what comes of it.
+
+    Attributes:
+        source: the photograph.
+        output: the same in colour.
+        samples: plausible alternatives.
+        uncertainty: the map of how undecided the method is.
+    """
 
     source: Path
     output: Path
+    samples: tuple[Path, ...] = ()
+    uncertainty: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written."""
+        return (self.output, *self.samples, *([self.uncertainty] if self.uncertainty else []))
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How all photographs of a command are to be coloured and written."""
+
+    overwrite: bool
+    strength: float
+    saturation: float
+    quality: int
+    reference: "Photo | None"
+    transfer: Literal["energy", "quantile"] | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +91,8 @@ class Outcome:
 
     input: str
     output: str | None = None
+    samples: tuple[str, ...] = ()
+    uncertainty: str | None = None
     status: Literal["colored", "failed", "skipped"] = "failed"
     seconds: float = 0.0
     width: int | None = None
@@ -90,7 +119,15 @@ def output_name(name: str) -> str:
     return name if Path(name).suffix.lower() in io.WRITABLE else f"{name}.png"
 
 
-def plan(inputs: Sequence[str], out: Path, recursive: bool = False) -> Plan:
+def plan(
+    inputs: Sequence[str],
+    out: Path,
+    recursive: bool = False,
+    *,
+    samples: int = 0,
+    uncertainty: bool = False,
+    reference: Path | None = None,
+) -> Plan:
     """Find the photographs and name their outputs; reads folders, writes nothing.
 
     Args:
@@ -100,21 +137,32 @@ def plan(inputs: Sequence[str], out: Path, recursive: bool = False) -> Plan:
         out: where outputs lie as the photographs do in the folder given, or in the one before a pattern's
             first wildcard.
         recursive: look into the folders of folders too.
+        samples: how many alternatives each job is to write.
+        uncertainty: whether each job is to write the map of uncertainty.
+        reference: a picture that is read too, and must not be overwritten either.
 
     Raises:
-        UsageError: nothing found, or an output would overwrite an input or another output.
+        UsageError: nothing found, or a file to write would overwrite an input, the reference or another such file.
     """
     found = Plan()
     jobs = []
     for text in inputs:
         base, files = _find(Path(text), out, recursive, found)
         for source in sorted(files):
-            jobs.append(Job(source, out / source.relative_to(base).with_name(output_name(source.name))))
+            output = out / source.relative_to(base).with_name(output_name(source.name))
+            jobs.append(_job(source, output, samples, uncertainty))
     if not jobs and not found.unlisted:
         advice = "name the files themselves" if recursive else "--recursive looks into the folders below"
         raise UsageError(f"no images in {', '.join(inputs)}; {advice}")
-    found.jobs.extend(_checked(jobs))
+    found.jobs.extend(_checked(jobs, reference))
     return found
+
+
+def _job(source: Path, output: Path, samples: int, uncertainty: bool) -> Job:
+    """What else is written lies beside the output, and is called after it."""
+    numbered = tuple(output.with_name(f"{output.stem}-sample{k}{output.suffix}") for k in range(1, samples + 1))
+    # PNG whatever the photograph's format, since JPEG would change the values.
+    return Job(source, output, numbered, output.with_name(f"{output.stem}-uncertainty.png") if uncertainty else None)
 
 
 def _find(path: Path, out: Path, recursive: bool, found: Plan) -> tuple[Path, Iterable[Path]]:
@@ -160,20 +208,29 @@ def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
     return fnmatchcase(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
 
 
-def _checked(jobs: list[Job]) -> list[Job]:
+def _checked(jobs: list[Job], reference: Path | None) -> list[Job]:
     """The jobs, what two inputs name only once, provided that no file would be lost."""
     unique = {(_real(job.source), _real(job.output)): job for job in jobs}
-    sources = {source for source, _ in unique}
+    kept = {_real(reference): "the reference"} if reference else {}
+    kept |= {source: "an input" for source, _ in unique}
     first: dict[Path, Job] = {}
     problems = []
-    for (_, output), job in unique.items():
-        if output in sources:
-            problems.append(f"{job.output} is an input, and would be overwritten")
-        elif (other := first.setdefault(output, job)) is not job:
-            problems.append(f"{other.source} and {job.source} would both become {job.output}")
+    for job in unique.values():
+        for file in job.files:
+            real = _real(file)
+            if real in kept:
+                problems.append(f"{file} is {kept[real]}, and would be overwritten")
+                break  # one problem for each job: its other files are likely to have the same one
+            if (other := first.setdefault(real, job)) is not job:
+                problems.append(f"{other.source} and {job.source} would both become {file}")
+                break
     if problems:
         more = [f"and {len(problems) - 5} more"] if len(problems) > 5 else []
         advice = "choose another folder with --out, or give the folder that holds them all, with --recursive"
+        if any(len(job.files) > 1 for job in jobs):
+            advice += (
+                "; photographs whose names differ in the suffix only, or by -sampleN, need a command and an --out each"
+            )
         raise UsageError("\n".join([*problems[:5], *more, f"nothing has been written; {advice}"]))
     return list(unique.values())
 
@@ -210,6 +267,33 @@ def colorize(
     strength: Annotated[float, typer.Option(min=0, max=1, help="0 leaves the photo's own colour.")] = 1.0,
     saturation: Annotated[float, typer.Option(min=0, help="Factor on the chroma.")] = 1.0,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
+    decode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How a predicted distribution becomes a colour: median, expectation, mode or sample, as the method "
+            "has them; default: the paper's. A sample is drawn anew for each photo, but alike in every run.",
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A colour photo, of anything, whose colours the photos take.")
+    ] = None,
+    transfer: Annotated[
+        Literal["energy", "quantile"] | None,
+        typer.Option(
+            help="How they take them: energy shifts predicted distributions, quantile changes the finished picture; "
+            "default: energy if the method predicts distributions."
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Write N plausible alternatives too; a --reference does not change them."
+        ),
+    ] = None,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Write a map too, white where the method is undecided.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each file to stdout.")] = False,
 ) -> None:
     """Colour photographs, one at a time, each into a file of the same name and size.
@@ -218,14 +302,25 @@ def colorize(
     their structure. What --out already holds is skipped, so running the same command again resumes it. A file
     that fails is reported, and the others go on.
 
+    Methods that predict distributions of colour (Larsson et al. 2016) know more than one picture: --decode
+    chooses how they decide, --samples writes NAME-sample1.EXT and so on beside NAME.EXT, --uncertainty writes
+    NAME-uncertainty.png. A photo is skipped only if all its files are there.
+
     Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
     """
     start = time.perf_counter()
     counts: Counter[str] = Counter()
     try:
         try:
-            colorizer = _colorizer(model, device, size)
-            todo = plan(inputs, out, recursive)
+            if transfer and not reference:
+                raise UsageError(f"--transfer {transfer} needs a picture to take colours from; name it by --reference")
+            colorizer = _colorizer(model, device, size, decode)
+            _need_distributions(
+                colorizer,
+                {"--samples": bool(samples), "--uncertainty": uncertainty, "--transfer energy": transfer == "energy"},
+            )
+            colours = _read_reference(reference) if reference else None
+            todo = plan(inputs, out, recursive, samples=samples or 0, uncertainty=uncertainty, reference=reference)
             out.mkdir(parents=True, exist_ok=True)
         except (UsageError, OSError) as error:
             _say(f"Error: {error}")
@@ -233,7 +328,8 @@ def colorize(
         if todo.ignored:
             kinds = ", ".join(sorted(todo.ignored))
             _say(f"{todo.ignored.total()} files left out, since their suffix is no image's: {kinds}")
-        for outcome in _outcomes(todo, lambda job: _attempt(job, colorizer, overwrite, strength, saturation, quality)):
+        manner = Manner(overwrite, strength, saturation, quality, colours, transfer)
+        for outcome in _outcomes(todo, lambda job: _attempt(job, colorizer, manner)):
             counts[outcome.status] += 1
             if outcome.error is not None:
                 _say(f"{outcome.input}: {outcome.error}")
@@ -251,14 +347,40 @@ def colorize(
         raise typer.Exit(1)
 
 
-def _colorizer(model: str, device: str, size: int | None) -> "Colorizer":
+def _colorizer(model: str, device: str, size: int | None, decoder: str | None) -> "Colorizer":
     from colorlib.colorizer import Colorizer
     from colorlib.models import WeightsError
 
     try:
-        return Colorizer(model, device=device, size=size)
+        return Colorizer(model, device=device, size=size, decoder=decoder)
     except (ValueError, WeightsError) as error:
         raise UsageError(f"{error}\n`colorlib models` lists all methods") from error
+
+
+def _need_distributions(colorizer: "Colorizer", asked: Mapping[str, bool]) -> None:
+    """Raise UsageError if options were asked for that the method cannot serve."""
+    from colorlib.targets import Histogram
+
+    options = [option for option, given in asked.items() if given]
+    if options and not isinstance(colorizer.target, Histogram):
+        got = f"{colorizer.name} predicts one colour a pixel; {', '.join(options)} needs distributions of colour"
+        raise UsageError(f"{got}; choose a method that predicts them, such as larsson16_small")
+
+
+def _read_reference(path: Path) -> "Photo":
+    """A picture that photographs can take their colours from; else raise UsageError."""
+    from colorlib import io
+
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            photo = io.read(path)
+        except (io.ImageError, OSError) as error:
+            raise UsageError(f"--reference {path}: {_without_name(error, path)}") from error
+    for warning in caught:
+        _say(f"{path}: warning: {_without_name(warning.message, path)}")
+    if (photo.rgb == photo.rgb[:1]).all():
+        raise UsageError(f"--reference {path}: it is gray and has no colour to take; choose another picture")
+    return photo
 
 
 def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome]:
@@ -268,37 +390,62 @@ def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome
             with warnings.catch_warnings(record=True) as caught:
                 outcome = attempt(job)
             for warning in caught:
-                _say(f"{job.source}: warning: {_without_name(warning.message, job)}")
+                _say(f"{job.source}: warning: {_without_name(warning.message, job.source)}")
             yield outcome
     for error in todo.unlisted:
         yield Outcome(str(error.filename), error=str(error))
 
 
-def _attempt(
-    job: Job, colorizer: "Colorizer", overwrite: bool, strength: float, saturation: float, quality: int
-) -> Outcome:
+def _attempt(job: Job, colorizer: "Colorizer", manner: Manner) -> Outcome:
     start = time.perf_counter()
-    outcome = Outcome(str(job.source), str(job.output), model=colorizer.name)
+    outcome = Outcome(
+        str(job.source),
+        str(job.output),
+        samples=tuple(map(str, job.samples)),
+        uncertainty=str(job.uncertainty) if job.uncertainty else None,
+        model=colorizer.name,
+    )
     try:
-        if not overwrite and job.output.is_file():  # Result.save writes a file whole or not at all
+        if not manner.overwrite and all(file.is_file() for file in job.files):  # each is written whole or not at all
             return replace(outcome, status="skipped")
-        result = colorizer(job.source)
-        if (strength, saturation) != (1, 1):
-            result = result.adjust(strength, saturation)
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        result.save(job.output, quality=quality)
+        result = _write(job, colorizer, manner)
         height, width = result.rgb.shape[-2:]
         outcome = replace(outcome, status="colored", width=width, height=height)
     except Exception as error:  # whatever is wrong with one photograph, the others are to be coloured
-        reason = _without_name(error, job)
+        reason = _without_name(error, job.source)
         expected = isinstance(error, ValueError | OSError) and reason
         outcome = replace(outcome, error=reason if expected else f"{type(error).__name__}: {reason}")
     return replace(outcome, seconds=round(time.perf_counter() - start, 3))
 
 
-def _without_name(message: object, job: Job) -> str:
+def _write(job: Job, colorizer: "Colorizer", manner: Manner) -> "Result":
+    """Colour a photograph and write its files, the picture last, so that it stands for a job that was finished."""
+    import torch
+
+    from colorlib import io
+
+    torch.manual_seed(0)  # --decode sample draws the same, whichever photographs were coloured before
+    result = colorizer(job.source)
+    if (manner.strength, manner.saturation) != (1, 1):
+        result = result.adjust(manner.strength, manner.saturation)
+    picture = result
+    if manner.reference:
+        picture = result.transfer(manner.reference, manner.transfer)
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    # Samples and uncertainty are the method's own: after a transfer by quantiles, their colours would not follow.
+    if job.samples:
+        for path, sample in zip(job.samples, result.samples(len(job.samples)), strict=True):
+            sample.save(path, quality=manner.quality)
+    if job.uncertainty and (uncertainty := result.uncertainty) is not None:
+        provenance = f"Uncertainty of colours,{colorizer.provenance.removeprefix('Colorized')}"
+        io.write(job.uncertainty, uncertainty.expand(3, -1, -1), provenance=provenance)
+    picture.save(job.output, quality=manner.quality)
+    return picture
+
+
+def _without_name(message: object, path: Path) -> str:
     """What io says begins with the file's name, of which we print the whole path."""
-    return str(message).removeprefix(f"{job.source}: ").removeprefix(f"{job.source.name}: ")
+    return str(message).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
 
 
 def _say(line: str) -> None:

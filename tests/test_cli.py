@@ -27,6 +27,7 @@ from typer.testing import Result as Run
 import colorlib
 from colorlib import cli
 from colorlib.cli import UsageError, app, plan
+from colorlib.models._weights import save_weights
 
 MODEL = "iizuka16_local_small"
 COLORLIB = Path(sys.executable).parent / "colorlib"
@@ -180,7 +181,9 @@ def test_json_has_a_line_for_each_file(show: tuple[Path, Path, Run]):
     assert len({line["input"] for line in lines}) == len(lines) == 38
     assert Counter(line["status"] for line in lines) == {"colored": 30, "failed": 8}
     for line in lines:
-        assert list(line) == ["input", "output", "status", "seconds", "width", "height", "model", "error"]
+        keys = "input output samples uncertainty status seconds width height model error"
+        assert list(line) == keys.split()
+        assert (line["samples"], line["uncertainty"]) == ([], None)
         assert line["model"] == MODEL
         assert Path(line["input"]).is_relative_to(scans)
         colored = line["status"] == "colored"
@@ -316,6 +319,312 @@ def test_a_name_that_is_no_unicode(tmp_path: Path):
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["input"] == str(path)
     assert (tmp_path / "out" / path.name).is_file()
+
+
+# Methods that predict distributions, and references
+
+
+@pytest.fixture(scope="module")
+def larsson(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights as random as they begin, whose distributions are as good here as learned ones."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "larsson.safetensors"
+    save_weights(colorlib.create_model("larsson16_small"), path, {"model": "larsson16_small"})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def coffee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference in brown and red."""
+    path = tmp_path_factory.mktemp("references") / "coffee.png"
+    save(path, skimage.data.coffee()[100:356:2, 150:470:2])
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    save(path, PHOTOS[0])
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def eight_bits(planes: torch.Tensor) -> np.ndarray:
+    return planes.mul(255).round().to(torch.uint8).movedim(0, -1).numpy()
+
+
+@pytest.mark.parametrize("decoder", ["median", "expectation", "mode"])
+def test_decode_reaches_the_target(photo: Path, larsson: str, decoder: str):
+    assert colorize(photo, "-o", photo.parent / "out", "--decode", decoder, model=larsson).exit_code == 0
+    assert colorize(photo, "-o", photo.parent / "default", model=larsson).exit_code == 0
+    found = pixels(photo.parent / "out/photo.png")
+    assert (found == eight_bits(colorlib.Colorizer(larsson, decoder=decoder)(photo).rgb)).all()
+    assert (found == pixels(photo.parent / "default/photo.png")).all() == (decoder == "median")
+
+
+def test_draws_are_alike_in_every_run(tmp_path: Path, larsson: str):
+    """In a run that is resumed as in one that never stopped, and whatever was drawn before."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, content in zip("abc", (PHOTOS[0], PHOTOS[1], PHOTOS[0]), strict=True):
+        save(scans / f"{name}.png", content)
+    options = ("--decode", "sample", "--samples", 2)
+    assert colorize(scans, "-o", tmp_path / "whole", *options, model=larsson).exit_code == 0
+    assert colorize(scans, "-o", tmp_path / "resumed", *options, model=larsson).exit_code == 0
+    names = tree(tmp_path / "whole")
+    assert len(names) == 9
+    assert all((tmp_path / "whole" / n).read_bytes() == (tmp_path / "resumed" / n).read_bytes() for n in names)
+    for path in (tmp_path / "resumed").glob("[bc]*"):
+        path.unlink()
+    torch.rand(7)
+    run = colorize(scans, "-o", tmp_path / "resumed", *options, model=larsson)
+    assert "2 colored, 0 failed, 1 skipped" in run.stderr
+    assert all((tmp_path / "whole" / n).read_bytes() == (tmp_path / "resumed" / n).read_bytes() for n in names)
+    assert (pixels(tmp_path / "whole/a.png") == pixels(tmp_path / "whole/c.png")).all()
+    colorizer = colorlib.Colorizer(larsson, decoder="sample")
+    torch.manual_seed(0)
+    drawn = colorizer(scans / "a.png").rgb
+    assert (pixels(tmp_path / "whole/a.png") == eight_bits(drawn)).all()
+    assert not (eight_bits(drawn) == eight_bits(colorlib.Colorizer(larsson)(scans / "a.png").rgb)).all()
+
+
+@pytest.mark.parametrize("method", [None, "energy", "quantile"])
+def test_colours_follow_a_reference(photo: Path, coffee: Path, larsson: str, method: str | None):
+    out = photo.parent / "out"
+    options = () if method is None else ("--transfer", method)
+    run = colorize(photo, "-o", out, "--reference", coffee, *options, model=larsson)
+    assert (run.exit_code, tree(out)) == (0, {"photo.png"}), run.output
+    result = colorlib.Colorizer(larsson)(photo)
+    assert (pixels(out / "photo.png") == eight_bits(result.transfer(coffee, method).rgb)).all()
+    mean = pixels(coffee).mean((0, 1))
+    chroma = mean - mean.mean()
+
+    def distance(image: np.ndarray) -> float:
+        found = image.mean((0, 1))
+        return np.linalg.norm(found - found.mean() - chroma)
+
+    assert distance(pixels(out / "photo.png")) < 0.8 * distance(eight_bits(result.rgb))
+    said = colorlib.io.read_provenance(out / "photo.png")
+    assert said.endswith(f", colours after coffee.png by {method or 'energy'}")
+    assert "model larsson16_small (weights sha256 " in said
+
+
+@pytest.mark.parametrize("model", ["grayscale", MODEL])
+@pytest.mark.parametrize("options", [(), ("--transfer", "quantile")])
+def test_any_method_follows_by_quantiles(photo: Path, coffee: Path, model: str, options: tuple[str, ...]):
+    out = photo.parent / "out"
+    assert colorize(photo, "-o", out, "--reference", coffee, *options, model=model).exit_code == 0
+    result = colorlib.Colorizer(model)(photo)
+    assert (pixels(out / "photo.png") == eight_bits(result.transfer(coffee, "quantile").rgb)).all()
+    assert not (pixels(out / "photo.png") == eight_bits(result.rgb)).all()
+
+
+def test_a_reference_is_criticised_once(tmp_path: Path):
+    """It is read for each photograph, but its broken profile concerns none of them."""
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        save(tmp_path / f"in/{name}.png", PHOTOS[1])
+    save(tmp_path / "ref.png", PHOTOS[0], icc_profile=b"no colour profile")
+    run = colorize(tmp_path / "in", "-o", tmp_path / "out", "--reference", tmp_path / "ref.png")
+    assert run.exit_code == 0
+    assert len(run.stderr.splitlines()) == 2
+    assert run.stderr.startswith(f"{tmp_path / 'ref.png'}: warning: its colour profile is broken")
+
+
+def test_samples_are_those_of_the_library(photo: Path, coffee: Path, larsson: str):
+    """With strength and saturation, which are the picture's too; the reference is for the picture alone."""
+    out = photo.parent / "out"
+    options = ("--samples", 3, "--strength", 0.8, "--saturation", 0.5, "--reference", coffee)
+    assert colorize(photo, "-o", out, *options, model=larsson).exit_code == 0
+    assert tree(out) == {"photo.png", *(f"photo-sample{k}.png" for k in (1, 2, 3))}
+    result = colorlib.Colorizer(larsson)(photo).adjust(0.8, 0.5)
+    assert (pixels(out / "photo.png") == eight_bits(result.transfer(coffee).rgb)).all()
+    found = [pixels(out / f"photo-sample{k}.png") for k in (1, 2, 3)]
+    for k, sample in enumerate(result.samples(3), 1):
+        assert (found[k - 1] == eight_bits(sample.rgb)).all(), k
+        assert colorlib.io.read_provenance(out / f"photo-sample{k}.png").endswith(f", sample {k} of 3")
+    assert len({image.tobytes() for image in found}) == 3
+
+
+def test_extras_keep_the_format_but_for_uncertainty(tmp_path: Path, larsson: str):
+    scans = tmp_path / "scans"
+    (scans / "sub").mkdir(parents=True)
+    save(scans / "a.b.jpg", PHOTOS[0])
+    png16(scans / "sub/deep.png", PHOTOS[0])
+    save(scans / "sub/moving.gif", PHOTOS[0])
+    out = tmp_path / "out"
+    options = ("-r", "--samples", 1, "--uncertainty", "--quality", 60, "--json")
+    run = colorize(scans, "-o", out, *options, model=larsson)
+    assert run.exit_code == 0
+    assert tree(out) == {
+        *("a.b.jpg", "a.b-sample1.jpg", "a.b-uncertainty.png"),
+        *("sub/deep.png", "sub/deep-sample1.png", "sub/deep-uncertainty.png"),
+        *("sub/moving.gif.png", "sub/moving.gif-sample1.png", "sub/moving.gif-uncertainty.png"),
+    }
+    assert colorlib.io.read(out / "sub/deep-sample1.png").bit_depth == 16
+    with Image.open(out / "a.b.jpg") as picture, Image.open(out / "a.b-sample1.jpg") as sample:
+        assert picture.quantization == sample.quantization
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    named = {file for line in lines for file in (line["output"], *line["samples"], line["uncertainty"])}
+    assert named == {str(out / name) for name in tree(out)}
+    assert lines[0]["samples"] == [str(out / "a.b-sample1.jpg")]
+    assert lines[0]["uncertainty"] == str(out / "a.b-uncertainty.png")
+
+
+def test_uncertainty_is_a_gray_png(tmp_path: Path, coffee: Path, larsson: str):
+    """Of the method: neither strength, nor decoder, nor reference changes it."""
+    save(tmp_path / "a.jpg", PHOTOS[1])
+    options = ("--strength", 0.3, "--decode", "mode", "--reference", coffee)
+    for out, more in (("out", ()), ("other", options)):
+        assert colorize(tmp_path / "a.jpg", "-o", tmp_path / out, "--uncertainty", *more, model=larsson).exit_code == 0
+        assert tree(tmp_path / out) == {"a.jpg", "a-uncertainty.png"}
+    path = tmp_path / "out/a-uncertainty.png"
+    with Image.open(path) as image:
+        assert (image.format, image.size) == ("PNG", (96, 64))
+    uncertainty = colorlib.Colorizer(larsson)(tmp_path / "a.jpg").uncertainty
+    assert uncertainty.max() - uncertainty.min() > 0.1
+    for channel in np.moveaxis(pixels(path), -1, 0):
+        assert (channel == uncertainty.mul(255).round().numpy()).all()
+    said = colorlib.io.read_provenance(path)
+    assert said.startswith(f"Uncertainty of colours, by colorlib {version('colorlib-torch')}, model larsson16_small (")
+    np.testing.assert_array_equal(pixels(tmp_path / "other/a-uncertainty.png"), pixels(path))
+
+
+@pytest.mark.parametrize("lost", ["b.png", "b-sample2.png", "b-uncertainty.png"])
+def test_a_photo_is_done_when_all_its_files_are_there(tmp_path: Path, larsson: str, lost: str):
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for name in "abc":
+        save(scans / f"{name}.png", PHOTOS[0])
+    options = ("--samples", 2, "--uncertainty")
+    assert colorize(scans, "-o", out, *options, model=larsson).exit_code == 0
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.iterdir()}
+    assert len(before) == 12
+    again = colorize(scans, "-o", out, *options, model=larsson)
+    assert "0 colored, 0 failed, 3 skipped" in again.stderr
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.iterdir()} == before
+    (out / lost).unlink()
+    (out / "b-sample1.png").write_bytes(b"of another run")
+    assert "1 colored, 0 failed, 2 skipped" in colorize(scans, "-o", out, *options, model=larsson).stderr
+    for path, (moment, content) in before.items():
+        assert path.read_bytes() == content
+        assert (path.stat().st_mtime_ns == moment) is not path.name.startswith("b"), path
+    assert "0 colored, 0 failed, 3 skipped" in colorize(scans, "-o", out, model=larsson).stderr  # it asks for less
+
+
+def test_the_picture_is_written_last(photo: Path, larsson: str, monkeypatch: pytest.MonkeyPatch):
+    """Whatever stops a job, the next run does not take it for done."""
+    out = photo.parent / "out"
+    written = []
+    write = colorlib.io.write
+
+    def stop(path: Path, *arguments, **options) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write(path, *arguments, **options)
+        written.append(path.name)
+
+    monkeypatch.setattr(colorlib.io, "write", stop)
+    command = (photo, "-o", out, "--samples", 2, "--uncertainty")
+    assert colorize(*command, model=larsson).exit_code == 130
+    assert tree(out) == set(written) == {"photo-sample1.png", "photo-sample2.png", "photo-uncertainty.png"}
+    monkeypatch.undo()
+    assert "1 colored, 0 failed, 0 skipped" in colorize(*command, model=larsson).stderr
+    assert tree(out) == {"photo.png", *written}
+
+
+def test_an_extra_that_cannot_be_written_fails_its_photo_only(tmp_path: Path, larsson: str):
+    for name in "ab":
+        save(tmp_path / f"{name}.png", PHOTOS[0])
+    out = tmp_path / "out"
+    (out / "a-sample1.png").mkdir(parents=True)
+    run = colorize(tmp_path, "-o", out, "--samples", 1, model=larsson)
+    assert run.exit_code == 1
+    assert "1 colored, 1 failed, 0 skipped" in run.stderr
+    assert tree(out) == {"b.png", "b-sample1.png"}
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        (("a-sample2.jpg", "a.jpg"), ("--samples", 2), "{in} would both become {out}/a-sample2.jpg"),
+        (("a.jpg", "a.png"), ("--uncertainty",), "{in} would both become {out}/a-uncertainty.png"),
+        (("a-uncertainty.png", "a.tif"), ("--uncertainty",), "{in} would both become {out}/a-uncertainty.png"),
+    ],
+)
+def test_extras_never_meet(tmp_path: Path, larsson: str, names: tuple[str, ...], options: tuple, said: str):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in names:
+        save(folder / name, PHOTOS[0])
+    run = colorize(folder, "-o", out, *options, model=larsson)
+    assert run.exit_code == 2
+    assert said.format_map({"in": " and ".join(str(folder / name) for name in names), "out": out}) in run.stderr
+    assert "nothing has been written" in run.stderr
+    assert tree(tmp_path) == {f"in/{name}" for name in names}
+    assert plan([str(folder)], out).jobs  # without the extras there is room for all
+
+
+def test_extras_overwrite_neither_inputs_nor_the_reference(tmp_path: Path, larsson: str):
+    out = tmp_path / "out"
+    out.mkdir()
+    save(tmp_path / "a.png", PHOTOS[0])
+    for name in ("a-sample1.png", "a.png"):
+        save(out / name, PHOTOS[1])
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    for arguments, said in [
+        ((out / "a-sample1.png", "--samples", 1), "a-sample1.png is an input, and would be overwritten"),
+        (("--reference", out / "a.png"), "a.png is the reference, and would be overwritten"),
+        (("--reference", out / "a-sample1.png", "--samples", 1), "a-sample1.png is the reference, and would be"),
+    ]:
+        run = colorize(tmp_path / "a.png", *arguments, "-o", out, "--overwrite", model=larsson)
+        assert run.exit_code == 2
+        assert said in run.stderr
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "said"),
+    [
+        (("--decode", "medain"), "larsson", "median, expectation, mode, sample; got 'medain'"),
+        (("--decode", "mode"), MODEL, "no distribution is there to be decoded"),
+        (("--decode", "mode"), "grayscale", "no distribution is there to be decoded"),
+        (("--samples", 2), MODEL, f"{MODEL} predicts one colour a pixel; --samples needs distributions of colour"),
+        (("--samples", 2), "grayscale", "grayscale predicts one colour a pixel; --samples needs"),
+        (("--samples", 0), "larsson", "--samples"),
+        (("--uncertainty",), MODEL, "--uncertainty needs distributions of colour; choose a method"),
+        (("--uncertainty",), "grayscale", "--uncertainty needs distributions of colour; choose a method"),
+        (("--reference", "ref.png", "--transfer", "energy"), MODEL, "--transfer energy needs distributions"),
+        (("--reference", "ref.png", "--transfer", "energy"), "grayscale", "--transfer energy needs distributions"),
+        (("--reference", "ref.png", "--transfer", "magic"), "larsson", "--transfer"),
+        (("--transfer", "quantile"), "larsson", "--transfer quantile needs a picture to take colours from"),
+        (("--reference", "gone.png"), "larsson", "--reference gone.png: there is no such file"),
+        (("--reference", "a.txt"), "larsson", "--reference a.txt: no picture that can be read"),
+        (("--reference", "empty.png"), MODEL, "--reference empty.png: the file is empty"),
+        (("--reference", "."), MODEL, "--reference .: is a folder"),
+        (("--reference", "gray.png"), "larsson", "--reference gray.png: it is gray and has no colour to take"),
+    ],
+)
+def test_what_a_method_or_reference_cannot_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, larsson: str, options: tuple, model: str, said: str
+):
+    monkeypatch.chdir(tmp_path)
+    for name, mode in (("a.png", None), ("ref.png", None), ("gray.png", "L")):
+        save(tmp_path / name, PHOTOS[0], mode)
+    touch(tmp_path, "empty.png")
+    (tmp_path / "a.txt").write_text("Dear archive")
+    before = tree(tmp_path)
+    run = colorize("a.png", "-o", "out", *options, model=larsson if model == "larsson" else model)
+    assert run.exit_code == 2
+    assert said in run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+    assert tree(tmp_path) == before
+    assert not (tmp_path / "out").exists()
 
 
 # What is to be done, before any of it is
