@@ -1,6 +1,7 @@
 """Recipes are read, trained, stopped and resumed; data are filtered, cropped and labelled."""
 
 import io
+import re
 import tarfile
 from pathlib import Path
 
@@ -261,6 +262,41 @@ def test_score_prints_mean_interval_and_difference(shard: Path, tmp_path: Path):
     assert "(0.0000 [0.0000, 0.0000])" in gray
     *_, embedded, from_file = (line.partition("RMSE")[2] for line in lines)
     assert embedded == from_file
+
+
+def test_score_takes_settings_and_true_histograms(shard: Path):
+    """The default is the median; a drawn colour is another one, and so is one that knows the true histogram."""
+    app = scoring.typer.Typer()
+    app.command()(scoring.score)
+    name = "larsson16_small"
+    variants = [name, *(f"{name}:{x}" for x in ("decoder=median", "decoder=sample", "transfer=energy"))]
+    run = CliRunner().invoke(app, [str(shard), *variants, "--size", "64", "--keep", "mean", "--limit", "6"])
+    assert run.exit_code == 0, run.output
+    head, *lines = run.stdout.splitlines()
+    assert head.startswith("6 photographs of 64 x 64")
+    assert head.endswith("(R + G + B) / 3 kept")
+    best, median, sample, energy = (float(line.split("RMSE ")[1].split()[0]) for line in lines)
+    assert best == median
+    assert len({best, sample, energy}) == 3
+    for wrong, message in (
+        (f"{name}:decode=mode", "no setting 'decode'"),
+        ("grayscale:transfer=energy", "energy of a"),
+    ):
+        run = CliRunner().invoke(app, [str(shard), wrong])
+        assert run.exit_code != 0
+        assert message in re.sub(r"[\s│]+", " ", run.output)  # however wide the box is
+
+
+def test_scores_with_the_mean_kept_are_of_corrected_pictures(shard: Path):
+    """The gray of (R + G + B) / 3 by numpy against what is printed for `grayscale`."""
+    app = scoring.typer.Typer()
+    app.command()(scoring.score)
+    run = CliRunner().invoke(app, [str(shard), "grayscale", "--size", "64", "--keep", "mean", "--limit", "10"])
+    printed = float(run.stdout.split("PSNR ")[1].split()[0])
+    photos = PhotoData(val=[str(shard)], size=64, batch_size=50, workers=0)
+    rgb = next(iter(photos.val_dataloader()))["rgb"][:10].numpy() / 255  # the eleventh has no colour: infinite PSNR
+    error = ((rgb - rgb.mean(axis=1, keepdims=True)) ** 2).mean(axis=(1, 2, 3))
+    assert printed == pytest.approx((-10 * np.log10(error)).mean(), abs=1e-3)
 
 
 def test_interval_covers_the_mean_of_a_known_distribution():
