@@ -218,9 +218,13 @@ class Histogram(Target):
     def palette(self, angle: float) -> Tensor:
         """A bias towards the colours that lie at an angle of colour space, in radians: (channels,) in [-1, 1]."""
 
-    def weights(self, prediction_or_encoded: Tensor, histogram: int) -> Tensor | None:
-        """How much each pixel counts in a histogram of the whole picture, (N, h, w); None counts all alike."""
-        return None
+    def true_weights(self, encoded: Tensor) -> tuple[Tensor | None, ...]:
+        """How much each pixel counts in a picture's histograms, (N, h, w) each; None counts all alike."""
+        return (None,) * len(self.sizes)
+
+    def predicted_weights(self, prediction: Tensor) -> tuple[Tensor | None, ...]:
+        """The same for a predicted picture."""
+        return (None,) * len(self.sizes)
 
     def histograms(self, prediction: Tensor) -> tuple[Tensor, ...]:
         """The probabilities of each histogram, at the decoding temperature: (N, K, h, w) each, float32."""
@@ -325,14 +329,15 @@ class HueChroma(Histogram):
         return torch.cat([(theta - angle).cos(), torch.zeros(self.bins)])
 
     @override
-    def weights(self, prediction_or_encoded: Tensor, histogram: int) -> Tensor | None:
+    def true_weights(self, encoded: Tensor) -> tuple[Tensor | None, ...]:
         """Hue counts as much as there is chroma, as in eq. 3: that of a gray pixel is arbitrary."""
-        if histogram != 0:
-            return None
-        if prediction_or_encoded.shape[1] != self.channels:
-            return prediction_or_encoded[:, 1]
-        centres = (torch.arange(self.bins, device=prediction_or_encoded.device) + 0.5) / self.bins
-        return expectation(self.histograms(prediction_or_encoded)[1], centres)[:, 0]
+        return encoded[:, 1], None
+
+    @override
+    def predicted_weights(self, prediction: Tensor) -> tuple[Tensor | None, ...]:
+        """The same with the chroma that is expected."""
+        centres = (torch.arange(self.bins, device=prediction.device) + 0.5) / self.bins
+        return expectation(self.histograms(prediction)[1], centres)[:, 0], None
 
 
 class _Quantiles(Histogram):

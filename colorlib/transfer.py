@@ -36,7 +36,7 @@ def ratio_histogram(rgb: Tensor, bins: int = 256) -> RatioHistogram:
     """Count a picture's colours: sRGB (3, H, W) in [0, 1]."""
     ratios, _ = _ratios(rgb)
     edges = torch.linspace(0, 3, bins + 1, device=rgb.device)
-    bin_of = torch.bucketize(ratios.clamp(0, 3), edges[1:-1], right=True)
+    bin_of = torch.bucketize(ratios.clamp(0, 3).contiguous(), edges[1:-1], right=True)
     return RatioHistogram(torch.stack([one.bincount(minlength=bins) for one in bin_of]).float(), edges)
 
 
@@ -76,8 +76,7 @@ def histograms_of(target: Histogram, rgb: Tensor) -> tuple[Tensor, ...]:
     """
     encoded = target.encode(rgb[None])
     found = []
-    for index, (bins, size) in enumerate(zip(target.digitize(encoded), target.sizes, strict=True)):
-        weights = target.weights(encoded, index)
+    for bins, size, weights in zip(target.digitize(encoded), target.sizes, target.true_weights(encoded), strict=True):
         weights = torch.ones_like(bins, dtype=rgb.dtype) if weights is None else weights
         counts = torch.zeros(size, dtype=rgb.dtype, device=rgb.device).index_add(0, bins.flatten(), weights.flatten())
         if counts.sum() <= 0:
@@ -107,10 +106,10 @@ def transfer_bias(
     if sizes != target.sizes:
         raise ValueError(f"expected histograms of {target.sizes} bins, got {sizes}")
     found = []
-    for index, (predicted, histogram) in enumerate(zip(target.histograms(prediction), wanted, strict=True)):
-        weights = target.weights(prediction, index)
+    weights = target.predicted_weights(prediction)
+    for predicted, histogram, counts in zip(target.histograms(prediction), wanted, weights, strict=True):
         rows = predicted[0].flatten(1).T
-        found.append(minimize_energy(rows, histogram, weight, None if weights is None else weights.flatten()))
+        found.append(minimize_energy(rows, histogram, weight, None if counts is None else counts.flatten()))
     return torch.cat(found)
 
 

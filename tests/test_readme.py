@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import tifffile
 import torch
+from PIL import Image
 from skimage import data
 
 ROOT = Path(__file__).parent.parent
@@ -17,8 +18,10 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert blocks
     monkeypatch.chdir(tmp_path)
     tifffile.imwrite("scan.tif", data.camera())
+    Image.fromarray(data.coffee()).save("reference.jpg")
+    names = {"rgb": torch.rand(1, 3, 64, 64)}
     for block in blocks:
-        exec(block, {"rgb": torch.rand(1, 3, 64, 64)})
+        exec(block, names)
     assert (tmp_path / "scan.png").is_file()
 
 

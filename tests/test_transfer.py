@@ -176,12 +176,12 @@ def test_a_bias_is_found_for_each_histogram_apart(target: Histogram, photos: lis
     wanted = transfer.histograms_of(target, photos[2])
     bias = transfer.transfer_bias(target, prediction, wanted)
     assert bias.shape == (target.channels,)
-    for index, (one, histogram, predicted) in enumerate(
-        zip(bias.split(target.sizes), wanted, target.histograms(prediction), strict=True)
+    weights = target.predicted_weights(prediction)
+    for one, histogram, predicted, counts in zip(
+        bias.split(target.sizes), wanted, target.histograms(prediction), weights, strict=True
     ):
-        weights = target.weights(prediction, index)
-        weights = None if weights is None else weights.flatten()
-        alone = transfer.minimize_energy(predicted[0].flatten(1).T, histogram, pixel_weights=weights)
+        counts = None if counts is None else counts.flatten()
+        alone = transfer.minimize_energy(predicted[0].flatten(1).T, histogram, pixel_weights=counts)
         torch.testing.assert_close(one, alone)
     before, after = (
         [(h.mean(dim=(0, 2, 3)) - t).abs().sum() for h, t in zip(target.histograms(p), wanted, strict=True)]

@@ -120,8 +120,8 @@ def create_model(
     elif pretrained and info.learned:
         if info.weights is None:
             raise WeightsError(
-                f"{name} has no embedded weights; train it (python -m training fit --config "
-                f"training/recipes/{name}.yaml) and pass weights=FILE, use pretrained=False for random ones, "
+                f"{name} has no embedded weights; train it (python -m training fit --model.model {name}, with a "
+                f"config of training/recipes) and pass weights=FILE, use pretrained=False for random ones, "
                 f"or choose one of {', '.join(list_models(ready=True))}"
             )
         load_weights(model, info.weights.path, info.weights.sha256)

@@ -254,7 +254,7 @@ def _small(
         components=components,
         hidden=512,
         points=points,
-        output_stride=2,
+        output_stride=4,
         work_size=192,
     )
 
