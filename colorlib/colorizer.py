@@ -163,6 +163,10 @@ class Result:
         if method is None:
             method = "quantile" if self.prediction is None else "energy"
         photo = reference if isinstance(reference, io.Photo) else io.read(reference)
+        if (photo.rgb == photo.rgb[:1]).all():
+            raise ValueError(
+                f"{photo.name or 'the reference'} is gray and has no colour to take; choose another picture"
+            )
         # A reference's histogram needs no more pixels than the prediction it is compared with.
         height, width = size_of(photo.rgb)
         scale = min(1.0, math.sqrt(_REFERENCE_PIXELS / (height * width)))

@@ -25,7 +25,7 @@ os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # before the first component is made
 LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
 EXAMPLES = ("camera.png", "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
-GRAY, ORIGINAL = "gray", "original"  # the panels that no method fills
+GRAY, ORIGINAL, TRANSFERRED = "gray", "original", "transferred"  # the panels that no method fills
 
 
 class Panel(NamedTuple):
@@ -136,6 +136,33 @@ def build() -> gr.Blocks:
                     slider = gr.ImageSlider(
                         show_label=False, interactive=False, format="png", buttons=["fullscreen"], elem_id="slider"
                     )
+                    with gr.Column(visible=False, elem_id="possible") as possible:
+                        gr.HTML(page.POSSIBLE, padding=False)
+                        explore_button = gr.Button("Show alternatives", size="md", elem_id="explore")
+                        gallery = gr.Gallery(
+                            visible=False,
+                            show_label=False,
+                            container=False,
+                            interactive=False,
+                            format="png",
+                            columns=4,
+                            object_fit="contain",
+                            buttons=["fullscreen"],
+                            elem_id="alternatives",
+                        )
+                    gr.HTML(page.TRANSFER, padding=False)
+                    with gr.Row(elem_id="transfer"):
+                        reference = gr.Image(
+                            label="Another photograph",
+                            sources=["upload", "clipboard"],
+                            type="filepath",
+                            format="png",
+                            height=280,
+                            min_width=280,
+                            buttons=[],
+                            elem_id="reference",
+                        )
+                        transferred = make_panel(TRANSFERRED, "With its colours")
                 with gr.Accordion("About the methods", elem_id="about") as about:
                     gr.HTML(page.about_html(ready), padding=False)
         gr.HTML(page.FOOTER, padding=False, elem_id="footer")
@@ -194,10 +221,25 @@ def build() -> gr.Blocks:
             if choices:
                 name = name if name in done else choices[0][1]
                 changes |= {compared: gr.Dropdown(choices, value=name), slider: visit.compare(name)}
+                changes |= choose(name, visit)
             yield changes | {
                 status: page.status_html(visit, 1, 1),
                 dials: gr.Row(visible=bool(choices)),
                 comparison: gr.Column(visible=bool(choices)),
+            }
+
+        def choose(name: str, visit: Visit) -> dict[Any, Any]:
+            """Empty what is below the slider, if that was about another method or photograph."""
+            if visit.chosen == name:
+                return {}
+            visit.choose(name)
+            return {
+                possible: gr.Column(visible=visit.results[name].prediction is not None),
+                explore_button: gr.Button(visible=True),
+                gallery: gr.Gallery(None, visible=False),
+                reference: None,
+                transferred.column: gr.Column(visible=False),
+                transferred.image: None,
             }
 
         def repaint(
@@ -208,12 +250,55 @@ def build() -> gr.Blocks:
                 return
             visit.strength, visit.saturation = strength, saturation
             changes: dict[Any, Any] = {slider: visit.compare(name)}
+            if visit.transferred:
+                changes |= {transferred.image: visit.show_transferred()}
             for key in sorted(visit.results, key=lambda key: key != name):
                 changes |= {panels[key].image: visit.show(key)}
                 yield changes
+            if visit.explored and visit.chosen:
+                yield changes | {gallery: visit.alternatives(visit.chosen)}
 
         def compare(name: str, visit: Visit | None) -> dict[Any, Any]:
-            return {slider: gr.skip()} if visit is None else {compared: name, slider: visit.compare(name)}
+            if visit is None:
+                return {slider: gr.skip()}
+            return {compared: name, slider: visit.compare(name)} | choose(name, visit)
+
+        def explore(strength: float, saturation: float, visit: Visit | None) -> Iterator[dict[Any, Any]]:
+            yield {explore_button: gr.Button("Painting ...", interactive=False)}
+            changes: dict[Any, Any] = {explore_button: gr.Button(explore_button.value, interactive=True)}
+            if visit is None:
+                gr.Warning(page.EXPIRED)
+            elif (name := visit.chosen) and visit.results[name].prediction:
+                visit.strength, visit.saturation = strength, saturation
+                try:
+                    pictures = visit.alternatives(name)
+                    if visit.chosen == name:  # else another was chosen meanwhile
+                        visit.explored = True
+                        changes[gallery] = gr.Gallery(pictures, visible=True)
+                        changes[explore_button] = gr.Button(explore_button.value, interactive=True, visible=False)
+                except Exception as error:  # the button must come back
+                    logging.exception("alternatives failed")
+                    gr.Warning(html.escape(str(error)), title="No alternatives")
+            yield changes
+
+        def transfer(
+            upload: dict[str, Any] | None, strength: float, saturation: float, visit: Visit | None
+        ) -> dict[Any, Any]:
+            path = uploaded(upload)
+            if visit is None:
+                gr.Warning(page.EXPIRED)
+                return {reference: None}
+            visit.strength, visit.saturation = strength, saturation
+            try:
+                visit.transfer(path)
+            except (ValueError, FileNotFoundError) as error:
+                gr.Warning(html.escape(str(error)), title="Its colours cannot be taken")
+                return {reference: visit.reference}  # the one before, if any: its colours are still shown
+            file = visit.show_transferred()
+            changes = {transferred.column: gr.Column(visible=file is not None), transferred.image: file}
+            if path is not None and path.suffix.lower() not in SHOWN_BY_BROWSERS:
+                changes |= {reference: visit.reference}
+            return changes
 
         def save(
             button: gr.Button,
@@ -230,7 +315,10 @@ def build() -> gr.Blocks:
                     raise FileNotFoundError
                 visit.strength, visit.saturation = strength, saturation
                 shown = (name for name in names if name in visit.results)
-                path = next(visit.save([key])) if key else visit.save_zip(shown)
+                if key == TRANSFERRED:
+                    path = visit.save_transferred()
+                else:
+                    path = next(visit.save([key])) if key else visit.save_zip(shown)
             except FileNotFoundError:
                 gr.Warning(page.EXPIRED)
             except Exception as error:  # the button must come back
@@ -246,6 +334,7 @@ def build() -> gr.Blocks:
         pictures = [component for panel in panels.values() for component in (panel.column, panel.image)]
         captions = [panel.caption for panel in panels.values()]
         frames = [status, dials, comparison]
+        below = [possible, explore_button, gallery, reference, transferred.column, transferred.image]
         received = photo.change(
             receive,
             [photo, strength, saturation, state],
@@ -259,7 +348,7 @@ def build() -> gr.Blocks:
             event(
                 colour,
                 [methods, compared, state],
-                [*frames, compared, slider, *pictures, *captions],
+                [*frames, compared, slider, *below, *pictures, *captions],
                 show_progress="hidden",  # its steps tell
                 **network,
             )
@@ -270,14 +359,27 @@ def build() -> gr.Blocks:
             [strength.change, saturation.change],
             repaint,
             [strength, saturation, compared, state],
-            [slider, *[panels[name].image for name in ready]],
+            [slider, gallery, transferred.image, *[panels[name].image for name in ready]],
             **painting,
         )
-        compared.input(compare, [compared, state], [compared, slider], **painting)
+        compared.input(compare, [compared, state], [compared, slider, *below], **painting)
         for name in ready:
-            chosen = panels[name].image.select(partial(compare, name), state, [compared, slider], **painting)
+            chosen = panels[name].image.select(partial(compare, name), state, [compared, slider, *below], **painting)
             chosen.then(None, js=page.SCROLL, **private)
-        for button, key in [(save_all, None), *[(panels[name].save, name) for name in ready]]:
+        explore_button.click(
+            explore, [strength, saturation, state], [explore_button, gallery], **painting | {"trigger_mode": "once"}
+        )
+        gr.on(
+            [reference.upload, reference.clear],
+            transfer,
+            [reference, strength, saturation, state],
+            [reference, transferred.column, transferred.image],
+            preprocess=False,
+            # As large as an upload may be, references are read one at a time.
+            **saving | {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": reference},
+        )
+        buttons = [(panels[name].save, name) for name in ready]
+        for button, key in [(save_all, None), (transferred.save, TRANSFERRED), *buttons]:
             saved = button.click(
                 partial(save, button, key), [methods, strength, saturation, state], [finished, button], **saving
             )

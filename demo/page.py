@@ -15,6 +15,10 @@ HEADER = f"""<h1>{TITLE}</h1>
 WELCOME = "<p>Your photograph will be here, in colour. It is deleted within an hour and used for nothing else.</p>"
 FOOTER = f"""<p>The colours are guesses, no evidence of how things looked. No photograph is kept: all are deleted
 within an hour. colorlib {__version__}, Apache-2.0.</p>"""
+POSSIBLE = """<h2>What else it could be</h2>
+<p>This method weighs many colours for each place. Every alternative favours others where it is undecided.</p>"""
+TRANSFER = """<h2>Colours after another photograph</h2>
+<p>Give a photograph in colour, of anything: the picture above takes its colours.</p>"""
 EXPIRED = "This photograph has been deleted, as all are within an hour; upload it again"
 
 # Saves a file that the server has just finished, under its own name.

@@ -21,6 +21,7 @@ from torch import Tensor
 from colorlib import Colorizer, Result, color, io
 
 CARD, LARGE = 640, 1024  # longest side, in pixels, of the pictures side by side and of the before/after slider
+ALTERNATIVES = 6
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
 TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
 
@@ -36,6 +37,10 @@ class Visit:
         card: the photograph, its longest side at most CARD.
         large: the same, at most LARGE; this is what the methods are given.
         results: predictions by method.
+        chosen: the method that the slider shows; None before the first.
+        explored: whether the page shows its alternatives.
+        transferred: its prediction with the colours of another photograph, if one was given.
+        reference: that photograph, for the page.
         strength: how to paint them, see `colorlib.Result.adjust`.
         saturation: likewise.
         folder: for the pictures on the page; goes when nobody holds the visit any more.
@@ -55,6 +60,7 @@ class Visit:
         self.card, self.large = shrink(photo, CARD), shrink(photo, LARGE)
         self.results: dict[str, Result] = {}
         self.strength = self.saturation = 1.0
+        self.choose(None)
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.gray, self.before = self._file("gray"), self._file("before")
@@ -63,6 +69,12 @@ class Visit:
         self.original = self._file("original") if has_colour(self.card.rgb) else None
         if self.original:
             io.write(self.original, self.card.rgb, alpha=self.card.alpha)
+
+    def choose(self, name: str | None) -> None:
+        """Take another method for the slider; what was asked about the one before is forgotten."""
+        self.chosen, self.explored = name, False
+        self.transferred: Result | None = None
+        self.reference: Path | None = None
 
     def show(self, name: str) -> Path:
         """A method's result for the grid, as PNG."""
@@ -75,6 +87,59 @@ class Visit:
         path = self._file("after")
         paint(self.results[name], self.large, self.strength, self.saturation).save(path)
         return self.before, path
+
+    def alternatives(self, name: str) -> list[tuple[Path, str]]:
+        """Other pictures that a method holds possible, and its uncertainty, for the grid; each with its caption.
+
+        The uncertainty is stretched until its maximum is white, as it is small nearly everywhere.
+
+        Raises:
+            ValueError: the method predicts no distribution.
+        """
+        result = replace(self.results[name], photo=self.card, strength=self.strength, saturation=self.saturation)
+        found = []
+        for number, sample in enumerate(result.samples(ALTERNATIVES), 1):
+            found.append((self._file(f"alternative-{number}"), f"Alternative {number}"))
+            sample.save(found[-1][0])
+        if (uncertainty := result.uncertainty) is not None:
+            gray = (uncertainty / uncertainty.max().clamp(min=1e-6)).expand(3, -1, -1)
+            found.append((self._file("uncertainty"), "Uncertainty: black is sure, white the most undecided part"))
+            io.write(found[-1][0], gray, alpha=self.card.alpha)
+        return found
+
+    def transfer(self, reference: Path | None) -> None:
+        """Give the chosen method's picture the colours of another photograph; None takes them away again.
+
+        Raises:
+            ValueError: the other one is no readable picture, or has no colour; nothing has changed then.
+            FileNotFoundError: it has been deleted.
+        """
+        name = self.chosen
+        if reference is None or name is None:
+            self.transferred = self.reference = None
+            return
+        result, photo = self.results[name], io.read(reference, max_pixels=MAX_PIXELS)
+        transferred = replace(result.transfer(photo), rgb=result.rgb)
+        preview, small = self._file("reference"), shrink(photo, CARD)
+        io.write(preview, small.rgb, alpha=small.alpha)
+        if self.chosen == name:  # else another was chosen meanwhile
+            self.transferred, self.reference = transferred, preview
+
+    def show_transferred(self) -> Path | None:
+        """What :meth:`transfer` gave, for the page; None if nothing."""
+        if self.transferred is None:
+            return None
+        path = self._file("transferred")
+        paint(self.transferred, self.card, self.strength, self.saturation).save(path)
+        return path
+
+    def save_transferred(self) -> Path:
+        """The same at full size, under a name of its own."""
+        if self.transferred is None:
+            raise ValueError("no photograph was given to take colours from")
+        folder = self._file("full").parent
+        (path,) = save_full_size(self.source, [self.transferred], self.strength, self.saturation, folder)
+        return path.rename(path.with_stem(f"{path.stem}-transferred"))
 
     def save(self, names: Iterable[str]) -> Iterator[Path]:
         """Results at full size."""

@@ -36,6 +36,7 @@ DEMO = Path(__file__).parent.parent / "demo"
 PICTURES = Path(skimage.__file__).parent / "data"
 LEARNED = [name for name in colorlib.list_models(ready=True) if colorlib.model_info(name).learned]
 METHOD = LEARNED[0]
+MANY_COLOURS = "larsson16_small"  # predicts a distribution at each pixel
 
 
 def chroma(pixels: np.ndarray) -> int:
@@ -227,6 +228,77 @@ class TestVisit:
         (file,) = one.save([METHOD])
         assert Image.open(file).size == size
 
+    def test_alternatives_are_the_librarys(self, visit, tmp_path):
+        # 640 x 427 pixels: the copy on the page is the photograph itself.
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        one.results[MANY_COLOURS] = visit.predict(one.large, MANY_COLOURS)
+        one.strength, one.saturation = 0.8, 1.2
+        calls = []
+        hook = visit.colorizer(MANY_COLOURS).model.register_forward_hook(lambda *_: calls.append(1))
+        try:
+            *alternatives, (uncertainty, caption) = one.alternatives(MANY_COLOURS)
+        finally:
+            hook.remove()
+        assert not calls
+        expected = colorlib.Colorizer(MANY_COLOURS)(PICTURES / "rocket.jpg").adjust(0.8, 1.2)
+        assert [text for _, text in alternatives] == [f"Alternative {number}" for number in range(1, 7)]
+        for (file, _), sample in zip(alternatives, expected.samples(6), strict=True):
+            assert file.is_relative_to(one.folder)
+            assert np.array_equal(np.asarray(Image.open(file)), np.asarray(sample.image))
+            assert "sample" in colorlib.io.read_provenance(file)
+        assert len({np.asarray(Image.open(file)).tobytes() for file, _ in alternatives}) == 6
+        assert caption.startswith("Uncertainty")
+        gray = colorlib.io.read(uncertainty).rgb
+        assert gray.max() == 1
+        stretched = expected.uncertainty / expected.uncertainty.max()
+        assert_close(gray, stretched.expand(3, -1, -1), rtol=0, atol=0.51 / 255)
+
+    def test_alternatives_need_a_distribution(self, visit, tmp_path):
+        one = visit.Visit(gray_file(tmp_path))
+        one.results[METHOD] = visit.predict(one.large, METHOD)
+        with pytest.raises(ValueError, match="no distribution"):
+            one.alternatives(METHOD)
+
+    @pytest.mark.parametrize(("name", "way"), [(MANY_COLOURS, "energy"), (METHOD, "quantile")])
+    def test_transfer_is_the_librarys_at_every_size(self, visit, tmp_path, name, way):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        one.results[name] = visit.predict(one.large, name)
+        one.choose(name)
+        one.strength, one.saturation = 0.9, 1.1
+        one.transfer(PICTURES / "coffee.png")
+        expected = colorlib.Colorizer(name)(PICTURES / "rocket.jpg").transfer(PICTURES / "coffee.png")
+        pixels = np.asarray(expected.adjust(0.9, 1.1).image)
+        assert np.array_equal(np.asarray(Image.open(one.show_transferred())), pixels)
+        assert not np.array_equal(np.asarray(Image.open(one.show(name))), pixels)
+        file = one.save_transferred()
+        assert file.name == f"rocket-{name}-transferred.png"
+        assert np.array_equal(np.asarray(Image.open(file)), pixels)
+        assert f"colours after coffee.png by {way}" in colorlib.io.read_provenance(file)
+
+        large = visit.Visit(gray_file(tmp_path, (1500, 1000)))
+        large.results[name] = visit.predict(large.large, name)
+        large.choose(name)
+        large.transfer(PICTURES / "coffee.png")
+        assert Image.open(large.show_transferred()).size == (640, 427)
+        full = large.save_transferred()
+        assert Image.open(full).size == (1500, 1000)
+        assert f"colours after coffee.png by {way}" in colorlib.io.read_provenance(full)
+
+    def test_bad_reference_changes_nothing(self, visit, tmp_path):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        one.results[MANY_COLOURS] = visit.predict(one.large, MANY_COLOURS)
+        one.choose(MANY_COLOURS)
+        one.transfer(PICTURES / "coffee.png")
+        before = one.transferred, one.reference
+        for reference, message in ((gray_file(tmp_path), "no colour to take"), (broken_file(tmp_path), "decoded")):
+            with pytest.raises(ValueError, match=message):
+                one.transfer(reference)
+        assert (one.transferred, one.reference) == before
+        one.transfer(None)
+        assert one.show_transferred() is None
+        with pytest.raises(ValueError, match="no photograph was given"):
+            one.save_transferred()
+
     def test_names_are_new_and_disk_use_bounded(self, visit, tmp_path):
         one = visit.Visit(gray_file(tmp_path))
         one.results[METHOD] = visit.predict(one.large, METHOD)
@@ -290,7 +362,9 @@ class TestPage:
         assert "<b onclick" not in sys.modules["page"].status_html(one, 1, 1)
 
     def test_pictures_are_lossless(self, app):
-        pictures = [block for block in app.demo.blocks.values() if isinstance(block, gr.Image | gr.ImageSlider)]
+        pictures = [
+            block for block in app.demo.blocks.values() if isinstance(block, gr.Image | gr.ImageSlider | gr.Gallery)
+        ]
         assert {picture.format for picture in pictures} == {"png"}
 
     @pytest.mark.parametrize("path", ["/etc/passwd", "{temp}/../secret.png", "relative.png"])
@@ -360,10 +434,63 @@ class TestServer:
 
     def test_files_of_the_host_cannot_be_read(self, server):
         for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
-            for name, rest in (("colorize", [[METHOD], 1, 1]), ("receive", [1, 1, None])):
+            calls = (("colorize", [[METHOD], 1, 1]), ("receive", [1, 1, None]), ("transfer", [1, 1, None]))
+            for name, rest in calls:
                 answer = Visitor(server[0]).call(name, [payload, *rest])
                 assert not answer["success"]
                 assert "root" not in json.dumps(answer)
+
+    def test_alternatives_are_offered_where_there_are_some(self, server, tmp_path):
+        visitor, both = Visitor(server[0]), [METHOD, MANY_COLOURS]
+        visitor.call("receive", [visitor.upload(gray_file(tmp_path), "one.png"), 1, 1, None])
+        changes = visitor.call("colour", [both, None, None])["changes"]
+        assert not changes["possible"]["visible"]
+        assert "value" not in visitor.call("explore", [1, 1, None])["changes"]["alternatives"]
+        assert visitor.call("compare", [MANY_COLOURS, None])["changes"]["possible"]["visible"]
+        gallery = visitor.call("explore", [1, 1, None])["changes"]["alternatives"]
+        assert gallery["visible"]
+        paths = [entry["image"]["path"] for entry in gallery["value"]]
+        assert len(paths) == len(set(paths)) == 7
+        assert all(Image.open(path).format == "PNG" for path in paths)
+        # Shown, they follow the sliders.
+        repainted = visitor.call("repaint", [0, 1, MANY_COLOURS, None])["changes"]["alternatives"]
+        assert chroma(np.asarray(Image.open(repainted[0]["image"]["path"]))) == 0
+        # Another method, and they are gone; the same one for another photograph, and so they are.
+        assert not visitor.call("compare", [METHOD, None])["changes"]["alternatives"]["visible"]
+        visitor.call("compare", [MANY_COLOURS, None])
+        visitor.call("explore", [1, 1, None])
+        visitor.call("receive", [visitor.upload(gray_file(tmp_path), "two.png"), 1, 1, None])
+        changes = visitor.call("colour", [both, MANY_COLOURS, None])["changes"]
+        assert changes["possible"]["visible"]
+        assert not changes["alternatives"]["visible"]
+        assert changes["alternatives"]["value"] == []
+
+    def test_bad_reference_warns_and_the_page_stays(self, server, tmp_path):
+        visitor = Visitor(server[0])
+        visitor.call("receive", [visitor.upload(gray_file(tmp_path), "one.png"), 1, 1, None])
+        visitor.call("colour", [[MANY_COLOURS], None, None])
+        # One that no browser can show is shown by its preview.
+        Image.open(PICTURES / "coffee.png").save(tmp_path / "coffee.tif")
+        first = visitor.call("transfer", [visitor.upload(tmp_path / "coffee.tif", "coffee.tif"), 1, 1, None])["changes"]
+        assert first["panel-transferred"]["visible"]
+        assert first["reference"]["path"].endswith("reference.png")
+        for file, message in ((gray_file(tmp_path), "no colour to take"), (broken_file(tmp_path), "cannot be decoded")):
+            answer = visitor.call("transfer", [visitor.upload(file, file.name), 1, 1, None])
+            assert answer["success"]
+            assert message in answer["logs"]
+            assert answer["changes"]["reference"]["path"] == first["reference"]["path"]
+            assert answer["changes"]["image-transferred"] == {"__type__": "update"}
+        answer = visitor.call("save_transferred", [[MANY_COLOURS], 1, 1, None])
+        assert "gray" not in answer["logs"]
+        saved = re.search(r'"path": "([^"]+-transferred\.png)"', json.dumps(answer["output"])).group(1)
+        assert Image.open(saved).size == Image.open(gray_file(tmp_path)).size
+        # Taken away, or about another photograph.
+        assert not visitor.call("transfer", [None, 1, 1, None])["changes"]["panel-transferred"]["visible"]
+        assert "no photograph was given" in visitor.call("save_transferred", [[MANY_COLOURS], 1, 1, None])["logs"]
+        visitor.call("receive", [visitor.upload(gray_file(tmp_path), "two.png"), 1, 1, None])
+        changes = visitor.call("colour", [[MANY_COLOURS], MANY_COLOURS, None])["changes"]
+        assert changes["reference"] is None
+        assert not changes["panel-transferred"]["visible"]
 
     @pytest.mark.slow
     def test_sixteen_visitors_at_once(self, server, tmp_path):
@@ -437,16 +564,23 @@ class Visitor:
         self.handlers = {}
         for handler in config["dependencies"]:
             self.handlers.setdefault(handler["api_name"], handler["id"])
-        buttons = [block["id"] for block in config["components"] if block["props"].get("elem_id") == "save-all"]
-        (self.handlers["save_all"],) = (
-            handler["id"] for handler in config["dependencies"] if handler["targets"] == [[buttons[0], "click"]]
-        )
+        elements = {block["id"]: block["props"].get("elem_id") for block in config["components"]}
+        self.outputs = {
+            handler["id"]: [elements[number] for number in handler["outputs"]] for handler in config["dependencies"]
+        }
+        for button in ("save-all", "save-transferred"):
+            (self.handlers[button.replace("-", "_")],) = (
+                handler["id"]
+                for handler in config["dependencies"]
+                if [(elements.get(number), event) for number, event in handler["targets"]] == [(button, "click")]
+            )
 
     def upload(self, file: Path, name: str) -> dict:
         (path,) = self.http.post("/upload", files={"files": (name, file.read_bytes())}).json()
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def call(self, name: str, data: list) -> dict:
+        """The last message, and in it all logs, and what changes by the id of the element."""
         event = {"data": data, "fn_index": self.handlers[name], "session_hash": self.session}
         self.http.post("/queue/join", json=event).raise_for_status()
         with self.http.stream("GET", "/queue/data", params={"session_hash": self.session}) as stream:
@@ -455,5 +589,7 @@ class Visitor:
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
                 logs += message.get("log", "")
                 if message.get("msg") == "process_completed":
-                    return {**message, "logs": logs}
+                    values = message["output"].get("data", [])  # none where it failed
+                    changes = dict(zip(self.outputs[event["fn_index"]], values, strict=bool(values)))
+                    return {**message, "logs": logs, "changes": changes}
         raise AssertionError(f"{name} never completed")

@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Download, Page, expect, sync_playwright
-from test_demo import LEARNED, METHOD, PICTURES, broken_file, chroma, deep_file, gray_file, rgba_file, serve
+from test_demo import (
+    LEARNED,
+    MANY_COLOURS,
+    METHOD,
+    PICTURES,
+    broken_file,
+    chroma,
+    deep_file,
+    gray_file,
+    rgba_file,
+    serve,
+)
 
 import colorlib
 
@@ -178,6 +189,65 @@ def test_click_on_a_result_compares_it(page, tmp_path):
     page.get_by_label("Grayscale", exact=True).uncheck()
     expect(page.locator("#image-grayscale img")).to_have_count(0)
     expect(page.locator("#compared input")).not_to_have_value("Grayscale")
+
+
+def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
+    upload(page, gray_file(tmp_path, (900, 600)))
+    expect(page.locator("#compared input")).not_to_have_value(colorlib.model_info(MANY_COLOURS).label)
+    expect(page.locator("#possible")).to_be_hidden()
+    choose(page, MANY_COLOURS)
+    page.click("#explore")
+    alternatives = page.locator("#alternatives .grid-wrap img")
+    expect(alternatives).to_have_count(7)
+    expect(page.locator("#explore")).to_be_hidden()
+    labels = [alternatives.nth(number).get_attribute("alt") for number in range(7)]
+    assert labels[:6] == [f"Alternative {number}" for number in range(1, 7)]
+    pictures = [pixels_on_page(page, f"#alternatives .grid-wrap img >> nth={number}") for number in range(7)]
+    assert {picture.shape for picture in pictures} == {(427, 640, 3)}
+    assert len({picture.tobytes() for picture in pictures}) == 7
+    assert chroma(pictures[6]) == 0 < min(map(chroma, pictures[:6]))
+    assert pictures[6].max() == 255
+
+    seen = [pixels_on_page(page, f"#image-{MANY_COLOURS} img")]
+    for reference in ("coffee.png", "astronaut.png"):
+        if len(seen) > 1:
+            page.locator("#reference").get_by_label("Remove Image").click()
+            expect(page.locator("#panel-transferred")).to_be_hidden()
+        page.set_input_files("#reference input[type=file]", PICTURES / reference)
+        expect(page.locator("#image-transferred img")).to_be_visible()
+        seen.append(pixels_on_page(page, "#image-transferred img"))
+    assert len({picture.tobytes() for picture in seen}) == 3
+    with page.expect_download() as arriving:
+        page.click("#save-transferred")
+    assert arriving.value.suggested_filename == f"gray-{MANY_COLOURS}-transferred.png"
+    full = image_of(arriving.value)
+    assert full.size == (900, 600)
+    assert "colours after astronaut.png" in full.info["Software"]
+
+    # A gray one: the page says so, and stays.
+    page.locator("#reference").get_by_label("Remove Image").click()
+    page.set_input_files("#reference input[type=file]", gray_file(tmp_path, name="no-colour.png"))
+    expect(page.locator(".toast-wrap")).to_contain_text("no colour to take")
+    expect(page.locator("#reference input[type=file]")).to_be_attached()
+    expect(alternatives).to_have_count(7)
+
+    # Another method: both begin anew.
+    page.set_input_files("#reference input[type=file]", PICTURES / "coffee.png")
+    expect(page.locator("#image-transferred img")).to_be_visible()
+    choose(page, METHOD)
+    expect(page.locator("#possible")).to_be_hidden()
+    expect(page.locator("#panel-transferred")).to_be_hidden()
+    expect(page.locator("#reference img")).to_have_count(0)
+    choose(page, MANY_COLOURS)
+    expect(page.locator("#explore")).to_be_visible()
+    expect(alternatives).to_have_count(0)
+
+
+def choose(page: Page, name: str) -> None:
+    """In the list above the slider."""
+    page.click("#compared input")
+    page.get_by_role("option", name=colorlib.model_info(name).label, exact=True).click()
+    expect(page.locator("#compared input")).to_have_value(colorlib.model_info(name).label)
 
 
 def test_transparency_survives(page, tmp_path):

@@ -295,7 +295,10 @@ def test_quantiles_go_with_any_method_and_leave_no_distribution():
         levels = np.linspace(0.05, 0.95, 19)
         old, new, wanted = (np.quantile(_ratios(x.rgb), levels, axis=1) for x in (before, result, reference))
         assert np.abs(new - wanted).mean() < 0.5 * np.abs(old - wanted).mean()  # a cat as brown as a coffee table
-    assert Colorizer("grayscale")(GRAY).transfer(reference).provenance.endswith("by quantile")
+    result = Colorizer("grayscale")(GRAY).transfer(reference)
+    assert result.provenance.endswith("by quantile")
+    with pytest.raises(ValueError, match="array is gray and has no colour to take"):
+        result.transfer(GRAY)
 
 
 def test_a_method_without_distribution_says_so():
@@ -303,14 +306,14 @@ def test_a_method_without_distribution_says_so():
     for action in (
         lambda: result.samples(2),
         lambda: result.distribution_at(0, 0),
-        lambda: result.transfer(GRAY, "energy"),
+        lambda: result.transfer(data.coffee(), "energy"),
     ):
         with pytest.raises(ValueError, match="iizuka16_local_small predicts one colour a pixel, no distribution"):
             action()
     with pytest.raises(ValueError, match="no distribution is there to be decoded"):
         Colorizer("iizuka16_local_small", decoder="mode")
     with pytest.raises(ValueError, match='expected method to be "energy", "quantile" or None'):
-        result.transfer(GRAY, "median")  # type: ignore[arg-type]
+        result.transfer(data.coffee(), "median")  # type: ignore[arg-type]
 
 
 def test_true_histograms_help_on_real_photographs():
