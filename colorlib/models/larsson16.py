@@ -12,6 +12,7 @@ Where the text leaves room, or where we compute the same otherwise:
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -56,11 +57,13 @@ class Hypercolumn(nn.Module):
     def forward(self, layers: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """A dense map from the layers' own: (N, channels[i], h_i, w_i) each -> (N, outputs, *size)."""
         hidden: Tensor | None = None
-        for layer, weight in zip(layers, self._weights(), strict=True):
-            if layer.shape[-2] > size[0]:  # whichever comes first, the product is done where there are fewer pixels
-                projected = F.conv2d(_bilinear(layer, size), weight)
-            else:
-                projected = _bilinear(F.conv2d(layer, weight), size)
+        start = 0
+        # The product is done where there are fewer pixels, and once for consecutive layers of one resolution.
+        for _, group in groupby(layers, key=lambda layer: min(layer.shape[-2], size[0])):
+            stacked = torch.cat([_bilinear(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
+            weight = self.linear.weight[:, start : start + stacked.shape[1]]
+            start += stacked.shape[1]
+            projected = _bilinear(F.conv2d(stacked, weight), size)
             hidden = projected if hidden is None else hidden + projected
         assert hidden is not None
         return self._with_bias(hidden)
