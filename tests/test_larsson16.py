@@ -374,7 +374,7 @@ def test_encoders_by_name():
     with torch.device("meta"):
         model = _larsson("larsson16_small", encoder="vgg16", components="data..conv5_3")
         assert model.hypercolumn.channels == tuple(CHANNELS.values())[:14]
-        assert model(torch.empty(1, 1, 64, 64)).shape == (1, 64, 32, 32)
+        assert model(torch.empty(1, 1, 64, 64)).shape == (1, 64, 16, 16)
 
 
 def test_table_1_heads():
