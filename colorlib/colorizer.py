@@ -25,6 +25,7 @@ from colorlib.models import ColorModel, WeightsError, create_model, list_models,
 from colorlib.models._base import fold_batchnorm
 from colorlib.models._weights import file_sha256, read_metadata
 from colorlib.targets import Colors, Histogram, combine, resize_area, size_of
+from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
 _REFERENCE_PIXELS = 1 << 16
@@ -145,42 +146,46 @@ class Result:
 
     @torch.no_grad()
     def transfer(
-        self, reference: io.Source | io.Photo, method: Literal["energy", "quantile"] | None = None
+        self,
+        reference: io.Source | io.Photo | RatioHistogram | tuple[Tensor, ...],
+        method: Literal["energy", "quantile"] | None = None,
     ) -> "Result":
         """The photograph in the colours of another picture (Larsson et al. 2016, 3.4).
 
         Args:
             reference: a colour photograph, which need not show the same; anything that :func:`colorlib.io.read` takes,
-                or what it returned. For a histogram instead of a picture see :mod:`colorlib.transfer`.
+                or what it returned. Or a histogram: of :func:`colorlib.transfer.ratio_histogram` for quantiles, as
+                :func:`colorlib.transfer.histograms_of` gives them for energy.
             method: ``"energy"`` shifts the predicted distributions towards the reference's, and needs a method that
                 has some; ``"quantile"`` matches the colours of the finished picture, which then has no distribution.
                 Default: energy where possible.
 
         Raises:
             colorlib.io.ImageError: the reference is no readable picture.
-            ValueError: it has no colour, or energy is asked of a method without distributions.
+            ValueError: it has no colour or does not fit, or energy is asked of a method without distributions.
         """
-        if method is None:
-            method = "quantile" if self.prediction is None else "energy"
-        photo = reference if isinstance(reference, io.Photo) else io.read(reference)
-        if (photo.rgb == photo.rgb[:1]).all():
-            raise ValueError(
-                f"{photo.name or 'the reference'} is gray and has no colour to take; choose another picture"
-            )
-        # A reference's histogram needs no more pixels than the prediction it is compared with.
-        height, width = size_of(photo.rgb)
-        scale = min(1.0, math.sqrt(_REFERENCE_PIXELS / (height * width)))
-        picture = _resize(photo.rgb, (max(1, round(height * scale)), max(1, round(width * scale)))).to(self.ab.device)
-        note = f"colours after {photo.name or 'a reference'} by {method}"
+        picture: Tensor | RatioHistogram | tuple[Tensor, ...]
+        if isinstance(reference, tuple):
+            picture, name = reference, "a histogram"
+            fitting: Literal["energy", "quantile"] = "quantile" if isinstance(reference, RatioHistogram) else "energy"
+            if method not in (None, fitting):
+                raise ValueError(f"expected method {fitting!r} with this kind of histogram, got {method!r}")
+            method = fitting
+        else:
+            photo = reference if isinstance(reference, io.Photo) else io.read(reference)
+            picture, name = _reference(photo).to(self.ab.device), photo.name or "a reference"
+            method = method or ("quantile" if self.prediction is None else "energy")
+        note = f"colours after {name} by {method}"
         if method == "energy":
             prediction = self._distribution()
-            wanted = transfer.histograms_of(prediction.target, picture)
+            wanted = picture if isinstance(picture, tuple) else transfer.histograms_of(prediction.target, picture)
             bias = transfer.transfer_bias(prediction.target, prediction.logits[None], wanted)
             return self._decided(prediction.biased(bias), note)
         if method != "quantile":
             raise ValueError(f'expected method to be "energy", "quantile" or None, got {method!r}')
         gray = _resize(self.photo.rgb, size_of(self.ab)).to(self.ab.device)
         painted = combine(color.rgb_to_lightness(gray)[None], self.ab[None])[0]
+        assert isinstance(picture, Tensor | RatioHistogram)  # only those go with quantiles
         ab = color.rgb_to_lab(transfer.match_quantiles(painted, picture))[1:]
         return replace(self, prediction=None)._painted(ab, note)
 
@@ -373,6 +378,15 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
         mixed = saturation * torch.lerp(lab[:, 1:], ab[:, :, strip], strength)
         painted[:, strip] = combine(lab[:, :1], mixed)[0]
     return painted
+
+
+def _reference(photo: io.Photo) -> Tensor:
+    """A picture to take colours from, (3, h, w): its histogram needs no more pixels than that of a prediction."""
+    if (photo.rgb == photo.rgb[:1]).all():
+        raise ValueError(f"{photo.name or 'the reference'} is gray and has no colour to take; choose another picture")
+    height, width = size_of(photo.rgb)
+    scale = min(1.0, math.sqrt(_REFERENCE_PIXELS / (height * width)))
+    return _resize(photo.rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -109,6 +109,7 @@ def transfer_bias(
     weights = target.predicted_weights(prediction)
     for predicted, histogram, counts in zip(target.histograms(prediction), wanted, weights, strict=True):
         rows = predicted[0].flatten(1).T
+        histogram = histogram.to(rows)
         found.append(minimize_energy(rows, histogram, weight, None if counts is None else counts.flatten()))
     return torch.cat(found)
 

@@ -301,6 +301,19 @@ def test_quantiles_go_with_any_method_and_leave_no_distribution():
         result.transfer(GRAY)
 
 
+def test_a_histogram_serves_as_well_as_the_picture_it_is_of():
+    coffee = data_tensor(data.coffee()[::3, ::3])
+    result = Colorizer("larsson16_small")(data.chelsea())
+    assert result.prediction is not None
+    histograms = transfer.histograms_of(result.prediction.target, coffee)
+    torch.testing.assert_close(result.transfer(histograms).ab, result.transfer(coffee).ab)
+    counted = result.transfer(transfer.ratio_histogram(coffee, bins=3000))
+    assert (counted.ab - result.transfer(coffee, "quantile").ab).abs().mean() < 0.5
+    assert counted.provenance.endswith("colours after a histogram by quantile")
+    with pytest.raises(ValueError, match="expected method 'energy' with this kind of histogram, got 'quantile'"):
+        result.transfer(histograms, "quantile")
+
+
 def test_a_method_without_distribution_says_so():
     result = Colorizer("iizuka16_local_small")(GRAY)
     for action in (
