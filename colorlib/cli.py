@@ -292,7 +292,7 @@ def colorize(
         ),
     ] = None,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Write a map too, white where the method is undecided.")
+        bool, typer.Option("--uncertainty", help="Write a map too, white where the method is most undecided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each file to stdout.")] = False,
 ) -> None:
@@ -370,16 +370,15 @@ def _need_distributions(colorizer: "Colorizer", asked: Mapping[str, bool]) -> No
 def _read_reference(path: Path) -> "Photo":
     """A picture that photographs can take their colours from; else raise UsageError."""
     from colorlib import io
+    from colorlib.colorizer import shrink_reference
 
     with warnings.catch_warnings(record=True) as caught:
         try:
-            photo = io.read(path)
-        except (io.ImageError, OSError) as error:
+            photo = shrink_reference(io.read(path))  # once for all photographs
+        except (ValueError, OSError) as error:
             raise UsageError(f"--reference {path}: {_without_name(error, path)}") from error
     for warning in caught:
         _say(f"{path}: warning: {_without_name(warning.message, path)}")
-    if (photo.rgb == photo.rgb[:1]).all():
-        raise UsageError(f"--reference {path}: it is gray and has no colour to take; choose another picture")
     return photo
 
 
@@ -437,6 +436,7 @@ def _write(job: Job, colorizer: "Colorizer", manner: Manner) -> "Result":
         for path, sample in zip(job.samples, result.samples(len(job.samples)), strict=True):
             sample.save(path, quality=manner.quality)
     if job.uncertainty and (uncertainty := result.uncertainty) is not None:
+        uncertainty = uncertainty / uncertainty.max().clamp(min=1e-6)  # small nearly everywhere
         provenance = f"Uncertainty of colours,{colorizer.provenance.removeprefix('Colorized')}"
         io.write(job.uncertainty, uncertainty.expand(3, -1, -1), provenance=provenance)
     picture.save(job.output, quality=manner.quality)

@@ -173,7 +173,7 @@ class Result:
             method = fitting
         else:
             photo = reference if isinstance(reference, io.Photo) else io.read(reference)
-            picture, name = _reference(photo).to(self.ab.device), photo.name or "a reference"
+            picture, name = shrink_reference(photo).rgb.to(self.ab.device), photo.name or "a reference"
             method = method or ("quantile" if self.prediction is None else "energy")
         note = f"colours after {name} by {method}"
         if method == "energy":
@@ -251,6 +251,14 @@ class Colorizer:
         decoder: how a predicted distribution becomes a colour, such as ``"median"`` or ``"mode"``: one of the
             `decoders` of the model's target, the default being its first. ``"sample"`` draws from torch's generator.
 
+    Attributes:
+        model: the module.
+        name: of the method.
+        target: the model's, copied: its settings, such as `decoder`, `temperature` and `fading`, are this colorizer's.
+        device: where the model is.
+        size: see above.
+        provenance: what results say of themselves.
+
     Raises:
         ValueError: an unknown name or decoder, or a device that is not there.
         WeightsError: no weights, or weights that are damaged.
@@ -318,7 +326,7 @@ class Colorizer:
         lightness = color.rgb_to_lightness(small)
         if not isinstance(self.target, Histogram):
             return self.target.chroma(raw, lightness)[0], None
-        prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], self.target)
+        prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
         return prediction.ab(), prediction
 
     def _work_size(self, rgb: Tensor) -> tuple[int, int]:
@@ -327,7 +335,9 @@ class Colorizer:
         size = self.size or math.inf
         scale = min(size / min(height, width), 2 * size / math.sqrt(height * width))
         if scale >= 1:
-            return height, width
+            # As many pixels as cells of the prediction stand for, or these would lie beside what they describe.
+            cell = self.model.output_stride
+            return -(-height // cell) * cell, -(-width // cell) * cell
         # Multiples of the stride need no padding, and over a batch oneDNN has few shapes to keep kernels for.
         stride = self.model.stride
         return max(stride, round(height * scale / stride) * stride), max(stride, round(width * scale / stride) * stride)
@@ -366,7 +376,7 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str
     return module.to(memory_format=torch.channels_last), name, digest and digest[:16]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tensor:
     """Chroma (2, h, w) on the lightness of ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
     height, width = rgb.shape[-2:]
@@ -380,13 +390,20 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
     return painted
 
 
-def _reference(photo: io.Photo) -> Tensor:
-    """A picture to take colours from, (3, h, w): its histogram needs no more pixels than that of a prediction."""
+def shrink_reference(photo: io.Photo) -> io.Photo:
+    """A picture to take colours from, small: its histogram needs no more pixels than that of a prediction.
+
+    Raises:
+        ValueError: it has no colour.
+    """
     if (photo.rgb == photo.rgb[:1]).all():
-        raise ValueError(f"{photo.name or 'the reference'} is gray and has no colour to take; choose another picture")
+        raise ValueError(
+            f"{photo.name or 'the reference'}: it is gray and has no colour to take; choose another picture"
+        )
     height, width = size_of(photo.rgb)
     scale = min(1.0, math.sqrt(_REFERENCE_PIXELS / (height * width)))
-    return _resize(photo.rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
+    small = _resize(photo.rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
+    return io.Photo(small, name=photo.name)
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -178,8 +178,6 @@ class Histogram(Target):
 
     def __init__(self, sizes: Sequence[int], decoder: str | None, temperature: float):
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"expected a temperature above 0, got {temperature}")
         self.sizes, self.channels, self.temperature = tuple(sizes), sum(sizes), temperature
         self.decoder = self.decoders[0] if decoder is None else decoder
 
@@ -197,6 +195,21 @@ class Histogram(Target):
         if name not in self.decoders:
             raise ValueError(f"expected a decoder of {type(self).__name__}: {', '.join(self.decoders)}; got {name!r}")
         self._decoder = name
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by when decoding; may be set.
+
+        Raises:
+            ValueError: it is not above 0.
+        """
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not 0 < value < math.inf:
+            raise ValueError(f"expected a temperature above 0, got {value}")
+        self._temperature = value
 
     @override
     def extra_repr(self) -> str:
@@ -234,7 +247,7 @@ class Histogram(Target):
     def colors(self, prediction: Tensor, lightness: float) -> Colors:
         """What is predicted for one pixel: (channels,) and its L in [0, 100]."""
         histograms = [h.flatten() for h in self.histograms(prediction[None, :, None, None])]
-        rgb = self.grid(lightness)
+        rgb = self.grid(lightness).to(prediction.device)
         probabilities = torch.outer(*histograms) if len(histograms) == 2 else histograms[0].view(rgb.shape[1:])
         return Colors(self.axes, probabilities, rgb.movedim(0, -1))
 
@@ -252,7 +265,8 @@ class HueChroma(Histogram):
     Args:
         bins: of hue, and of chroma.
         hue_weight: lambda_H of eq. 3.
-        fading: eta of eq. 5, printed with `max`: only `min` fades, see :func:`fade`. 0 switches it off.
+        fading: eta of eq. 5, printed with `max`: only `min` fades, see :func:`fade`. 0 switches it off. As |z| is at
+            most 1 / bins, the paper's 0.03 goes with its 32 bins; for K of them take 0.96 / K.
         decoder: ``"median"`` of the chroma or its ``"expectation"``, either with the complex expectation of hue and
             fading; the ``"mode"`` of both, or a ``"sample"`` of both (table 5).
         temperature: see :class:`Histogram`.

@@ -78,10 +78,10 @@ def histograms_of(target: Histogram, rgb: Tensor) -> tuple[Tensor, ...]:
     found = []
     for bins, size, weights in zip(target.digitize(encoded), target.sizes, target.true_weights(encoded), strict=True):
         weights = torch.ones_like(bins, dtype=rgb.dtype) if weights is None else weights
-        counts = torch.zeros(size, dtype=rgb.dtype, device=rgb.device).index_add(0, bins.flatten(), weights.flatten())
+        counts = bins.flatten().bincount(weights.flatten().double(), minlength=size)
         if counts.sum() <= 0:
             raise ValueError("the reference has no colour to take; choose another picture")
-        found.append(counts / counts.sum())
+        found.append((counts / counts.sum()).to(rgb.dtype))
     return tuple(found)
 
 
@@ -93,23 +93,26 @@ def transfer_bias(
     Args:
         target: what the prediction means.
         prediction: (1, channels, h, w), as the network gave it.
-        wanted: a histogram (K,) of sum 1 for each that the target has, such as :func:`histograms_of` a reference.
+        wanted: a histogram (K,) for each that the target has, such as :func:`histograms_of` a reference; of any sum.
         weight: lambda of eq. 6; 0 changes nothing.
 
     Returns:
         (channels,), for :func:`biased`.
 
     Raises:
-        ValueError: histograms of another number or size.
+        ValueError: histograms of another number or size, or that are empty, negative or not finite.
     """
+    wanted = tuple(torch.as_tensor(one).to(prediction.device, torch.float32) for one in wanted)
     sizes = tuple(one.numel() for one in wanted)
     if sizes != target.sizes:
         raise ValueError(f"expected histograms of {target.sizes} bins, got {sizes}")
+    for one in wanted:
+        _check_counts(one)
     found = []
     weights = target.predicted_weights(prediction)
     for predicted, histogram, counts in zip(target.histograms(prediction), wanted, weights, strict=True):
         rows = predicted[0].flatten(1).T
-        histogram = histogram.to(rows)
+        histogram = histogram / histogram.sum()
         found.append(minimize_energy(rows, histogram, weight, None if counts is None else counts.flatten()))
     return torch.cat(found)
 
@@ -142,30 +145,27 @@ def minimize_energy(
     if not counts.sum() > 0:
         return torch.zeros_like(histogram)
     share = counts / counts.sum()
-    with torch.enable_grad():
-        bias = torch.zeros_like(histogram, requires_grad=True)
-        value = energy(predicted, bias, histogram, weight, share)
-        step = 1.0
-        for _ in range(max_steps):
-            (gradient,) = torch.autograd.grad(value, bias)
-            slope = gradient.square().sum()
-            while True:
-                trial = (bias - step * gradient).detach().requires_grad_()
-                below = energy(predicted, trial, histogram, weight, share)
-                if below <= value - step / 2 * slope or step < 1e-6:
-                    break
-                step /= 2
-            if not below < value:
+    bias, step = torch.zeros_like(histogram), 1.0
+    value, gradient = energy(predicted, bias, histogram, weight, share)
+    for _ in range(max_steps):
+        slope = gradient.square().sum()
+        while True:
+            trial = bias - step * gradient
+            below, ahead = energy(predicted, trial, histogram, weight, share)
+            if below <= value - step / 2 * slope or step < 1e-6:
                 break
-            fallen = value - below
-            bias, value, step = trial, below, 2 * step
-            if fallen < tolerance * value:
-                break
-    return (bias - bias.mean()).detach()
+            step /= 2
+        if not below < value:
+            break
+        fallen = value - below
+        bias, value, gradient, step = trial, below, ahead, 2 * step
+        if fallen < tolerance * value:
+            break
+    return bias - bias.mean()
 
 
-def energy(predicted: Tensor, bias: Tensor, histogram: Tensor, weight: float, share: Tensor) -> Tensor:
-    """E of eq. 6: the mean KL divergence of posteriors from predictions, and lambda times the symmetric chi-square.
+def energy(predicted: Tensor, bias: Tensor, histogram: Tensor, weight: float, share: Tensor) -> tuple[Tensor, Tensor]:
+    """E of eq. 6 and its gradient in the bias: the mean KL divergence of posteriors, and lambda times the chi-square.
 
     Args:
         predicted: (N, K).
@@ -173,14 +173,21 @@ def energy(predicted: Tensor, bias: Tensor, histogram: Tensor, weight: float, sh
         histogram: (K,).
         weight: lambda.
         share: of each pixel in the means, (N,), of sum 1; 1 / N in the paper.
+
+    Returns:
+        a scalar, and (K,).
     """
     unnormalised = predicted * bias.exp()
     total = unnormalised.sum(dim=1, keepdim=True)
     posterior = unnormalised / total
     divergence = posterior @ bias - total[:, 0].log()  # KL(softmax(log y + b) || y), written out
     mean = share @ posterior
-    chi_square = ((mean - histogram).square() / (mean + histogram).clamp(min=1e-12)).sum() / 2
-    return share @ divergence + weight * chi_square
+    both = (mean + histogram).clamp(min=1e-12)
+    chi_square = ((mean - histogram).square() / both).sum() / 2
+    # A softmax passes the gradient v of its output on as p (v - p v); of the two terms v is b and lambda times this.
+    outer = bias + weight * (mean - histogram) * (mean + 3 * histogram) / (2 * both.square())
+    gradient = share @ (posterior * (outer - (posterior @ outer)[:, None]))
+    return share @ divergence + weight * chi_square, gradient
 
 
 def biased(target: Histogram, prediction: Tensor, bias: Tensor) -> Tensor:
@@ -216,11 +223,10 @@ def _inverse_cdf(wanted: Tensor | RatioHistogram, channel: int, quantiles: Tenso
     """The values at quantiles of the reference's channel, linear in between."""
     if isinstance(wanted, RatioHistogram):
         counts = wanted.counts[channel].to(quantiles)
-        if wanted.edges.numel() != counts.numel() + 1 or not counts.sum() > 0:
-            raise ValueError(
-                f"expected counts (3, bins) with something in each row and edges (bins + 1,), got "
-                f"{tuple(wanted.counts.shape)} of sum {wanted.counts.sum(dim=-1).tolist()}, {tuple(wanted.edges.shape)}"
-            )
+        if wanted.edges.numel() != counts.numel() + 1:
+            shapes = f"{tuple(wanted.counts.shape)} and {tuple(wanted.edges.shape)}"
+            raise ValueError(f"expected counts of shape (3, bins) and edges of (bins + 1,), got {shapes}")
+        _check_counts(counts)
         cumulative = torch.cat([counts.new_zeros(1), counts.cumsum(0)]) / counts.sum()
         return _interpolate(quantiles, cumulative, wanted.edges.to(quantiles))
     values, counts = wanted[channel].unique(return_counts=True)
@@ -234,3 +240,8 @@ def _interpolate(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
     left = (right - 1).clamp(min=0)
     run = (xp[right] - xp[left]).clamp(min=torch.finfo(xp.dtype).tiny)
     return torch.lerp(fp[left], fp[right], ((x - xp[left]) / run).clamp(0, 1))
+
+
+def _check_counts(counts: Tensor) -> None:
+    if not (counts.isfinite().all() and (counts >= 0).all() and counts.sum() > 0):
+        raise ValueError(f"expected a histogram of finite counts from 0 with something in it, got {counts.tolist()}")

@@ -219,6 +219,14 @@ def test_fading_only_fades():
     assert fade(chroma, half, 0.03).item() == pytest.approx(0.2)
 
 
+def test_eta_goes_with_the_number_of_bins():
+    """|z| of a sure hue is 1 / K: at 0.96 / K it keeps its chroma for any K, at the paper's 0.03 for K up to 32."""
+    for bins, eta, share in ((64, 0.96 / 64, 1.0), (64, 0.03, (1 / 64) / 0.03), (16, 0.03, 1.0)):
+        logits = torch.cat([torch.eye(bins)[5], torch.eye(bins)[bins // 2]])[None, :, None, None] * 50
+        _, chroma = HueChroma(bins=bins, fading=eta).to_huechroma(logits)
+        assert chroma.item() == pytest.approx(share * (bins // 2 + 0.5) / bins, rel=1e-3)
+
+
 def test_sampling_follows_the_histogram():
     torch.manual_seed(0)
     row = torch.tensor([0.05, 0.4, 0.0, 0.3, 0.25])
@@ -419,3 +427,5 @@ def test_a_decoder_that_is_not_there_is_refused(target: Histogram, name: str):
     assert target.decoder == before
     with pytest.raises(ValueError, match="temperature above 0, got 0"):
         HueChroma(temperature=0)
+    with pytest.raises(ValueError, match="temperature above 0, got -1"):
+        HueChroma().temperature = -1

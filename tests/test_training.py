@@ -278,10 +278,14 @@ def test_score_takes_settings_and_true_histograms(shard: Path):
     best, median, sample, energy = (float(line.split("RMSE ")[1].split()[0]) for line in lines)
     assert best == median
     assert len({best, sample, energy}) == 3
-    for wrong, message in (
+    refused = (
         (f"{name}:decode=mode", "no setting 'decode'"),
+        (f"{name}:bins=16", "no setting 'bins'"),
+        (f"{name}:temperature=0", "temperature above 0"),
+        ("grayscale:x", "no setting 'x'"),
         ("grayscale:transfer=energy", "energy of a"),
-    ):
+    )
+    for wrong, message in refused:
         run = CliRunner().invoke(app, [str(shard), wrong])
         assert run.exit_code != 0
         assert message in re.sub(r"[\s│]+", " ", run.output)  # however wide the box is

@@ -85,7 +85,7 @@ def test_wrong_references_are_refused(photos: list[Tensor]):
     with pytest.raises(ValueError, match=r"expected a picture of shape \(3, H, W\), got \(2, 5, 5\)"):
         transfer.match_quantiles(photos[0], torch.rand(2, 5, 5))
     empty = transfer.RatioHistogram(torch.zeros(3, 10), torch.linspace(0, 3, 11))
-    with pytest.raises(ValueError, match="something in each row"):
+    with pytest.raises(ValueError, match="with something in it"):
         transfer.match_quantiles(photos[0], empty)
 
 
@@ -116,9 +116,12 @@ def test_energy_is_equation_6(predicted: Tensor, wanted: Tensor, weight: float):
     bias = torch.randn(32, generator=torch.Generator().manual_seed(2))
     share = torch.rand(400, generator=torch.Generator().manual_seed(3))
     share /= share.sum()
-    found = transfer.energy(predicted.double(), bias.double(), wanted.double(), weight, share.double())
+    found, gradient = transfer.energy(predicted.double(), bias.double(), wanted.double(), weight, share.double())
     expected = _energy(*(x.double().numpy() for x in (predicted, bias, wanted)), weight, share.double().numpy())  # type: ignore[arg-type]
     assert found.item() == pytest.approx(expected, rel=1e-6)
+    y, b, t, s = (x.double().numpy() for x in (predicted, bias, wanted, share))
+    slopes = optimize.approx_fprime(b, lambda x: _energy(y, x, t, weight, s), 1e-6)
+    np.testing.assert_allclose(gradient.numpy(), slopes, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("weight", [1.0, 10.0])
@@ -190,6 +193,11 @@ def test_a_bias_is_found_for_each_histogram_apart(target: Histogram, photos: lis
     assert sum(after) < sum(before)
     with pytest.raises(ValueError, match=r"expected histograms of \(.*\) bins, got \(7,\)"):
         transfer.transfer_bias(target, prediction, (torch.ones(7) / 7,))
+    counts = tuple(1000 * one for one in wanted)  # of any sum
+    torch.testing.assert_close(transfer.transfer_bias(target, prediction, counts), bias, rtol=1e-3, atol=1e-3)
+    for factor in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="finite counts from 0 with something in it"):
+            transfer.transfer_bias(target, prediction, tuple(factor * one for one in wanted))
 
 
 def test_a_bias_means_the_same_at_any_temperature():
@@ -297,7 +305,7 @@ def test_quantiles_go_with_any_method_and_leave_no_distribution():
         assert np.abs(new - wanted).mean() < 0.5 * np.abs(old - wanted).mean()  # a cat as brown as a coffee table
     result = Colorizer("grayscale")(GRAY).transfer(reference)
     assert result.provenance.endswith("by quantile")
-    with pytest.raises(ValueError, match="array is gray and has no colour to take"):
+    with pytest.raises(ValueError, match="array: it is gray and has no colour to take"):
         result.transfer(GRAY)
 
 
@@ -346,6 +354,65 @@ def test_true_histograms_help_on_real_photographs():
             energy.append(target.decode(transfer.biased(target, one, bias), light))
     scores = [rmse_alphabeta(painted, rgb).mean().item() for painted in (torch.cat(energy), none)]
     assert scores[0] < 0.97 * scores[1]
+
+
+def test_inference_mode_and_results_that_take_part_in_graphs():
+    with torch.inference_mode():
+        inside = Colorizer(Undecided())(GRAY).transfer(data.coffee())
+    outside = Colorizer(Undecided())(GRAY).transfer(data.coffee())
+    torch.testing.assert_close(inside.rgb.clone(), outside.rgb)
+    outside.rgb.clone().requires_grad_().mul(0.5).sum().backward()
+    outside.rgb.mul_(0.5)
+
+
+class Halves(Undecided):
+    """Its answer for each cell of 4 x 4 pixels is of the cell: above the middle of 33 pixels red, below it blue."""
+
+    output_stride = 4
+
+    def predict(self, lightness: Tensor) -> Tensor:
+        cells = super().predict(lightness[..., ::4, ::4])
+        rows = cells.shape[-2]
+        cells = cells.clone()
+        cells[:, [0, 21], rows // 2 :] = cells[:, [21, 0], rows // 2 :]
+        cells[:, 21, rows // 2 :] = 9.0
+        return cells
+
+
+@pytest.mark.parametrize("side", [32, 33, 35, 70])
+def test_cells_lie_where_their_pixels_do(side: int):
+    """Also where four does not divide the side: the pixel's distribution changes at the middle, as the picture does."""
+    result = Colorizer(Halves())(np.full((side, side), 128, np.uint8))
+    assert result.prediction is not None
+    rows = result.prediction.logits.shape[-2]
+    red = [result.distribution_at(1, y).top(1)[0][1][0] > 0.6 for y in range(side)]
+    boundary = red.index(False)
+    assert all(red[:boundary])
+    assert not any(red[boundary:])
+    assert abs(boundary - side * (rows // 2) / rows) <= 1
+    hue = color.rgb_to_huechroma(result.rgb)[0][0, :, 1] * 32 - 0.5
+    assert hue[: boundary - 3].abs().max() < 1
+    assert (hue[boundary + 3 :] - 21).abs().max() < 1
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", ["larsson16_small", "larsson16_lab_marginal_small", "larsson16_lab_joint_small"])
+def test_cuda_does_all_the_same(name: str):
+    torch.manual_seed(0)
+    model = create_model(name)
+    on_cpu = Colorizer(model, device="cpu")(data.astronaut()[::2, ::2])
+    on_cuda = Colorizer(model, device="cuda")(data.astronaut()[::2, ::2])
+    assert (on_cpu.uncertainty - on_cuda.uncertainty).abs().max() < 0.02  # type: ignore[operator]
+    assert on_cpu.distribution_at(9, 9).top(1)[0][0] == pytest.approx(
+        on_cuda.distribution_at(9, 9).top(1)[0][0], abs=0.02
+    )
+    for a, b in zip(on_cpu.samples(2), on_cuda.samples(2), strict=True):
+        assert (a.rgb - b.rgb).abs().mean() < 0.01
+    for method in ("energy", "quantile"):
+        a, b = (one.transfer(data.coffee(), method) for one in (on_cpu, on_cuda))  # type: ignore[arg-type]
+        assert (a.rgb - b.rgb).abs().mean() < 0.01
+    assert on_cuda.prediction is not None
+    on_cuda.prediction.target.colors(on_cuda.prediction.logits[:, 0, 0], 50.0).top(3)
 
 
 def test_a_decoder_is_the_colorizers_own():

@@ -28,6 +28,7 @@ from colorlib.targets import Histogram, correct_lightness
 from training.data import PhotoData
 
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"RMSE": rmse_alphabeta, "PSNR": psnr}
+SETTINGS: dict[str, type] = {"decoder": str, "fading": float, "temperature": float}
 
 
 def score(
@@ -64,14 +65,16 @@ def score(
 def _painter(method: str) -> Callable[[Tensor], Tensor]:
     """What paints a batch of photographs, sRGB (N, 3, H, W), by a method and its settings."""
     name, _, text = method.partition(":")
-    settings = dict(setting.split("=", 1) for setting in text.split(",") if setting)
+    settings = {key: value for key, _, value in (setting.partition("=") for setting in text.split(",") if setting)}
     model = Colorizer(name, device="cpu").model
     kind = settings.pop("transfer", None)
     for key, value in settings.items():
-        current = getattr(model.target, key, None)
-        if not isinstance(current, str | float | int):
+        if key not in SETTINGS or not hasattr(model.target, key):
             raise typer.BadParameter(f"{method}: {type(model.target).__name__} has no setting {key!r}")
-        setattr(model.target, key, type(current)(value))
+        try:
+            setattr(model.target, key, SETTINGS[key](value))
+        except ValueError as error:
+            raise typer.BadParameter(f"{method}: {error}") from error
 
     @torch.no_grad()
     def paint(rgb: Tensor) -> Tensor:

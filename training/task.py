@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from colorlib import create_model
 from colorlib.metrics.functional import psnr, rmse_alphabeta
+from colorlib.models import ColorModel
 
 Batch = dict[str, Tensor]
 
@@ -51,9 +52,10 @@ class ColorTask(L.LightningModule):
 
     @override
     def setup(self, stage: str) -> None:
-        if stage != "fit":
+        # A checkpoint brings balanced weights; a method that takes nothing from data needs no batch.
+        if stage != "fit" or self.trainer.ckpt_path or type(self.model).calibrate is ColorModel.calibrate:
             return
-        # Before processes share their weights, and before a checkpoint overwrites them.
+        # Here, since DDP then gives every process the first one's weights.
         batch = next(iter(self.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
         self.model.eval().calibrate(_unit(batch["rgb"]))
         self.train()

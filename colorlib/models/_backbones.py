@@ -170,8 +170,10 @@ VGG16_LAYERS = (
     *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
     *("conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"),
 )
-# As ImageNet's colours, whose mean and deviation torchvision's weights expect: of gray, the average of the three.
-_IMAGENET_MEAN, _IMAGENET_STD = 255 * (0.485 + 0.456 + 0.406) / 3, 255 * (0.229 + 0.224 + 0.225) / 3
+# Mean and deviation of ImageNet's R, G and B in [0, 1], by which torchvision's weights expect colours normalised; gray
+# is normalised by their averages.
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_GRAY_MEAN, _GRAY_STD = sum(_IMAGENET_MEAN) / 3, sum(_IMAGENET_STD) / 3
 
 
 def vgg16(weights: str | None = None) -> Encoder:
@@ -181,8 +183,8 @@ def vgg16(weights: str | None = None) -> Encoder:
 
     Args:
         weights: ``"imagenet"`` takes torchvision's, which it keeps in its cache or fetches (528 MB), the first layer's
-            filters averaged over the colours and multiplied by three, so that gray input gives what R = G = B would;
-            None is random.
+            filters summed over the colours and rescaled, so that gray input gives what R = G = B would, but for the
+            outermost pixels, whose padding is gray instead of the colours' mean; None is random.
 
     Raises:
         ConnectionError: torchvision cannot fetch them; the message says where to put the file.
@@ -200,7 +202,7 @@ def vgg16(weights: str | None = None) -> Encoder:
         if weights is None:
             nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        before: list[nn.Module] = [GrayInput(_IMAGENET_MEAN, _IMAGENET_STD)] if not stages else []
+        before: list[nn.Module] = [GrayInput(255 * _GRAY_MEAN, 255 * _GRAY_STD)] if not stages else []
         if stages and (name.endswith("_1") or name == "fc6"):
             before, stride = [nn.MaxPool2d(2)], 2 * stride
         stages.append(nn.Sequential(*before, conv, nn.ReLU()))
@@ -221,7 +223,10 @@ def _copy_vgg16(convolutions: list[nn.Conv2d], tensors: dict[str, Tensor]) -> No
     """Into the 15 layers, torchvision's of the same place: `features` in order, then `classifier` without fc8."""
     weights = [tensor for name, tensor in tensors.items() if name.endswith("weight")][: len(convolutions)]
     biases = [tensor for name, tensor in tensors.items() if name.endswith("bias")][: len(convolutions)]
-    weights[0] = 3 * weights[0].mean(dim=1, keepdim=True)
+    # The normalisation of each colour is (g s + m - m_c) / s_c of gray's g; it goes into filters and biases.
+    mean, std = (torch.tensor(x)[:, None, None] for x in (_IMAGENET_MEAN, _IMAGENET_STD))
+    biases[0] = biases[0] + (weights[0] * ((_GRAY_MEAN - mean) / std)).sum(dim=(1, 2, 3))
+    weights[0] = (weights[0] * (_GRAY_STD / std)).sum(dim=1, keepdim=True)
     for name, conv, weight, bias in zip(VGG16_LAYERS, convolutions, weights, biases, strict=True):
         if weight.numel() != conv.weight.numel() or weight.shape[0] != conv.out_channels:
             raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")

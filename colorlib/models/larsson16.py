@@ -98,9 +98,25 @@ class Hypercolumn(nn.Module):
 
 
 def gather(layer: Tensor, points: Tensor) -> Tensor:
-    """Bilinear interpolation at points in [-1, 1], beyond the outer cells their value: -> (N, C, P, 1)."""
-    grid = points[:, :, None].to(layer.dtype)
-    return F.grid_sample(layer, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    """Bilinear interpolation at points (N, P, 2) in [-1, 1], beyond the outer cells their value: -> (N, C, P, 1).
+
+    As `torch.nn.functional.grid_sample`, which under autocast either rounds coordinates to half precision, and so takes
+    wrong cells, or keeps a float32 copy of every map.
+    """
+    _, channels, height, width = layer.shape
+    corners = []
+    for at, size in zip(points.unbind(dim=-1), (width, height), strict=True):
+        cell = ((at + 1) * (size / 2) - 0.5).clamp(0, size - 1)
+        low = cell.floor().long()
+        corners.append(((low, 1 - (cell - low)), ((low + 1).clamp(max=size - 1), cell - low)))
+    columns, rows = corners
+    cells = layer.flatten(2)
+    found = torch.zeros((), dtype=points.dtype, device=layer.device)
+    for row, row_weight in rows:
+        for column, column_weight in columns:
+            index = (row * width + column)[:, None].expand(-1, channels, -1)
+            found = found + cells.gather(2, index) * (row_weight * column_weight)[:, None]
+    return found.to(layer.dtype)[..., None]
 
 
 class Larsson16(ColorModel):
@@ -199,8 +215,8 @@ class Larsson16(ColorModel):
 def _select(components: str | Sequence[str], names: tuple[str, ...]) -> tuple[str, ...]:
     """Layer names in their order, from a range or a list."""
     if isinstance(components, str):
-        first, _, last = components.partition("..")
-        wanted = [first, last or first]
+        first, dots, last = components.partition("..")
+        wanted = [first, last if dots else first]
     else:
         wanted = list(components)
     unknown = [name for name in wanted if name not in names]
