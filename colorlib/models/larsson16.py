@@ -103,20 +103,22 @@ def gather(layer: Tensor, points: Tensor) -> Tensor:
     As `torch.nn.functional.grid_sample`, which under autocast either rounds coordinates to half precision, and so takes
     wrong cells, or keeps a float32 copy of every map.
     """
-    _, channels, height, width = layer.shape
+    count, _, height, width = layer.shape
     corners = []
     for at, size in zip(points.unbind(dim=-1), (width, height), strict=True):
         cell = ((at + 1) * (size / 2) - 0.5).clamp(0, size - 1)
         low = cell.floor().long()
         corners.append(((low, 1 - (cell - low)), ((low + 1).clamp(max=size - 1), cell - low)))
     columns, rows = corners
-    cells = layer.flatten(2)
+    cells = layer.movedim(1, -1).flatten(0, 2)
+    first = torch.arange(count, device=layer.device)[:, None] * (height * width)
     found = torch.zeros((), dtype=points.dtype, device=layer.device)
     for row, row_weight in rows:
         for column, column_weight in columns:
-            index = (row * width + column)[:, None].expand(-1, channels, -1)
-            found = found + cells.gather(2, index) * (row_weight * column_weight)[:, None]
-    return found.to(layer.dtype)[..., None]
+            index = (first + row * width + column).flatten()
+            found = found + cells.index_select(0, index) * (row_weight * column_weight).flatten()[:, None]
+    rows_of_points: Tensor = found.to(layer.dtype).unflatten(0, (count, -1))
+    return rows_of_points.movedim(-1, 1)[..., None]
 
 
 class Larsson16(ColorModel):
