@@ -421,26 +421,32 @@ def _write(job: Job, colorizer: "Colorizer", manner: Manner) -> "Result":
     """Colour a photograph and write its files, the picture last, so that it stands for a job that was finished."""
     import torch
 
-    from colorlib import io
-
     torch.manual_seed(0)  # --decode sample draws the same, whichever photographs were coloured before
     result = colorizer(job.source)
     if (manner.strength, manner.saturation) != (1, 1):
         result = result.adjust(manner.strength, manner.saturation)
-    picture = result
-    if manner.reference:
-        picture = result.transfer(manner.reference, manner.transfer)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     # Samples and uncertainty are the method's own: after a transfer by quantiles, their colours would not follow.
     if job.samples:
-        for path, sample in zip(job.samples, result.samples(len(job.samples)), strict=True):
-            sample.save(path, quality=manner.quality)
-    if job.uncertainty and (uncertainty := result.uncertainty) is not None:
-        uncertainty = uncertainty / uncertainty.max().clamp(min=1e-6)  # small nearly everywhere
-        provenance = f"Uncertainty of colours,{colorizer.provenance.removeprefix('Colorized')}"
-        io.write(job.uncertainty, uncertainty.expand(3, -1, -1), provenance=provenance)
-    picture.save(job.output, quality=manner.quality)
-    return picture
+        samples = result.samples(len(job.samples))
+        for path in job.samples:
+            next(samples).save(path, quality=manner.quality)  # no name, as two large ones would be in memory
+    if job.uncertainty:
+        _write_uncertainty(job.uncertainty, result)
+    if manner.reference:
+        result = result.transfer(manner.reference, manner.transfer)
+    result.save(job.output, quality=manner.quality)
+    return result
+
+
+def _write_uncertainty(path: Path, result: "Result") -> None:
+    """A map in gray, stretched until its greatest value is white, as they are small nearly everywhere."""
+    from colorlib import io
+
+    uncertainty = result.uncertainty
+    assert uncertainty is not None  # a method without was refused before
+    stretched = uncertainty.div_(uncertainty.max().clamp(min=1e-6)).expand(3, -1, -1)
+    io.write(path, stretched, provenance=f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}")
 
 
 def _without_name(message: object, path: Path) -> str:
