@@ -421,6 +421,8 @@ def _write(job: Job, colorizer: "Colorizer", manner: Manner) -> "Result":
     """Colour a photograph and write its files, the picture last, so that it stands for a job that was finished."""
     import torch
 
+    from colorlib import io
+
     torch.manual_seed(0)  # --decode sample draws the same, whichever photographs were coloured before
     result = colorizer(job.source)
     if (manner.strength, manner.saturation) != (1, 1):
@@ -432,21 +434,12 @@ def _write(job: Job, colorizer: "Colorizer", manner: Manner) -> "Result":
         for path in job.samples:
             next(samples).save(path, quality=manner.quality)  # no name, as two large ones would be in memory
     if job.uncertainty:
-        _write_uncertainty(job.uncertainty, result)
+        provenance = f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}"
+        io.write(job.uncertainty, result.uncertainty_picture(), provenance=provenance)
     if manner.reference:
         result = result.transfer(manner.reference, manner.transfer)
     result.save(job.output, quality=manner.quality)
     return result
-
-
-def _write_uncertainty(path: Path, result: "Result") -> None:
-    """A map in gray, stretched until its greatest value is white, as they are small nearly everywhere."""
-    from colorlib import io
-
-    uncertainty = result.uncertainty
-    assert uncertainty is not None  # a method without was refused before
-    stretched = uncertainty.div_(uncertainty.max().clamp(min=1e-6)).expand(3, -1, -1)
-    io.write(path, stretched, provenance=f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}")
 
 
 def _without_name(message: object, path: Path) -> str:

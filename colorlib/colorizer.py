@@ -97,11 +97,16 @@ class Result:
         For hue and chroma it is the entropy of the hue times the chroma (Larsson et al. 2016, figure 10), else the
         entropy of (a, b); entropies are divided by their maximum.
         """
-        if self.prediction is None:
-            return None
-        small = self.prediction.target.uncertainty(self.prediction.logits[None]).cpu()
-        size = size_of(self.photo.rgb)
-        return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0].clamp(0, 1)
+        return None if self.prediction is None else self._uncertainty(self.prediction)
+
+    def uncertainty_picture(self) -> Tensor:
+        """:attr:`uncertainty` to look at: gray, stretched until the greatest value is white, (3, H, W).
+
+        Raises:
+            ValueError: the method predicts no distribution.
+        """
+        uncertainty = self._uncertainty(self._distribution())
+        return uncertainty.div_(uncertainty.max().clamp(min=1e-6)).expand(3, -1, -1)  # small nearly everywhere
 
     def distribution_at(self, x: int, y: int) -> Colors:
         """What the method holds possible at a pixel, column ``x`` and row ``y`` of the photograph.
@@ -188,6 +193,11 @@ class Result:
         assert isinstance(picture, Tensor | RatioHistogram)  # only those go with quantiles
         ab = color.rgb_to_lab(transfer.match_quantiles(painted, picture))[1:]
         return replace(self, prediction=None)._painted(ab, note)
+
+    def _uncertainty(self, prediction: Prediction) -> Tensor:
+        small = prediction.target.uncertainty(prediction.logits[None]).cpu()
+        size = size_of(self.photo.rgb)
+        return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0].clamp(0, 1)
 
     def _distribution(self) -> Prediction:
         if self.prediction is None:

@@ -310,14 +310,10 @@ class HueChroma(Histogram):
     def to_huechroma(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
         """The hue and the chroma that are decided on, each in [0, 1]: (N, channels, h, w) -> twice (N, 1, h, w)."""
         hue, chroma = self.histograms(prediction)
-        edges = torch.linspace(0, 1, self.bins + 1, device=prediction.device)
-        centres = (edges[1:] + edges[:-1]) / 2
-        match self.decoder:
-            case "sample":
-                return sample(hue, centres), sample(chroma, centres)
-            case "mode":
-                return mode(hue, centres), mode(chroma, centres)
-        decided = median(chroma, edges) if self.decoder == "median" else expectation(chroma, centres)
+        edges, centres = self._edges(prediction.device), self._centres(prediction.device)
+        if self.decoder in ("mode", "sample"):
+            return decide(self.decoder, hue, edges, centres), decide(self.decoder, chroma, edges, centres)
+        decided = decide(self.decoder, chroma, edges, centres)
         z = complex_expectation(hue)
         if self.fading:
             decided = fade(decided, z, self.fading)
@@ -327,19 +323,18 @@ class HueChroma(Histogram):
     def uncertainty(self, prediction: Tensor) -> Tensor:
         """Entropy of the hue, of at most 1, times the median chroma before fading (figure 10)."""
         hue, chroma = self.histograms(prediction)
-        edges = torch.linspace(0, 1, self.bins + 1, device=prediction.device)
-        return entropy(hue) * median(chroma, edges)
+        return entropy(hue) * median(chroma, self._edges(prediction.device))
 
     @override
     def grid(self, lightness: float) -> Tensor:
-        centres = (torch.arange(self.bins) + 0.5) / self.bins
+        centres = self._centres("cpu")
         hue, chroma = (x[None, None] for x in torch.meshgrid(centres, centres, indexing="ij"))
         return _in_gamut(_bicone_to_lab(hue, chroma, torch.full_like(hue, lightness)))
 
     @override
     def palette(self, angle: float) -> Tensor:
         """The cosine of the distance to a hue; no preference among chromas."""
-        theta = math.tau * (torch.arange(self.bins) + 0.5) / self.bins
+        theta = math.tau * self._centres("cpu")
         return torch.cat([(theta - angle).cos(), torch.zeros(self.bins)])
 
     @override
@@ -350,8 +345,14 @@ class HueChroma(Histogram):
     @override
     def predicted_weights(self, prediction: Tensor) -> tuple[Tensor | None, ...]:
         """The same with the chroma that is expected."""
-        centres = (torch.arange(self.bins, device=prediction.device) + 0.5) / self.bins
-        return expectation(self.histograms(prediction)[1], centres)[:, 0], None
+        chroma = self.histograms(prediction)[1]
+        return expectation(chroma, self._centres(prediction.device))[:, 0], None
+
+    def _edges(self, device: torch.device | str) -> Tensor:
+        return torch.linspace(0, 1, self.bins + 1, device=device)
+
+    def _centres(self, device: torch.device | str) -> Tensor:
+        return (torch.arange(self.bins, device=device) + 0.5) / self.bins
 
 
 class _Quantiles(Histogram):
@@ -409,17 +410,9 @@ class LabMarginal(_Quantiles):
 
     @override
     def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        edges = gaussian_quantiles(self.bins, self.sigma).float().to(prediction.device)
         centres = self._centres(prediction.device)
-        match self.decoder:
-            case "sample":
-                decided = [sample(h, centres) for h in self.histograms(prediction)]
-            case "mode":
-                decided = [mode(h, centres) for h in self.histograms(prediction)]
-            case "median":
-                edges = gaussian_quantiles(self.bins, self.sigma).float().to(prediction.device)
-                decided = [median(h, edges) for h in self.histograms(prediction)]
-            case _:
-                decided = [expectation(h, centres) for h in self.histograms(prediction)]
+        decided = [decide(self.decoder, histogram, edges, centres) for histogram in self.histograms(prediction)]
         return torch.cat(decided, dim=1).to(lightness.dtype)
 
     @override
@@ -465,13 +458,14 @@ class LabJoint(_Quantiles):
     @override
     def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
         (joint,) = self.histograms(prediction)
-        decide = {"sample": sample, "mode": mode, "expectation": expectation}[self.decoder]
+        axes = self._axes(prediction.device)
         if self.decoder == "expectation":
-            decided = [decide(joint, axis) for axis in self._axes(prediction.device)]
+            decided = [expectation(joint, axis) for axis in axes]
         else:
             # One decision for both: the bin's number, then its colour.
-            index = decide(joint, torch.arange(self.channels, device=joint.device))
-            decided = [axis[index] for axis in self._axes(prediction.device)]
+            one_bin = sample if self.decoder == "sample" else mode
+            index = one_bin(joint, torch.arange(self.channels, device=joint.device))
+            decided = [axis[index] for axis in axes]
         return torch.cat(decided, dim=1).to(lightness.dtype)
 
     @override
@@ -490,6 +484,18 @@ class LabJoint(_Quantiles):
         """The a and the b of every channel."""
         centres = self._centres(device)
         return centres.repeat_interleave(self.bins), centres.repeat(self.bins)
+
+
+def decide(decoder: str, histogram: Tensor, edges: Tensor, centres: Tensor) -> Tensor:
+    """One value from a histogram, by the decoder's name: (N, K, h, w), (K + 1,) and (K,) -> (N, 1, h, w)."""
+    match decoder:
+        case "median":
+            return median(histogram, edges)
+        case "sample":
+            return sample(histogram, centres)
+        case "mode":
+            return mode(histogram, centres)
+    return expectation(histogram, centres)
 
 
 def sample(histogram: Tensor, values: Tensor) -> Tensor:

@@ -236,7 +236,7 @@ def _inverse_cdf(wanted: Tensor | RatioHistogram, channel: int, quantiles: Tenso
 
 def _interpolate(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
     """numpy.interp: piecewise linear through (xp, fp), constant outside."""
-    right = torch.searchsorted(xp, x).clamp(1, max(len(xp) - 1, 1)).clamp(max=len(xp) - 1)
+    right = torch.searchsorted(xp, x).clamp(1, len(xp) - 1)  # of a single point, 0
     left = (right - 1).clamp(min=0)
     run = (xp[right] - xp[left]).clamp(min=torch.finfo(xp.dtype).tiny)
     return torch.lerp(fp[left], fp[right], ((x - xp[left]) / run).clamp(0, 1))

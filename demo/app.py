@@ -54,6 +54,20 @@ def make_panel(key: str, label: str) -> Panel:
     return Panel(column, image, caption, save)
 
 
+def make_upload(key: str, label: str) -> gr.Image:
+    """A place for a photograph of the visitor's."""
+    return gr.Image(
+        label=label,
+        sources=["upload", "clipboard"],
+        type="filepath",
+        format="png",
+        height=280,
+        min_width=280,  # as its column has
+        buttons=[],
+        elem_id=key,
+    )
+
+
 def uploaded(payload: dict[str, Any] | None) -> Path | None:
     """Where an upload lies; None if none came.
 
@@ -109,15 +123,7 @@ def build() -> gr.Blocks:
         gr.HTML(page.HEADER, padding=False, elem_id="header")
         with gr.Row(elem_id="page"):
             with gr.Column(scale=1, min_width=280, elem_id="choices"):
-                photo = gr.Image(
-                    label="Your photograph",
-                    sources=["upload", "clipboard"],
-                    type="filepath",
-                    format="png",
-                    height=280,
-                    buttons=[],
-                    elem_id="photo",
-                )
+                photo = make_upload("photo", "Your photograph")
                 gr.Examples([[str(folder / name)] for name in EXAMPLES], photo, label="Or one of these")
                 methods = gr.CheckboxGroup(
                     [(label, name) for name, label in labels.items()], value=learned, label="Methods", elem_id="methods"
@@ -152,16 +158,7 @@ def build() -> gr.Blocks:
                         )
                     gr.HTML(page.TRANSFER, padding=False)
                     with gr.Row(elem_id="transfer"):
-                        reference = gr.Image(
-                            label="Another photograph",
-                            sources=["upload", "clipboard"],
-                            type="filepath",
-                            format="png",
-                            height=280,
-                            min_width=280,
-                            buttons=[],
-                            elem_id="reference",
-                        )
+                        reference = make_upload("reference", "Another photograph")
                         transferred = make_panel(TRANSFERRED, "With its colours")
                 with gr.Accordion("About the methods", elem_id="about") as about:
                     gr.HTML(page.about_html(ready), padding=False)

@@ -91,8 +91,6 @@ class Visit:
     def alternatives(self, name: str) -> list[tuple[Path, str]]:
         """Other pictures that a method holds possible, and its uncertainty, for the grid; each with its caption.
 
-        The uncertainty is stretched until its maximum is white, as it is small nearly everywhere.
-
         Raises:
             ValueError: the method predicts no distribution.
         """
@@ -101,10 +99,8 @@ class Visit:
         for number, sample in enumerate(result.samples(ALTERNATIVES), 1):
             found.append((self._file(f"alternative-{number}"), f"Alternative {number}"))
             sample.save(found[-1][0])
-        if (uncertainty := result.uncertainty) is not None:
-            gray = (uncertainty / uncertainty.max().clamp(min=1e-6)).expand(3, -1, -1)
-            found.append((self._file("uncertainty"), "Uncertainty: black is sure, white the most undecided part"))
-            io.write(found[-1][0], gray, alpha=self.card.alpha)
+        found.append((self._file("uncertainty"), "Uncertainty: black is sure, white the most undecided part"))
+        io.write(found[-1][0], result.uncertainty_picture(), alpha=self.card.alpha)
         return found
 
     def transfer(self, reference: Path | None) -> None:

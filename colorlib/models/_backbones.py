@@ -201,7 +201,7 @@ def vgg16(weights: str | None = None) -> Encoder:
         conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
         if weights is None:
             nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(conv.get_parameter("bias"))
         before: list[nn.Module] = [GrayInput(255 * _GRAY_MEAN, 255 * _GRAY_STD)] if not stages else []
         if stages and (name.endswith("_1") or name == "fc6"):
             before, stride = [nn.MaxPool2d(2)], 2 * stride
@@ -231,7 +231,7 @@ def _copy_vgg16(convolutions: list[nn.Conv2d], tensors: dict[str, Tensor]) -> No
         if weight.numel() != conv.weight.numel() or weight.shape[0] != conv.out_channels:
             raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")
         conv.weight.copy_(weight.view_as(conv.weight))  # a fully-connected layer reads C x 7 x 7 in the same order
-        conv.bias.copy_(bias)  # type: ignore[union-attr]
+        conv.get_parameter("bias").copy_(bias)
 
 
 def _vgg16_tensors() -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ Where the text leaves room, or where we compute the same otherwise:
 - Neither dropout nor learning rates are printed: there is no dropout, and the recipes say what they chose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import groupby
 from typing import Any
 
@@ -56,17 +57,7 @@ class Hypercolumn(nn.Module):
 
     def forward(self, layers: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """A dense map from the layers' own: (N, channels[i], h_i, w_i) each -> (N, outputs, *size)."""
-        hidden: Tensor | None = None
-        start = 0
-        # The product is done where there are fewer pixels, and once for consecutive layers of one resolution.
-        for _, group in groupby(layers, key=lambda layer: min(layer.shape[-2], size[0])):
-            stacked = torch.cat([_bilinear(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
-            weight = self.linear.weight[:, start : start + stacked.shape[1]]
-            start += stacked.shape[1]
-            projected = _bilinear(F.conv2d(stacked, weight), size)
-            hidden = projected if hidden is None else hidden + projected
-        assert hidden is not None
-        return self._with_bias(hidden)
+        return self._sum(self._projected(layers, size))
 
     def at(self, layers: Sequence[Tensor], points: Tensor) -> Tensor:
         """At sparse points only, for training: (N, channels[i], h_i, w_i) each -> (N, outputs, P, 1).
@@ -75,12 +66,8 @@ class Hypercolumn(nn.Module):
             layers: the maps; in the backward pass a point's gradient goes to its four nearest cells.
             points: (N, P, 2), x and y, -1 at the picture's left and upper edge and 1 at the right and lower one.
         """
-        hidden: Tensor | None = None
-        for layer, weight in zip(layers, self._weights(), strict=True):
-            projected = F.conv2d(gather(layer, points), weight)
-            hidden = projected if hidden is None else hidden + projected
-        assert hidden is not None
-        return self._with_bias(hidden)
+        pairs = zip(layers, self._weights(), strict=True)
+        return self._sum(F.conv2d(gather(layer, points), weight) for layer, weight in pairs)
 
     @torch.no_grad()
     def rescale(self, factors: Sequence[float]) -> None:
@@ -92,9 +79,19 @@ class Hypercolumn(nn.Module):
         weights: tuple[Tensor, ...] = self.linear.weight.split(self.channels, dim=1)
         return weights
 
-    def _with_bias(self, hidden: Tensor) -> Tensor:
-        assert self.linear.bias is not None
-        return hidden + self.linear.bias.to(hidden.dtype)[:, None, None]
+    def _projected(self, layers: Sequence[Tensor], size: tuple[int, int]) -> Iterator[Tensor]:
+        """What the layers contribute, (N, outputs, *size), summed over consecutive layers of one resolution."""
+        start = 0
+        # The product is done where there are fewer pixels, and once for each resolution.
+        for _, group in groupby(layers, key=lambda layer: min(layer.shape[-2], size[0])):
+            stacked = torch.cat([_bilinear(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
+            weight = self.linear.weight[:, start : start + stacked.shape[1]]
+            start += stacked.shape[1]
+            yield _bilinear(F.conv2d(stacked, weight), size)
+
+    def _sum(self, projected: Iterable[Tensor]) -> Tensor:
+        hidden = reduce(torch.add, projected)
+        return hidden + self.linear.get_parameter("bias").to(hidden.dtype)[:, None, None]
 
 
 def gather(layer: Tensor, points: Tensor) -> Tensor:
@@ -238,91 +235,70 @@ def _bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _xavier(conv: nn.Conv2d) -> None:
     nn.init.xavier_uniform_(conv.weight)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.get_parameter("bias"))
 
 
-def _full_size(
-    target: Target,
-    *,
-    encoder: str = "vgg16",
-    encoder_weights: str | None = None,
-    components: str | Sequence[str] = "data..fc7",
-    points: int = 128,
+# Short sides of "at most 256 pixels", section 4.
+FULL_SIZE: dict[str, Any] = {"encoder": "vgg16", "components": "data..fc7", "hidden": 1024, "work_size": 256}
+SMALL: dict[str, Any] = {
+    "encoder": "efficientnet_lite0",
+    "components": "data..stage5",
+    "hidden": 512,
+    "work_size": 192,
+}
+
+
+def _build(
+    target: Target, *, encoder: str, encoder_weights: str | None = None, points: int = 128, **kwargs: Any
 ) -> Larsson16:
     return Larsson16(
-        encoder=create_encoder(encoder, encoder_weights),
-        target=target,
-        components=components,
-        hidden=1024,
-        points=points,
-        output_stride=4,
-        work_size=256,  # "at most 256 pixels in smaller dimension", section 4
-    )
-
-
-def _small(
-    target: Target,
-    *,
-    encoder: str = "efficientnet_lite0",
-    encoder_weights: str | None = None,
-    components: str | Sequence[str] = "data..stage5",
-    points: int = 128,
-) -> Larsson16:
-    return Larsson16(
-        encoder=create_encoder(encoder, encoder_weights),
-        target=target,
-        components=components,
-        hidden=512,
-        points=points,
-        output_stride=4,
-        work_size=192,
+        encoder=create_encoder(encoder, encoder_weights), target=target, points=points, output_stride=4, **kwargs
     )
 
 
 @register_model("Larsson 2016", PAPER)
 def larsson16(**kwargs: Any) -> Larsson16:
     """Hypercolumns of VGG-16 predict histograms of hue and chroma (figure 2)."""
-    return _full_size(HueChroma(), **kwargs)
+    return _build(HueChroma(), **FULL_SIZE | kwargs)
 
 
 @register_model("Larsson 2016, Lab L2", PAPER)
 def larsson16_lab_l2(**kwargs: Any) -> Larsson16:
     """Larsson 2016 regressing a and b of Lab (eq. 1, table 1)."""
-    return _full_size(Regression("lab", low=-1, high=1), **kwargs)
+    return _build(Regression("lab", low=-1, high=1), **FULL_SIZE | kwargs)
 
 
 @register_model("Larsson 2016, Lab marginal", PAPER)
 def larsson16_lab_marginal(**kwargs: Any) -> Larsson16:
     """Larsson 2016 predicting a histogram of a and one of b, 32 bins each (table 1)."""
-    return _full_size(LabMarginal(), **kwargs)
+    return _build(LabMarginal(), **FULL_SIZE | kwargs)
 
 
 @register_model("Larsson 2016, Lab joint", PAPER)
 def larsson16_lab_joint(**kwargs: Any) -> Larsson16:
     """Larsson 2016 predicting a joint histogram of a and b, 16 x 16 bins (table 1)."""
-    return _full_size(LabJoint(), **kwargs)
+    return _build(LabJoint(), **FULL_SIZE | kwargs)
 
 
 @register_model("Larsson 2016, small", PAPER)
 def larsson16_small(**kwargs: Any) -> Larsson16:
     """Compact Larsson 2016: hypercolumns of EfficientNet-Lite0 predict histograms of hue and chroma."""
-    return _small(HueChroma(), **kwargs)
+    return _build(HueChroma(), **SMALL | kwargs)
 
 
 @register_model("Larsson 2016, Lab L2, small", PAPER)
 def larsson16_lab_l2_small(**kwargs: Any) -> Larsson16:
     """Compact Larsson 2016 regressing a and b of Lab."""
-    return _small(Regression("lab", low=-1, high=1), **kwargs)
+    return _build(Regression("lab", low=-1, high=1), **SMALL | kwargs)
 
 
 @register_model("Larsson 2016, Lab marginal, small", PAPER)
 def larsson16_lab_marginal_small(**kwargs: Any) -> Larsson16:
     """Compact Larsson 2016 predicting a histogram of a and one of b."""
-    return _small(LabMarginal(), **kwargs)
+    return _build(LabMarginal(), **SMALL | kwargs)
 
 
 @register_model("Larsson 2016, Lab joint, small", PAPER)
 def larsson16_lab_joint_small(**kwargs: Any) -> Larsson16:
     """Compact Larsson 2016 predicting a joint histogram of a and b."""
-    return _small(LabJoint(), **kwargs)
+    return _build(LabJoint(), **SMALL | kwargs)
