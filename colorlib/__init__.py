@@ -2,16 +2,20 @@
 
 from importlib.metadata import version
 
-from colorlib import color, io, metrics, transfer
-from colorlib.colorizer import Colorizer, Result
+from colorlib import casts, color, io, metrics, transfer
+from colorlib.colorizer import Colorizer, Result, Scene
+from colorlib.gallery import Gallery
 from colorlib.models import WeightsError, create_model, list_models, model_info
 
 __version__ = version("colorlib-torch")
 __all__ = [
     "Colorizer",
+    "Gallery",
     "Result",
+    "Scene",
     "WeightsError",
     "__version__",
+    "casts",
     "color",
     "create_model",
     "io",

@@ -1,4 +1,6 @@
-"""The shell's door: ``colorlib colorize`` colours files, ``colorlib models`` lists the methods.
+"""The shell's door: ``colorlib colorize`` colours files, ``colorlib balance`` takes colour casts away.
+
+``scenes`` says what photographs show, ``models`` lists the methods, ``rebalance`` counts the colours of photographs.
 
 What needs torch is imported where it is used, so that this module adds nothing to the time of ``--help``.
 """
@@ -11,12 +13,12 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cache
 from glob import has_magic
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,12 +26,36 @@ import typer
 from tqdm import tqdm
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from colorlib.colorizer import Colorizer, Result
+    from colorlib.gallery import Gallery
     from colorlib.io import Photo
-    from colorlib.models import ModelInfo
+    from colorlib.models import ColorModel, ModelInfo
+    from colorlib.models._registry import Task
+    from colorlib.targets import Target
 
 # Plain help and errors: rich would fold paths to the width of its boxes.
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Transfer = Literal["style", "energy", "quantile"]
+MIX, SIGMA = 0.9, 5.0  # of Lin and Ferreira's weights: share of the uniform distribution, smoothing in cells of (a, b)
+DONE: "dict[Task, Literal['colored', 'balanced']]" = {"colorize": "colored", "balance": "balanced"}
+
+# What several commands take.
+Inputs = Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns such as 'scans/**/*.tif'.")]
+Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, writable=True, help="Folder for the results.")]
+Model = Annotated[str, typer.Option(help="A method that `colorlib models` shows as ready, or a .safetensors file.")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make anew what --out already holds.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Short side at which the network sees a photo; default: as trained.")
+]
+Strength = Annotated[float, typer.Option(min=0, max=1, help="0 leaves the photo's own colour.")]
+Saturation = Annotated[float, typer.Option(min=0, help="Factor on the chroma.")]
+Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object for each file to stdout.")]
 
 
 class UsageError(ValueError):
@@ -38,11 +64,11 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph to colour, and the files that are to hold what comes of it.
+    """A photograph to colour or balance, and the files that are to hold what comes of it.
 
     Attributes:
         source: the photograph.
-        output: the same in colour.
+        output: the same, coloured or balanced.
         samples: plausible alternatives.
         uncertainty: the map of how undecided the method is.
     """
@@ -58,16 +84,42 @@ class Job:
         return (self.output, *self.samples, *([self.uncertainty] if self.uncertainty else []))
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How all photographs of a command are to be coloured and written."""
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is asked of ``colorize`` or ``balance``: their options, by name."""
 
+    task: "Task"
+    inputs: list[str]
+    out: Path
+    model: str
+    recursive: bool
     overwrite: bool
+    device: str
+    size: int | None
     strength: float
     saturation: float
     quality: int
-    reference: "Photo | None"
-    transfer: Literal["energy", "quantile"] | None
+    as_json: bool
+    decode: str | None = None
+    reference: Path | None = None
+    transfer: Transfer | None = None
+    samples: int = 0
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """What photographs take after, if after anything.
+
+    Attributes:
+        style: a photograph for the method itself to take after, or several to choose one from.
+        colours: a photograph whose colours the result takes.
+        method: how the result takes them; None is for the result to decide.
+    """
+
+    style: "Photo | Gallery | None" = None
+    colours: "Photo | None" = None
+    method: Literal["energy", "quantile"] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,23 +145,12 @@ class Outcome:
     output: str | None = None
     samples: tuple[str, ...] = ()
     uncertainty: str | None = None
-    status: Literal["colored", "failed", "skipped"] = "failed"
+    status: Literal["colored", "balanced", "failed", "skipped"] = "failed"
     seconds: float = 0.0
     width: int | None = None
     height: int | None = None
     model: str | None = None
     error: str | None = None
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """Lower-case suffixes of all formats we read: folders and patterns contribute the files that have one."""
-    from PIL import Image
-
-    from colorlib import io
-
-    pillow = {suffix for suffix, kind in Image.registered_extensions().items() if kind in io.READABLE}
-    return io.WRITABLE | pillow
 
 
 def output_name(name: str) -> str:
@@ -139,7 +180,7 @@ def plan(
         recursive: look into the folders of folders too.
         samples: how many alternatives each job is to write.
         uncertainty: whether each job is to write the map of uncertainty.
-        reference: a picture that is read too, and must not be overwritten either.
+        reference: a picture that is read too, or a folder of such, and must not be overwritten either.
 
     Raises:
         UsageError: nothing found, or a file to write would overwrite an input, the reference or another such file.
@@ -165,10 +206,10 @@ def _job(source: Path, output: Path, samples: int, uncertainty: bool) -> Job:
     return Job(source, output, numbered, output.with_name(f"{output.stem}-uncertainty.png") if uncertainty else None)
 
 
-def _find(path: Path, out: Path, recursive: bool, found: Plan) -> tuple[Path, Iterable[Path]]:
-    """The files that one input stands for, and the folder below which they keep their places."""
+def _find(path: Path, out: Path | None, recursive: bool, found: Plan) -> tuple[Path, Iterable[Path]]:
+    """The files that one input stands for, but none in ``out``, and the folder below which they keep their places."""
     if path.is_dir():
-        if _real(path) == _real(out):
+        if out and _real(path) == _real(out):
             raise UsageError(f"{path} is both input and output; choose another folder with --out")
         return path, _images(_walk(path, out, math.inf if recursive else 0, found), found)
     if path.exists() or path.is_symlink():
@@ -183,18 +224,21 @@ def _find(path: Path, out: Path, recursive: bool, found: Plan) -> tuple[Path, It
     return base, _images(matches, found)
 
 
-def _walk(folder: Path, out: Path, depth: float, found: Plan) -> Iterator[Path]:
+def _walk(folder: Path, out: Path | None, depth: float, found: Plan) -> Iterator[Path]:
     """The files in a folder, and in those up to ``depth`` levels below it."""
     for root, folders, names in os.walk(folder, onerror=found.unlisted.append):
         below = len(Path(root).parts) - len(folder.parts) < depth
         shown = [name for name in folders if below and not name.startswith(".")]
-        folders[:] = [name for name in shown if _real(Path(root, name)) != _real(out)]
+        folders[:] = [name for name in shown if not (out and _real(Path(root, name)) == _real(out))]
         yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
 def _images(files: Iterable[Path], found: Plan) -> Iterator[Path]:
+    from colorlib.io import image_suffixes
+
+    suffixes = image_suffixes()
     for file in files:
-        if file.suffix.lower() in image_suffixes():
+        if file.suffix.lower() in suffixes:
             yield file
         else:
             found.ignored[file.suffix.lower() or "no suffix"] += 1
@@ -211,16 +255,20 @@ def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 def _checked(jobs: list[Job], reference: Path | None) -> list[Job]:
     """The jobs, what two inputs name only once, provided that no file would be lost."""
     unique = {(_real(job.source), _real(job.output)): job for job in jobs}
-    kept = {_real(reference): "the reference"} if reference else {}
-    kept |= {source: "an input" for source, _ in unique}
+    kept = {source: "an input, and would be overwritten" for source, _ in unique}
+    if reference and not reference.is_dir():
+        kept |= {_real(reference): "the reference, and would be overwritten"}
     first: dict[Path, Job] = {}
     problems = []
     for job in unique.values():
         for file in job.files:
             real = _real(file)
             if real in kept:
-                problems.append(f"{file} is {kept[real]}, and would be overwritten")
+                problems.append(f"{file} is {kept[real]}")
                 break  # one problem for each job: its other files are likely to have the same one
+            if reference and reference.is_dir() and real.is_relative_to(_real(reference)):
+                problems.append(f"{file} would lie among the references, in {reference}")
+                break
             if (other := first.setdefault(real, job)) is not job:
                 problems.append(f"{other.source} and {job.source} would both become {file}")
                 break
@@ -253,20 +301,16 @@ def main(
 
 @app.command()
 def colorize(
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns such as 'scans/**/*.tif'.")],
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, writable=True, help="Folder for the results.")],
-    model: Annotated[
-        str, typer.Option(help="A method that `colorlib models` shows as ready, or a .safetensors file.")
-    ] = "iizuka16_small",
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Colour again what --out already holds.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Short side at which the network sees a photo; default: as trained.")
-    ] = None,
-    strength: Annotated[float, typer.Option(min=0, max=1, help="0 leaves the photo's own colour.")] = 1.0,
-    saturation: Annotated[float, typer.Option(min=0, help="Factor on the chroma.")] = 1.0,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
+    inputs: Inputs,
+    out: Out,
+    model: Model = "iizuka16_small",
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    size: Size = None,
+    strength: Strength = 1.0,
+    saturation: Saturation = 1.0,
+    quality: Quality = 95,
     decode: Annotated[
         str | None,
         typer.Option(
@@ -276,25 +320,33 @@ def colorize(
         ),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A colour photo, of anything, whose colours the photos take.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="A colour photo, of anything, that the photos take after; for --transfer style also a folder, of "
+            "which each photo takes the one most like it. The style of learned methods needs no colour.",
+        ),
     ] = None,
     transfer: Annotated[
-        Literal["energy", "quantile"] | None,
+        Transfer | None,
         typer.Option(
-            help="How they take them: energy shifts predicted distributions, quantile changes the finished picture; "
-            "default: energy if the method predicts distributions."
+            help="How they take after it: style has the method itself do so, as welsh02 (its colours) and "
+            "iizuka16_small (its kind of scene) can; energy shifts predicted distributions; quantile changes the "
+            "finished picture. Default: style for welsh02, else energy if the method predicts distributions."
         ),
     ] = None,
     samples: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Write N plausible alternatives too; a --reference does not change them."
+            min=1,
+            metavar="N",
+            help="Write N plausible alternatives too; --transfer energy or quantile does not change them.",
         ),
     ] = None,
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Write a map too, white where the method is most undecided.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each file to stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Colour photographs, one at a time, each into a file of the same name and size.
 
@@ -308,53 +360,150 @@ def colorize(
 
     Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
     """
+    _carry_out(
+        Order(
+            task="colorize",
+            inputs=inputs,
+            out=out,
+            model=model,
+            recursive=recursive,
+            overwrite=overwrite,
+            device=device,
+            size=size,
+            strength=strength,
+            saturation=saturation,
+            quality=quality,
+            as_json=as_json,
+            decode=decode,
+            reference=reference,
+            transfer=transfer,
+            samples=samples or 0,
+            uncertainty=uncertainty,
+        )
+    )
+
+
+@app.command()
+def balance(
+    inputs: Inputs,
+    out: Out,
+    model: Model = "color_by_colorization_small",
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    size: Size = None,
+    strength: Strength = 1.0,
+    saturation: Saturation = 1.0,
+    quality: Quality = 95,
+    as_json: AsJson = False,
+) -> None:
+    """Take the colour cast from photographs in colour, each into a file of the same name and size.
+
+    This is white balance, and changes lightness too. Formats, folders and resuming are those of
+    `colorlib colorize`: what --out already holds is skipped, and a file that fails is reported.
+
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
+    """
+    _carry_out(
+        Order(
+            task="balance",
+            inputs=inputs,
+            out=out,
+            model=model,
+            recursive=recursive,
+            overwrite=overwrite,
+            device=device,
+            size=size,
+            strength=strength,
+            saturation=saturation,
+            quality=quality,
+            as_json=as_json,
+        )
+    )
+
+
+def _carry_out(order: Order) -> None:
+    """Colour or balance photographs; raise typer.Exit if the exit code is to be another than 0."""
     start = time.perf_counter()
     counts: Counter[str] = Counter()
     try:
-        try:
-            if transfer and not reference:
-                raise UsageError(f"--transfer {transfer} needs a picture to take colours from; name it by --reference")
-            colorizer = _colorizer(model, device, size, decode)
-            _need_distributions(
-                colorizer,
-                {"--samples": bool(samples), "--uncertainty": uncertainty, "--transfer energy": transfer == "energy"},
-            )
-            colours = _read_reference(reference) if reference else None
-            todo = plan(inputs, out, recursive, samples=samples or 0, uncertainty=uncertainty, reference=reference)
-            out.mkdir(parents=True, exist_ok=True)
-        except (UsageError, OSError) as error:
-            _say(f"Error: {error}")
-            raise typer.Exit(2) from None
-        if todo.ignored:
-            kinds = ", ".join(sorted(todo.ignored))
-            _say(f"{todo.ignored.total()} files left out, since their suffix is no image's: {kinds}")
-        manner = Manner(overwrite, strength, saturation, quality, colours, transfer)
-        for outcome in _outcomes(todo, lambda job: _attempt(job, colorizer, manner)):
+        with _refusals():
+            colorizer, example, todo = _begin(order)
+        _say_ignored(todo)
+        for outcome in _outcomes(todo, lambda job: _attempt(job, colorizer, order, example)):
             counts[outcome.status] += 1
             if outcome.error is not None:
                 _say(f"{outcome.input}: {outcome.error}")
-            if as_json:
+            if order.as_json:
                 typer.echo(json.dumps(asdict(outcome)))
     except KeyboardInterrupt:
-        again = "starts anew, as --overwrite asks" if overwrite else "resumes here"
+        again = "starts anew, as --overwrite asks" if order.overwrite else "resumes here"
         _say(f"Interrupted. What is written is whole; running the same command again {again}.")
         raise typer.Exit(130) from None
     finally:
         if counts:
-            done = ", ".join(f"{counts[status]} {status}" for status in ("colored", "failed", "skipped"))
+            done = ", ".join(f"{counts[status]} {status}" for status in (DONE[order.task], "failed", "skipped"))
             _say(f"{done} in {time.perf_counter() - start:.1f} s")
     if counts["failed"]:
         raise typer.Exit(1)
 
 
-def _colorizer(model: str, device: str, size: int | None, decoder: str | None) -> "Colorizer":
-    from colorlib.colorizer import Colorizer
-    from colorlib.models import WeightsError
-
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say why something cannot be begun, and exit with code 2."""
     try:
-        return Colorizer(model, device=device, size=size, decoder=decoder)
+        yield
+    except (UsageError, OSError) as error:
+        _say(f"Error: {error}")
+        raise typer.Exit(2) from None
+
+
+def _begin(order: Order) -> "tuple[Colorizer, Example, Plan]":
+    """All that may be refused, before anything is written."""
+    if order.transfer and not order.reference:
+        raise UsageError(f"--transfer {order.transfer} needs a picture to take colours from; name it by --reference")
+    colorizer = _colorizer(order.model, order.device, order.size, order.decode, order.task)
+    asked = {
+        "--samples": order.samples > 0,
+        "--uncertainty": order.uncertainty,
+        "--transfer energy": order.transfer == "energy",
+    }
+    _need_distributions(colorizer, asked)
+    example = _example(order.reference, order.transfer, colorizer) if order.reference else Example()
+    todo = plan(
+        order.inputs,
+        order.out,
+        order.recursive,
+        samples=order.samples,
+        uncertainty=order.uncertainty,
+        reference=order.reference,
+    )
+    order.out.mkdir(parents=True, exist_ok=True)
+    return colorizer, example, todo
+
+
+def _colorizer(
+    model: str, device: str, size: int | None = None, decoder: str | None = None, task: "Task | None" = None
+) -> "Colorizer":
+    """The method, ready to be used, if it does the task; else raise UsageError."""
+    from colorlib.colorizer import Colorizer
+    from colorlib.models import WeightsError, list_models, model_info
+
+    if model in list_models():
+        _need_task(model, model_info(model).task, task)  # before its weights are missed
+    try:
+        colorizer = Colorizer(model, device=device, size=size, decoder=decoder)
     except (ValueError, WeightsError) as error:
         raise UsageError(f"{error}\n`colorlib models` lists all methods") from error
+    _need_task(colorizer.name, colorizer.task, task)
+    return colorizer
+
+
+def _need_task(name: str, task: "Task", wanted: "Task | None") -> None:
+    if wanted in (None, task):
+        return
+    does = "balances photographs in colour" if task == "balance" else "colours photographs in gray"
+    raise UsageError(f"{name} {does}; run `colorlib {task}` instead, or choose a method of another task")
 
 
 def _need_distributions(colorizer: "Colorizer", asked: Mapping[str, bool]) -> None:
@@ -367,19 +516,39 @@ def _need_distributions(colorizer: "Colorizer", asked: Mapping[str, bool]) -> No
         raise UsageError(f"{got}; choose a method that predicts them, such as larsson16_small")
 
 
-def _read_reference(path: Path) -> "Photo":
-    """A picture that photographs can take their colours from; else raise UsageError."""
+def _example(path: Path, transfer: Transfer | None, colorizer: "Colorizer") -> Example:
+    """What photographs are to take after, read once for all of them; else raise UsageError."""
     from colorlib import io
-    from colorlib.colorizer import shrink_reference
+    from colorlib.colorizer import shrink, shrink_reference
+    from colorlib.gallery import Gallery
+    from colorlib.models import model_info
 
+    takes, learned = colorizer.model.takes_reference, model_info(colorizer.name).learned
+    if transfer == "style" and not takes:
+        raise UsageError(f"{colorizer.name} takes after no photograph; --transfer style goes with {_takers()}")
+    style = transfer == "style" or (transfer is None and takes and not learned)
+    if path.is_dir() and not style:
+        raise UsageError(f"--reference {path}: is a folder; name a file, or use --transfer style with {_takers()}")
     with warnings.catch_warnings(record=True) as caught:
         try:
-            photo = shrink_reference(io.read(path))  # once for all photographs
+            if path.is_dir():
+                return Example(style=Gallery(path))
+            photo = io.read(path)
+            if style:  # what was learned was learned from lightness
+                return Example(style=shrink(photo) if learned else shrink_reference(photo))
+            return Example(colours=shrink_reference(photo), method=None if transfer == "style" else transfer)
         except (ValueError, OSError) as error:
             raise UsageError(f"--reference {path}: {_without_name(error, path)}") from error
-    for warning in caught:
-        _say(f"{path}: warning: {_without_name(warning.message, path)}")
-    return photo
+        finally:
+            _say_warnings(caught, path)
+
+
+def _takers() -> str:
+    """The methods that take after a photograph while they colour it."""
+    from colorlib.models import list_models, model_info
+
+    names = list_models(ready=True, task="colorize")
+    return ", ".join(name for name in names if _on_meta(model_info(name)).takes_reference)
 
 
 def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome]:
@@ -388,14 +557,13 @@ def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome
         for job in bar:
             with warnings.catch_warnings(record=True) as caught:
                 outcome = attempt(job)
-            for warning in caught:
-                _say(f"{job.source}: warning: {_without_name(warning.message, job.source)}")
+            _say_warnings(caught, job.source)
             yield outcome
     for error in todo.unlisted:
         yield Outcome(str(error.filename), error=str(error))
 
 
-def _attempt(job: Job, colorizer: "Colorizer", manner: Manner) -> Outcome:
+def _attempt(job: Job, colorizer: "Colorizer", order: Order, example: Example) -> Outcome:
     start = time.perf_counter()
     outcome = Outcome(
         str(job.source),
@@ -405,46 +573,61 @@ def _attempt(job: Job, colorizer: "Colorizer", manner: Manner) -> Outcome:
         model=colorizer.name,
     )
     try:
-        if not manner.overwrite and all(file.is_file() for file in job.files):  # each is written whole or not at all
+        if not order.overwrite and all(file.is_file() for file in job.files):  # each is written whole or not at all
             return replace(outcome, status="skipped")
-        result = _write(job, colorizer, manner)
+        result = _write(job, colorizer, order, example)
         height, width = result.rgb.shape[-2:]
-        outcome = replace(outcome, status="colored", width=width, height=height)
+        outcome = replace(outcome, status=DONE[order.task], width=width, height=height)
     except Exception as error:  # whatever is wrong with one photograph, the others are to be coloured
-        reason = _without_name(error, job.source)
-        expected = isinstance(error, ValueError | OSError) and reason
-        outcome = replace(outcome, error=reason if expected else f"{type(error).__name__}: {reason}")
+        outcome = replace(outcome, error=_reason(error, job.source))
     return replace(outcome, seconds=round(time.perf_counter() - start, 3))
 
 
-def _write(job: Job, colorizer: "Colorizer", manner: Manner) -> "Result":
-    """Colour a photograph and write its files, the picture last, so that it stands for a job that was finished."""
+def _write(job: Job, colorizer: "Colorizer", order: Order, example: Example) -> "Result":
+    """Colour or balance a photograph and write its files, the picture last, so that it stands for a finished job."""
     import torch
 
     from colorlib import io
 
     torch.manual_seed(0)  # --decode sample draws the same, whichever photographs were coloured before
-    result = colorizer(job.source)
-    if (manner.strength, manner.saturation) != (1, 1):
-        result = result.adjust(manner.strength, manner.saturation)
+    result = colorizer(job.source, reference=example.style)
+    if (order.strength, order.saturation) != (1, 1):
+        result = result.adjust(order.strength, order.saturation)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     # Samples and uncertainty are the method's own: after a transfer by quantiles, their colours would not follow.
     if job.samples:
         samples = result.samples(len(job.samples))
         for path in job.samples:
-            next(samples).save(path, quality=manner.quality)  # no name, as two large ones would be in memory
+            next(samples).save(path, quality=order.quality)  # no name, as two large ones would be in memory
     if job.uncertainty:
         provenance = f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}"
         io.write(job.uncertainty, result.uncertainty_picture(), provenance=provenance)
-    if manner.reference:
-        result = result.transfer(manner.reference, manner.transfer)
-    result.save(job.output, quality=manner.quality)
+    if example.colours:
+        result = result.transfer(example.colours, example.method)
+    result.save(job.output, quality=order.quality)
     return result
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why a photograph failed; the kind of error too where we did not expect it."""
+    reason = _without_name(error, path)
+    return reason if isinstance(error, ValueError | OSError) and reason else f"{type(error).__name__}: {reason}"
 
 
 def _without_name(message: object, path: Path) -> str:
     """What io says begins with the file's name, of which we print the whole path."""
     return str(message).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
+
+
+def _say_warnings(caught: list[warnings.WarningMessage], path: Path) -> None:
+    for warning in caught:
+        _say(f"{path}: warning: {_without_name(warning.message, path)}")
+
+
+def _say_ignored(found: Plan) -> None:
+    if found.ignored:
+        kinds = ", ".join(sorted(found.ignored))
+        _say(f"{found.ignored.total()} files left out, since their suffix is no image's: {kinds}")
 
 
 def _say(line: str) -> None:
@@ -453,10 +636,64 @@ def _say(line: str) -> None:
 
 
 @app.command()
+def scenes(
+    photos: Inputs,
+    model: Model = "iizuka16_small",
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many kinds of scene to name.")] = 5,
+    recursive: Recursive = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what photographs show, by the scene classifier of Iizuka et al. 2016.
+
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
+    """
+    failed = False
+    try:
+        with _refusals():
+            colorizer = _colorizer(model, device)
+            if not colorizer.classes:
+                raise UsageError(
+                    f"{colorizer.name} recognises no scenes; choose a method that does, such as iizuka16_small"
+                )
+            found = Plan()
+            files = [path for text in photos for path in sorted(_find(Path(text), None, recursive, found)[1])]
+            if not files and not found.unlisted:
+                raise UsageError(f"no images in {', '.join(photos)}; name the files, or try --recursive")
+        _say_ignored(found)
+        for path in files:
+            with warnings.catch_warnings(record=True) as caught:
+                try:
+                    seen = colorizer.scenes(path, top)
+                except Exception as error:  # whatever is wrong with one photograph, the others go on
+                    seen = []
+                    _say(f"{path}: {_reason(error, path)}")
+            _say_warnings(caught, path)
+            if not seen:
+                failed = True
+            elif as_json:
+                typer.echo(json.dumps({"input": str(path), "scenes": [scene._asdict() for scene in seen]}))
+            else:
+                shares = ", ".join(f"{name} {probability:.0%}".replace("%", " %") for name, probability in seen)
+                typer.echo(f"{typer.format_filename(path)}: {shares}")
+        for problem in found.unlisted:
+            _say(f"{problem.filename}: {problem}")
+    except KeyboardInterrupt:
+        _say("Interrupted.")
+        raise typer.Exit(130) from None
+    if failed or found.unlisted:
+        raise typer.Exit(1)
+
+
+@app.command()
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each method.")] = False,
 ) -> None:
-    """List the methods: paper, parameters, target, and whether they are ready to be used."""
+    """List the methods: task, paper, size, target, and whether they are ready to be used.
+
+    Operations are the multiply-accumulates of convolutions and matrix products for a photo of 256 x 256. The target
+    is what a network predicts: channels of a colour space, or probabilities of bins.
+    """
     from colorlib.models import list_models, model_info
 
     rows = [_describe(model_info(name)) for name in list_models()]
@@ -464,28 +701,182 @@ def models(
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    titles = ("name", "label", "paper", "parameters", "target", "weights", "license")
-    table = [titles, *([str(row[title]) if row[title] else "-" for title in titles] for row in rows)]
+    titles = ("name", "task", "paper", "parameters", "operations", "target", "weights", "license")
+    table = [titles, *([_cell(row, title) for title in titles] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _describe(info: "ModelInfo") -> dict[str, Any]:
-    import torch
+def _cell(row: Mapping[str, Any], title: str) -> str:
+    if title == "parameters":
+        return f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else "-"
+    if title == "operations":
+        return f"{row['operations_256'] / 1e9:.1f} G" if row["operations_256"] else "-"
+    if title == "paper" and row["paper"]:  # venues may be long
+        return f"{_surnames(row['authors'])} {row['year']}"
+    return str(row[title] or "-")
 
-    with torch.device("meta"):  # shapes without values: no time, no memory
-        model = info.build()
-    space = getattr(model.target, "space", "")
+
+def _surnames(authors: str) -> str:
+    names = [author.split()[-1] for author in authors.split(", ")]
+    return " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
+
+
+def _describe(info: "ModelInfo") -> dict[str, Any]:
+    model = _on_meta(info)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     return {
         "name": info.name,
         "label": info.label,
+        "task": info.task,
         "paper": info.paper and f"{info.paper.venue} {info.paper.year}",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "target": f"{type(model.target).__name__} {space}".rstrip(),
+        "authors": info.paper and info.paper.authors,
+        "year": info.paper and info.paper.year,
+        "parameters": parameters,
+        "operations_256": _operations(model, info.task) if info.learned else None,
+        "target": _meaning(model.target) if info.learned else None,
         "weights": "ready" if info.weights else "none needed" if info.ready else "missing",
         "license": info.weights and info.weights.license,
         "ready": info.ready,
         "summary": info.summary,
         "url": info.paper and info.paper.url,
     }
+
+
+def _on_meta(info: "ModelInfo") -> "ColorModel":
+    """A method of shapes without values: no time, no memory."""
+    import torch
+
+    with torch.device("meta"):
+        return info.build().eval()
+
+
+def _operations(model: "ColorModel", task: "Task") -> int | None:
+    """Multiply-accumulates for one photograph of 256 x 256; None if they depend on what it shows.
+
+    The model is of no other use then.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    _strip(model)
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.device("meta"), torch.no_grad(), counter:
+            model(torch.empty(1, 3 if task == "balance" else 1, 256, 256))
+    except RuntimeError:  # torch's, where a shape would need a value
+        return None
+    return counter.get_total_flops() // 2
+
+
+def _strip(module: "nn.Module") -> None:
+    """Take away the layers that count as no operations and change no shape: half the time of meta tensors."""
+    from torch import nn
+
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.ReLU | nn.SiLU):
+            setattr(module, name, nn.Identity())
+        else:
+            _strip(child)
+
+
+def _meaning(target: "Target") -> str:
+    """What a network's output stands for, in a few words."""
+    from colorlib.targets import Histogram, Regression
+
+    if isinstance(target, Histogram):
+        return f"{' + '.join(map(str, target.sizes))} bins of {', '.join(target.axes)}"
+    if isinstance(target, Regression):
+        return f"{'picture' if target.channels == 3 else 'chroma'} in {target.space}"
+    return type(target).__name__.lower()
+
+
+@app.command()
+def rebalance(
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="PATH", help="A photo, a folder, or a WebDataset shard (.tar); repeat it for more."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="The table to write, a .safetensors file.")],
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N photos.")] = None,
+) -> None:
+    """Count the colours of photographs and write how much each is to weigh in training.
+
+    Rare colours weigh more (Lin and Ferreira 2021, section 4.1). The table holds the weights of a grid of
+    256 x 256 colours (a, b), and their counts.
+
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted; then nothing is written.
+    """
+    from safetensors.torch import save
+
+    from colorlib import io
+    from colorlib.targets import rebalancing_weights
+
+    start = time.perf_counter()
+    try:
+        with _refusals():
+            if out.suffix != ".safetensors":
+                raise UsageError(f"--out {out}: expected a name that ends in .safetensors")
+            if absent := [path for path in data if not path.exists()]:
+                raise UsageError(f"{absent[0]}: nothing is there by this name; check the path")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            counts, done = _tally(data, limit)
+            if not done["counted"]:
+                raise UsageError(f"no photograph was read from {', '.join(map(str, data))}; nothing has been written")
+        weights = rebalancing_weights(counts, MIX, SIGMA)
+        notes = {"photographs": done["counted"], "mix": MIX, "sigma": SIGMA, "colorlib": version("colorlib-torch")}
+        metadata = {name: str(value) for name, value in notes.items()}
+        with _refusals():
+            io.write_whole(out, save({"weights": weights, "counts": counts}, metadata))
+    except KeyboardInterrupt:
+        _say("Interrupted. Nothing has been written.")
+        raise typer.Exit(130) from None
+    typer.echo(f"{out}: {done['counted']} photographs, weights from {weights.min():.3g} to {weights.max():.3g}")
+    _say(f"{done['counted']} counted, {done['failed']} failed in {time.perf_counter() - start:.1f} s")
+    if done["failed"]:
+        raise typer.Exit(1)
+
+
+def _tally(data: Sequence[Path], limit: int | None) -> "tuple[Tensor, Counter[str]]":
+    """How often each colour comes in photographs, and how many of them were counted, and failed."""
+    import torch
+
+    from colorlib import io
+    from colorlib.targets import AB_GRID, ab_counts
+
+    counts = torch.zeros(AB_GRID, AB_GRID, dtype=torch.int64)
+    done: Counter[str] = Counter()
+    with tqdm(islice(_photos(data), limit), total=limit, unit="photo", disable=None, file=sys.stderr) as bar:
+        for name, source in bar:
+            with warnings.catch_warnings(record=True) as caught:
+                try:
+                    if isinstance(source, Exception):
+                        raise source
+                    counts += ab_counts(_bounded(io.read(source).rgb))
+                    done["counted"] += 1
+                except Exception as error:  # whatever is wrong with one photograph, the others count
+                    done["failed"] += 1
+                    _say(f"{name}: {_reason(error, Path(name))}")
+            _say_warnings(caught, Path(name))
+    return counts, done
+
+
+def _photos(paths: Iterable[Path]) -> "Iterator[tuple[str, Path | bytes | Exception]]":
+    """Names and photographs, or why a folder or shard has none or no more of them."""
+    from colorlib import io
+
+    for path in paths:
+        try:
+            yield from io.sources([path])
+        except (ValueError, OSError) as error:
+            yield str(path), error
+
+
+def _bounded(rgb: "Tensor") -> "Tensor":
+    """A photograph of a short side of at most 256, so that large ones do not outweigh the others: (1, 3, h, w)."""
+    from colorlib.targets import resize_area, size_of
+
+    height, width = size_of(rgb)
+    scale = min(1.0, 256 / min(height, width))
+    return resize_area(rgb[None], (round(height * scale), round(width * scale)))

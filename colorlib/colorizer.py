@@ -1,7 +1,8 @@
-"""The user's verb: a photograph of any size goes in, the same photograph in colour comes out.
+"""The user's verb: a photograph of any size goes in, the same photograph in colour, or balanced, comes out.
 
-The network sees the photograph at a bounded size; its chroma is upsampled to the photograph's own lightness, which
-stays exactly as it was. Memory is therefore a few copies of the photograph, whatever the network.
+The network sees the photograph at a bounded size. The chroma of a colourisation is upsampled to the photograph's own
+lightness, which stays exactly as it was; of white balance, which changes lightness too, the gains are. Memory is
+therefore a few copies of the photograph, whatever the network.
 """
 
 import json
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
@@ -21,14 +22,17 @@ from PIL import Image
 from torch import Tensor
 
 from colorlib import color, io, transfer
-from colorlib.models import ColorModel, WeightsError, create_model, list_models, model_info
+from colorlib.gallery import Gallery, reduced
+from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model, list_models, model_info
 from colorlib.models._base import fold_batchnorm
+from colorlib.models._registry import Task
 from colorlib.models._weights import file_sha256, read_metadata
-from colorlib.targets import Colors, Histogram, combine, resize_area, size_of
+from colorlib.targets import Colors, Histogram, Picture, combine, resize_area, size_of
 from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
-_REFERENCE_PIXELS = 1 << 16
+# Added to a value before and after white balance to take their ratio, which is then also finite where they are black.
+_GAIN_OFFSET = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +60,19 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A photograph in colour.
+    """A photograph in colour, or balanced.
 
     Attributes:
         photo: the photograph as it came.
-        rgb: the coloured photograph, sRGB in [0, 1], (3, H, W) float32 on the CPU, of the input's L*.
+        rgb: the coloured photograph, sRGB in [0, 1], (3, H, W) float32 on the CPU, of the input's L*; or the balanced
+            one, of its own.
         ab: predicted (a, b) of CIE Lab at the network's resolution, (2, h, w), on the network's device.
         model: name of the method.
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
         seconds: from the source to ``rgb``.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
+        gains: of white balance, the factor on R, G and B, each plus 0.1, at the network's resolution, (3, h, w); None
+            of a colourisation.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
     """
@@ -77,12 +84,13 @@ class Result:
     provenance: str
     seconds: float
     prediction: Prediction | None = None
+    gains: Tensor | None = None
     strength: float = 1.0
     saturation: float = 1.0
 
     @property
     def lightness(self) -> Tensor:
-        """L of CIE Lab of the input, and so of the output, in [0, 100], (H, W)."""
+        """L of CIE Lab of the input, and so of the output but for white balance, in [0, 100], (H, W)."""
         return color.rgb_to_lightness(self.photo.rgb)[0]
 
     @property
@@ -167,8 +175,11 @@ class Result:
 
         Raises:
             colorlib.io.ImageError: the reference is no readable picture.
-            ValueError: it has no colour or does not fit, or energy is asked of a method without distributions.
+            ValueError: it has no colour or does not fit, or energy is asked of a method without distributions, or
+                either of white balance.
         """
+        if self.gains is not None:
+            raise ValueError(f"{self.model} balances a photograph's own colours; it takes none from another picture")
         picture: Tensor | RatioHistogram | tuple[Tensor, ...]
         if isinstance(reference, tuple):
             picture, name = reference, "a histogram"
@@ -208,14 +219,15 @@ class Result:
         return replace(self, prediction=prediction)._painted(prediction.ab(), note)
 
     def _painted(self, ab: Tensor, note: str) -> "Result":
-        rgb = _paint(self.photo.rgb, ab, self.strength, self.saturation)
-        return replace(self, ab=ab, rgb=rgb, provenance=f"{self.provenance}, {note}")
+        painted = replace(self, ab=ab, provenance=f"{self.provenance}, {note}")
+        return painted.adjust(self.strength, self.saturation)
 
     def adjust(self, strength: float = 1.0, saturation: float = 1.0) -> "Result":
         """The same prediction painted otherwise; the network does not run again.
 
         Args:
             strength: 0 keeps the input's own colour (of a gray photograph, none), 1 is the predicted one; in [0, 1].
+                In between, chroma is mixed, or of white balance the whole colour.
             saturation: factor on the chroma that results; at least 0.
 
         Raises:
@@ -225,7 +237,10 @@ class Result:
             raise ValueError(f"expected strength in [0, 1], got {strength}")
         if not 0 <= saturation < math.inf:
             raise ValueError(f"expected a saturation of at least 0, got {saturation}")
-        rgb = _paint(self.photo.rgb, self.ab, strength, saturation)
+        if self.gains is None:
+            rgb = _paint(self.photo.rgb, self.ab, strength, saturation)
+        else:
+            rgb = _balance(self.photo.rgb, self.gains, strength, saturation)
         return replace(self, rgb=rgb, strength=strength, saturation=saturation)
 
     def save(self, path: str | PathLike[str], *, quality: int = 95) -> None:
@@ -249,8 +264,15 @@ class Result:
         )
 
 
+class Scene(NamedTuple):
+    """A class of scenes, and how probable it is in [0, 1]."""
+
+    name: str
+    probability: float
+
+
 class Colorizer:
-    """Colours photographs with one method.
+    """Colours photographs with one method, or balances their white, whichever the method does.
 
     Args:
         model: name of a method with embedded weights; a safetensors file or a folder with a `model.safetensors`, as
@@ -267,6 +289,8 @@ class Colorizer:
         target: the model's, copied: its settings, such as `decoder`, `temperature` and `fading`, are this colorizer's.
         device: where the model is.
         size: see above.
+        task: what the method does, ``"colorize"`` or ``"balance"``.
+        classes: names of the scenes that it recognises; empty if it recognises none.
         provenance: what results say of themselves.
 
     Raises:
@@ -292,7 +316,8 @@ class Colorizer:
     ):
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
-        self.model, self.name, weights = _load(model)
+        self.model, self.name, weights, self.classes = _load(model)
+        self.task: Task = "balance" if isinstance(self.model, WhiteBalance) else "colorize"
         self.device = _device(device)
         self.model.eval().to(self.device)
         self.size = size or self.model.work_size
@@ -303,41 +328,87 @@ class Colorizer:
             self.target.decoder = decoder
         details = f" (weights sha256 {weights})" if weights else ""
         details += f", {decoder} of its distribution" if decoder else ""
-        self.provenance = f"Colorized by colorlib {version('colorlib-torch')}, model {self.name}{details}"
+        verb = "White-balanced" if self.task == "balance" else "Colorized"
+        self.provenance = f"{verb} by colorlib {version('colorlib-torch')}, model {self.name}{details}"
 
     @overload
-    def __call__(self, source: io.Source) -> Result: ...
+    def __call__(self, source: io.Source, *, reference: io.Source | io.Photo | Gallery | None = None) -> Result: ...
     @overload
-    def __call__(self, source: list[io.Source]) -> list[Result]: ...
+    def __call__(
+        self, source: list[io.Source], *, reference: io.Source | io.Photo | Gallery | None = None
+    ) -> list[Result]: ...
 
-    def __call__(self, source: io.Source | list[io.Source]) -> Result | list[Result]:
+    def __call__(
+        self, source: io.Source | list[io.Source], *, reference: io.Source | io.Photo | Gallery | None = None
+    ) -> Result | list[Result]:
         """Colour a photograph, or each of a list of them, all of which are then in memory.
 
         Args:
-            source: path, bytes, PIL image, array or tensor, as :func:`colorlib.io.read` takes them; only its lightness
-                is used, so a colour photograph is coloured anew.
+            source: path, bytes, PIL image, array or tensor, as :func:`colorlib.io.read` takes them. To colour it, only
+                its lightness is used, so a colour photograph is coloured anew; white balance uses its colours.
+            reference: another photograph, for methods that take after one: colours for `welsh02`, the scene for those
+                with global features (Iizuka et al. 2016, 4.5). Or a :class:`colorlib.gallery.Gallery`, of which each
+                photograph gets the nearest.
 
         Raises:
             colorlib.io.ImageError: what came is no readable picture.
+            ValueError: a reference for a method that takes none; :meth:`Result.transfer` works with any method.
         """
         if isinstance(source, list):
-            return [self(one) for one in source]
+            return [self(one, reference=reference) for one in source]
         start = time.perf_counter()
+        if reference is not None and not self.model.takes_reference:
+            raise ValueError(f"{self.name} takes no reference while it colours; pass it to the result's transfer()")
         photo = io.read(source)
-        ab, prediction = self._predict(photo.rgb)
-        rgb = _paint(photo.rgb, ab, strength=1, saturation=1)
-        return Result(photo, rgb, ab, self.name, self.provenance, time.perf_counter() - start, prediction)
+        note = ""
+        other: Tensor | None = None
+        if reference is not None:
+            if isinstance(reference, Gallery):
+                reference = reference.nearest(photo.rgb)
+            shown = shrink(reference if isinstance(reference, io.Photo) else io.read(reference))
+            other, note = shown.rgb, f", after {shown.name or 'a reference'}"
+        result = self._predict(photo, other)
+        return replace(result.adjust(), provenance=f"{self.provenance}{note}", seconds=time.perf_counter() - start)
 
     @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
-    def _predict(self, rgb: Tensor) -> tuple[Tensor, Prediction | None]:
-        """(3, H, W) -> (a, b) at the network's resolution, (2, h, w), on its device; and what it was decoded from."""
-        small = _resize(rgb, self._work_size(rgb)).to(self.device)[None]
-        raw = self.model(self.model.to_input(small))
+    def scenes(self, source: io.Source | io.Photo, count: int = 5) -> list[Scene]:
+        """What a photograph shows: the likeliest scene classes, most probable first.
+
+        Args:
+            source: as for a call.
+            count: how many classes.
+
+        Raises:
+            colorlib.io.ImageError: what came is no readable picture.
+            ValueError: the method recognises no scenes, or its weights do not name them.
+        """
+        if not self.classes:
+            raise ValueError(f"{self.name} recognises no scenes; choose a method that does, such as iizuka16_small")
+        photo = source if isinstance(source, io.Photo) else io.read(source)
+        small = self._view(photo.rgb)
+        probabilities = self.model.scene_scores(self.model.to_input(small))[0].softmax(dim=0)
+        values, order = probabilities.topk(min(count, len(self.classes)))
+        return [Scene(self.classes[k], p) for p, k in zip(values.tolist(), order.tolist(), strict=True)]
+
+    def _view(self, rgb: Tensor) -> Tensor:
+        """The photograph as the network sees it: (3, H, W) -> (1, 3, h, w) on its device."""
+        return _resize(rgb, self._work_size(rgb)).to(self.device)[None]
+
+    @torch.no_grad()
+    def _predict(self, photo: io.Photo, reference: Tensor | None) -> Result:
+        """What the network says, not yet painted."""
+        small = self._view(photo.rgb)
+        other = None if reference is None else reference[None].to(self.device)
+        raw = self.model(self.model.to_input(small), other)
         lightness = color.rgb_to_lightness(small)
-        if not isinstance(self.target, Histogram):
-            return self.target.chroma(raw, lightness)[0], None
-        prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
-        return prediction.ab(), prediction
+        ab = prediction = gains = None
+        if isinstance(self.target, Histogram):
+            prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
+            ab = prediction.ab()
+        elif isinstance(self.target, Picture):
+            gains = ((self.target.to_rgb(raw.float()) + _GAIN_OFFSET) / (small + _GAIN_OFFSET))[0]
+        ab = self.target.chroma(raw, lightness)[0] if ab is None else ab
+        return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, prediction, gains)
 
     def _work_size(self, rgb: Tensor) -> tuple[int, int]:
         """Size at which the network sees a photograph: short side ``size``, a panorama at most four such squares."""
@@ -363,10 +434,10 @@ def _device(device: str | torch.device) -> torch.device:
         raise ValueError(f"device {str(device)!r} cannot be used ({reason}); try auto or cpu") from error
 
 
-def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str | None]:
-    """A module, its name, and the first digits of its weights' sha256 if they came from a file."""
+def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str | None, tuple[str, ...]]:
+    """A module, its name, the first digits of its weights' sha256 if they came from a file, and its scene classes."""
     if isinstance(model, ColorModel):
-        return model, type(model).__name__, None
+        return model, type(model).__name__, None, ()
     path = Path(model)
     if str(model) not in list_models() and path.is_dir():
         path = path / "model.safetensors"
@@ -377,13 +448,14 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str
         name = metadata["model"]
         module = create_model(name, weights=path, **json.loads(metadata.get("model_args", "{}")))
         digest: str | None = file_sha256(path)
+        classes = tuple(json.loads(metadata.get("classes", "[]")))
     else:
         name = str(model)
         module = create_model(name, pretrained=True)
         weights = model_info(name).weights
-        digest = weights.sha256 if weights else None
+        digest, classes = (weights.sha256, tuple(weights.classes)) if weights else (None, ())
     fold_batchnorm(module)
-    return module.to(memory_format=torch.channels_last), name, digest and digest[:16]
+    return module.to(memory_format=torch.channels_last), name, digest and digest[:16], classes
 
 
 @torch.no_grad()
@@ -400,8 +472,26 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
     return painted
 
 
+@torch.no_grad()
+def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> Tensor:
+    """Gains (3, h, w) on ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
+    height, width = rgb.shape[-2:]
+    balanced = torch.empty_like(rgb)
+    gains = F.interpolate(gains[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+    rows = max(1, _STRIP // width)
+    for strip in (slice(top, top + rows) for top in range(0, height, rows)):
+        before = rgb[:, strip].to(gains.device)
+        after = ((before + _GAIN_OFFSET) * gains[:, strip] - _GAIN_OFFSET).clamp(0, 1)
+        mixed = torch.lerp(before, after, strength)
+        if saturation != 1:
+            lab = color.rgb_to_lab(mixed)
+            mixed = combine(lab[None, :1], saturation * lab[None, 1:])[0]
+        balanced[:, strip] = mixed
+    return balanced
+
+
 def shrink_reference(photo: io.Photo) -> io.Photo:
-    """A picture to take colours from, small: its histogram needs no more pixels than that of a prediction.
+    """A picture to take colours from, small, as :func:`shrink` makes it.
 
     Raises:
         ValueError: it has no colour.
@@ -410,10 +500,12 @@ def shrink_reference(photo: io.Photo) -> io.Photo:
         raise ValueError(
             f"{photo.name or 'the reference'}: it is gray and has no colour to take; choose another picture"
         )
-    height, width = size_of(photo.rgb)
-    scale = min(1.0, math.sqrt(_REFERENCE_PIXELS / (height * width)))
-    small = _resize(photo.rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
-    return io.Photo(small, name=photo.name)
+    return shrink(photo)
+
+
+def shrink(photo: io.Photo) -> io.Photo:
+    """A reference, small: its histogram needs no more pixels than that of a prediction, its scene even fewer."""
+    return io.Photo(reduced(photo.rgb), name=photo.name)
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,16 +11,17 @@ or RGB TIFF of more than 8 bits to tifffile. LittleCMS applies colour profiles, 
 import io
 import os
 import struct
+import tarfile
 import threading
 import uuid
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import IO, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar
 
 import imagecodecs
 import numpy as np
@@ -62,6 +63,7 @@ _NO_EXIF = Image.Exif().tobytes()
 _MAX_PIXELS = 200_000_000
 _OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
 _pillow_limit_lock = threading.Lock()
+_Named = TypeVar("_Named")
 
 
 class ImageError(ValueError):
@@ -179,7 +181,7 @@ def write(
     except Exception as error:
         got = f"{pixels.shape[1]} x {pixels.shape[0]} pixels do not go into {kind} ({error})"
         raise ImageError(f"{path.name}: {got}; try PNG or TIFF, or without exif") from error
-    _write_whole(path, data)
+    write_whole(path, data)
 
 
 def read_provenance(path: str | os.PathLike[str]) -> str | None:
@@ -202,9 +204,77 @@ def read_provenance(path: str | os.PathLike[str]) -> str | None:
         return None if software is None else str(software).encode("latin-1").decode("utf-8", "replace")
 
 
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Lower-case suffixes of all formats that ``read`` knows: of a folder, the files that have one are taken."""
+    pillow = {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+    return WRITABLE | pillow
+
+
+def sources(paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[str, Path | bytes]]:
+    """Photographs one by one, each under a name and as ``read`` takes it; nothing is decoded.
+
+    Args:
+        paths: files, taken whatever they are called; folders, whose images are found by suffix, with those of the
+            folders below them, sorted, but none that is hidden; and ``.tar`` shards as WebDataset has them, which are
+            read as a stream, their images also found by suffix.
+
+    Yields:
+        A file's path, as text and as ``Path``; of a shard, ``shard.tar/key.jpg`` and the file's bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ImageError: a folder or shard without photographs, or a damaged shard.
+    """
+    for path in map(Path, paths):
+        if not path.exists():
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
+            expected = "expected a photograph, a folder of them or a .tar shard"
+            raise FileNotFoundError(f"{path}: there is no such file{where}; {expected}")
+        if path.is_dir():
+            yield from _some(_in_folder(path), f"{path}: no photograph is in this folder")
+        elif path.suffix.lower() == ".tar":
+            yield from _some(_in_shard(path), f"{path}: no photograph is in this shard")
+        else:
+            yield str(path), path
+
+
 def to_pil(rgb: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """sRGB (3, H, W) and alpha (1, H, W) in [0, 1] -> 8-bit PIL image, RGB or RGBA, rounded to nearest."""
     return Image.fromarray(_quantize(_output_planes(rgb, alpha), 8))
+
+
+def _in_folder(folder: Path) -> Iterator[tuple[str, Path]]:
+    for file in sorted(folder.rglob("*")):
+        if _is_shown_image(file.relative_to(folder)) and file.is_file():
+            yield str(file), file
+
+
+def _in_shard(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(path, "r|*") as shard:
+            for member in shard:
+                content = shard.extractfile(member) if _is_shown_image(Path(member.name)) else None
+                if content is not None:  # as of a folder
+                    yield f"{path}/{member.name}", content.read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ImageError(f"{path}: cannot be read as a tar archive ({error}); copy or download it again") from error
+
+
+def _some(found: Iterable[_Named], complaint: str) -> Iterator[_Named]:
+    """What was found, provided that it is something."""
+    empty = True
+    for source in found:
+        empty = False
+        yield source
+    if empty:
+        raise ImageError(f"{complaint}; expected files such as .jpg or .png")
+
+
+def _is_shown_image(path: Path) -> bool:
+    """By its name."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in image_suffixes() and not hidden
 
 
 class _Metadata(NamedTuple):
@@ -583,7 +653,12 @@ def _encode_by_pillow(
     return buffer.getvalue()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there as a whole or not at all.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: there is no such folder; create it first")
     # Beside it, since between file systems a rename is a copy.

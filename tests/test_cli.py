@@ -884,11 +884,13 @@ def test_models_names_them_all():
     run = CliRunner().invoke(app, ["models"])
     assert run.exit_code == 0
     title, *rows = run.stdout.splitlines()
-    assert title.split() == ["name", "label", "paper", "parameters", "target", "weights", "license"]
+    assert title.split() == ["name", "task", "paper", "parameters", "operations", "target", "weights", "license"]
     assert [row.split()[0] for row in rows] == colorlib.list_models()
     row = next(row for row in rows if row.startswith(f"{MODEL} "))
-    parameters = sum(parameter.numel() for parameter in colorlib.create_model(MODEL).parameters())
-    assert re.split(r"  +", row)[2:6] == ["SIGGRAPH 2016", str(parameters), "Regression lab", "ready"]
+    assert re.split(r"  +", row)[1:] == [
+        *("colorize", "Iizuka et al. 2016", "0.6 M", "0.9 G", "chroma in lab", "ready", "Apache-2.0")
+    ]
+    assert max(map(len, rows)) < 150
 
 
 def test_models_json():
@@ -898,9 +900,50 @@ def test_models_json():
     assert [name for name, row in rows.items() if row["ready"]] == colorlib.list_models(ready=True)
     assert rows["grayscale"]["parameters"] == 0
     assert rows["grayscale"]["weights"] == "none needed"
+    assert rows["grayscale"]["operations_256"] is rows["grayscale"]["target"] is None  # it learns nothing
+    for name, row in rows.items():
+        info = colorlib.model_info(name)
+        assert (row["label"], row["task"]) == (info.label, info.task)
+        assert (row["operations_256"] is not None) is (row["target"] is not None) is info.learned
+    assert [rows[name]["target"] for name in ("iizuka16_rgb", "larsson16", "larsson16_lab_joint")] == [
+        *("picture in rgb", "32 + 32 bins of hue, chroma", "256 bins of a, b")
+    ]
     # Counted by hand from table 1 of the paper would be a test of iizuka16.py; here the module is the oracle.
     full = colorlib.create_model("iizuka16_local")
     assert rows["iizuka16_local"]["parameters"] == sum(weights.numel() for weights in full.parameters())
+
+
+@pytest.mark.parametrize("name", [MODEL, "iizuka16", "iizuka16_small", "color_by_colorization_small"])
+def test_operations_are_those_of_the_layers(name: str):
+    """Counted from the shapes of what comes out of each, or for deconvolutions of what goes in.
+
+    Methods with convolutions that are no layers, such as larsson16, are left out.
+    """
+    with torch.device("meta"):
+        model = colorlib.model_info(name).build().eval()
+    total = 0
+
+    def add(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, torch.nn.ConvTranspose2d | torch.nn.Conv2d):
+            one = inputs[0] if isinstance(layer, torch.nn.ConvTranspose2d) else output
+            total += one.numel() * layer.weight[0].numel()
+        elif isinstance(layer, torch.nn.Linear):
+            total += output.numel() * layer.in_features
+
+    for layer in model.modules():
+        layer.register_forward_hook(add)
+    with torch.no_grad():
+        model(torch.empty(1, 3 if colorlib.model_info(name).task == "balance" else 1, 256, 256, device="meta"))
+    assert cli._describe(colorlib.model_info(name))["operations_256"] == total > 0
+
+
+def test_operations_that_depend_on_the_picture_are_unknown():
+    class Varying(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[: int(x.sum())]
+
+    assert cli._operations(Varying(), "colorize") is None
 
 
 def test_version_and_help():
@@ -909,5 +952,5 @@ def test_version_and_help():
     for arguments in ([], ["--help"]):
         run = CliRunner().invoke(app, arguments)
         assert run.exit_code == 0
-        assert "colorize" in run.stdout
-        assert "models" in run.stdout
+        for command in ("balance", "colorize", "models", "rebalance", "scenes"):
+            assert f"  {command} " in run.stdout

@@ -14,7 +14,7 @@ from colorlib.models import ColorModel
 from colorlib.models._weights import save_weights
 from colorlib.targets import Regression
 
-READY = list_models(ready=True)
+READY = list_models(ready=True, task="colorize")
 
 
 class Painter(ColorModel):

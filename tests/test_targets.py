@@ -97,5 +97,5 @@ def test_combine_upsamples_chroma_bilinearly():
 
 
 def test_unknown_space():
-    with pytest.raises(ValueError, match="one of lab, yuv, rgb, got 'hsl'"):
+    with pytest.raises(ValueError, match="one of lab, luv, yuv, rgb, got 'hsl'"):
         Regression("hsl")  # type: ignore[arg-type]

@@ -18,22 +18,27 @@ def export(
     out: Annotated[Path, typer.Argument(help="File to write, or a folder for NAME.safetensors.")] = EMBEDDED,
     data: Annotated[str, typer.Option(help="What it was trained on, for the index of embedded weights.")] = "",
     license: Annotated[str, typer.Option(help="SPDX identifier of the weights.")] = "Apache-2.0",
+    classes: Annotated[Path | None, typer.Option(help="Names of the scene classes, a line each.")] = None,
 ) -> Path:
     """Write a checkpoint's model as safetensors; into the package's own folder, list it in the index too."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     name = state["hyper_parameters"]["model"]
-    # Where the encoder's first weights came from is no business of whoever loads the trained ones.
+    # Where the first weights and the colours' rarity came from is no business of whoever loads the trained ones.
     args = dict(state["hyper_parameters"]["model_args"] or {})
-    args.pop("encoder_weights", None)
+    for key in ("encoder_weights", "table"):
+        args.pop(key, None)
     model = create_model(name, **args)
     prefix = "model."
     tensors = {key.removeprefix(prefix): value for key, value in state["state_dict"].items() if key.startswith(prefix)}
     model.load_state_dict(tensors, strict=True)
     path = out / f"{name}.safetensors" if out.is_dir() else out
+    scenes = classes.read_text(encoding="utf-8").split("\n") if classes else []
+    names = tuple(line.strip() for line in scenes if line.strip())
     metadata = {"model": name, "model_args": json.dumps(args), "colorlib": version("colorlib-torch")}
+    metadata |= {"classes": json.dumps(names)} if names else {}
     sha256 = save_weights(model, path, {**metadata, "steps": str(state["global_step"])})
     if path.parent == EMBEDDED:
-        row = WeightsInfo(path.name, sha256, license, f"training/recipes/{name}.yaml", data)
+        row = WeightsInfo(path.name, sha256, license, f"training/recipes/{name}.yaml", data, classes=names)
         rows = {key: asdict(info) for key, info in {**weights_index(), name: row}.items()}
         (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")

@@ -10,21 +10,27 @@ from torch import Tensor
 from typing_extensions import override
 
 from colorlib import create_model
-from colorlib.metrics.functional import psnr, rmse_alphabeta
-from colorlib.models import ColorModel
+from colorlib.casts import random_casts
+from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
+from colorlib.models import ColorModel, WhiteBalance
 
 Batch = dict[str, Tensor]
 
 
 class ColorTask(L.LightningModule):
-    """Minimises a model's own loss; validates on it, on alpha-beta RMSE and on PSNR.
+    """Minimises a model's own loss; validates on it, and on the colours that come out.
+
+    Those of a colourisation are measured by alpha-beta RMSE and PSNR; those of white balance by the angular error that
+    is left of simulated global casts, the same in every round, beside the error that they made.
 
     Args:
         model: name in the registry.
         optimizer: called with the parameters that are trained.
         model_args: keyword arguments for the model's builder.
-        schedule: ``"cosine"`` decays the learning rate to zero over ``trainer.max_steps``.
+        schedule: ``"cosine"`` decays the learning rate to zero over ``trainer.max_steps``, ``"halving"`` halves it
+            every ``halve_every`` steps.
         warmup_steps: over these the learning rate rises linearly.
+        halve_every: steps.
         freeze: submodules that keep their weights and their batch statistics.
         channels_last: memory layout; faster for bf16 convolutions on CPUs and for CUDA.
     """
@@ -34,8 +40,9 @@ class ColorTask(L.LightningModule):
         model: str,
         optimizer: OptimizerCallable = torch.optim.Adadelta,
         model_args: dict[str, Any] | None = None,
-        schedule: Literal["constant", "cosine"] = "constant",
+        schedule: Literal["constant", "cosine", "halving"] = "constant",
         warmup_steps: int = 0,
+        halve_every: int = 3000,
         freeze: Iterable[str] = (),
         channels_last: bool = False,
     ):
@@ -45,7 +52,8 @@ class ColorTask(L.LightningModule):
         self.model = create_model(model, **self.model_args).train()
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
-        self.optimizer, self.schedule, self.warmup_steps = optimizer, schedule, warmup_steps
+        self.optimizer, self.schedule = optimizer, schedule
+        self.warmup_steps, self.halve_every = warmup_steps, halve_every
         self.frozen = [self.model.get_submodule(name) for name in freeze]
         for module in self.frozen:
             module.requires_grad_(False)
@@ -70,7 +78,7 @@ class ColorTask(L.LightningModule):
     @override
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
-        if self.schedule == "constant" and self.warmup_steps == 0:
+        if self.warmup_steps == 0 and self.schedule == "constant":
             return optimizer
         total = self.trainer.max_steps
         if self.schedule == "cosine" and total <= self.warmup_steps:
@@ -80,6 +88,8 @@ class ColorTask(L.LightningModule):
         after: torch.optim.lr_scheduler.LRScheduler
         if self.schedule == "cosine":
             after = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - self.warmup_steps)
+        elif self.schedule == "halving":
+            after = torch.optim.lr_scheduler.StepLR(optimizer, self.halve_every, gamma=0.5)
         else:
             after = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
         scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, after], [max(self.warmup_steps, 1)])
@@ -95,8 +105,13 @@ class ColorTask(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         rgb = _unit(batch["rgb"])
         losses = self.model.losses(rgb, batch["label"])
-        painted = self.model.colorize(rgb)
-        scores = {"rmse_alphabeta": rmse_alphabeta(painted, rgb).mean(), "psnr": psnr(painted, rgb).mean()}
+        if isinstance(self.model, WhiteBalance):
+            perturbed = random_casts(rgb, ("global",), torch.Generator().manual_seed(batch_idx))
+            pairs = {"angle": angular_error(self.model.colorize(perturbed), rgb), "cast": angular_error(perturbed, rgb)}
+            scores = {name: angle.nanmean() for name, angle in pairs.items()}
+        else:
+            painted = self.model.colorize(rgb)
+            scores = {"rmse_alphabeta": rmse_alphabeta(painted, rgb).mean(), "psnr": psnr(painted, rgb).mean()}
         values = {f"val/{name}": value for name, value in {**losses, **scores}.items()}
         self.log_dict(values, batch_size=len(rgb), prog_bar=True, sync_dist=True)
 

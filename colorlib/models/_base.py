@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from typing_extensions import override
 
 from colorlib import color
-from colorlib.targets import Target, size_of
+from colorlib.targets import Picture, Target, size_of
 
 
 class ColorModel(nn.Module, ABC):
@@ -33,13 +34,22 @@ class ColorModel(nn.Module, ABC):
         """
         return color.rgb_to_lightness(rgb)
 
-    def forward(self, lightness: Tensor) -> Tensor:
+    def forward(self, lightness: Tensor, reference: Tensor | None = None) -> Tensor:
         """Raw prediction: (N, 1, H, W) -> (N, target.channels, ceil(H / output_stride), ceil(W / output_stride)).
 
         Any size: the input is padded by repeating its last row and column to a multiple of ``stride``.
+
+        Args:
+            lightness: what :meth:`to_input` gave.
+            reference: another photograph to take after, sRGB (1, 3, h, w) in [0, 1] of any size; see
+                :meth:`predict_after`.
+
+        Raises:
+            ValueError: a reference for a method that takes none.
         """
         height, width = lightness.shape[-2:]
-        prediction = self.predict(self.pad(lightness))
+        padded = self.pad(lightness)
+        prediction = self.predict(padded) if reference is None else self.predict_after(padded, reference)
         return prediction[..., : -(-height // self.output_stride), : -(-width // self.output_stride)]
 
     def pad(self, x: Tensor) -> Tensor:
@@ -52,9 +62,30 @@ class ColorModel(nn.Module, ABC):
     def predict(self, lightness: Tensor) -> Tensor:
         """:meth:`forward` for sides that are multiples of ``stride``."""
 
+    def predict_after(self, lightness: Tensor, reference: Tensor) -> Tensor:
+        """:meth:`predict`, taking after another photograph in what the method takes from one, its colours or its scene.
+
+        Raises:
+            ValueError: this method takes nothing from another photograph.
+        """
+        raise ValueError(f"{type(self).__name__} takes no reference")
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether :meth:`forward` takes another photograph."""
+        return False
+
     def colorize(self, rgb: Tensor) -> Tensor:
         """What the method makes of photographs at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W), same L*."""
         return self.target.decode(self(self.to_input(rgb)), color.rgb_to_lightness(rgb))
+
+    def scene_scores(self, lightness: Tensor) -> Tensor:
+        """Scores of scene classes: (N, 1, H, W) -> (N, classes), to be turned into probabilities by a softmax.
+
+        Raises:
+            ValueError: this method recognises no scenes.
+        """
+        raise ValueError(f"{type(self).__name__} has no scene classifier")
 
     def calibrate(self, rgb: Tensor) -> None:
         """Before training, adapt what a fresh model takes from data: sRGB (N, 3, H, W) in [0, 1]; most take nothing."""
@@ -71,6 +102,25 @@ class ColorModel(nn.Module, ABC):
         """
         prediction = self(self.to_input(rgb))
         return {"loss": self.target.loss(prediction, self.target.encode(rgb, size_of(prediction)))}
+
+
+class WhiteBalance(ColorModel):
+    """A method whose input is a photograph in colour, and whose output is the same without its colour cast.
+
+    Lightness may change. Its target is :class:`colorlib.targets.Picture`.
+    """
+
+    target: Picture
+
+    @override
+    def to_input(self, rgb: Tensor) -> Tensor:
+        """All of it: sRGB (N, 3, H, W) in [0, 1]."""
+        return rgb
+
+    @override
+    def colorize(self, rgb: Tensor) -> Tensor:
+        """Photographs balanced, at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W)."""
+        return self.target.to_rgb(self(self.to_input(rgb)).to(rgb.dtype))
 
 
 def fold_batchnorm(module: nn.Module) -> nn.Module:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from colorlib.models._base import ColorModel
 from colorlib.models._weights import WeightsError, WeightsInfo, load_weights, weights_index
+
+Task = Literal["colorize", "balance"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class ModelInfo:
         summary: one sentence about the method.
         paper: where it was published; None for a baseline that no paper owns.
         learned: whether it has weights to train.
+        task: ``"colorize"`` a gray photograph, or ``"balance"`` the white of one in colour.
     """
 
     name: str
@@ -43,6 +46,7 @@ class ModelInfo:
     summary: str
     paper: Paper | None
     learned: bool
+    task: Task
 
     @property
     def weights(self) -> WeightsInfo | None:
@@ -59,7 +63,9 @@ _REGISTRY: dict[str, ModelInfo] = {}
 _Build = TypeVar("_Build", bound=Callable[..., ColorModel])
 
 
-def register_model(label: str, paper: Paper | None = None, learned: bool = True) -> Callable[[_Build], _Build]:
+def register_model(
+    label: str, paper: Paper | None = None, *, learned: bool = True, task: Task = "colorize"
+) -> Callable[[_Build], _Build]:
     """Decorator: list a builder under its function's name, summed up by the first line of its docstring."""
 
     def register(build: _Build) -> _Build:
@@ -67,21 +73,24 @@ def register_model(label: str, paper: Paper | None = None, learned: bool = True)
         if name in _REGISTRY:
             raise ValueError(f"two models are called {name!r}")
         summary = (inspect.getdoc(build) or "").partition("\n")[0]
-        _REGISTRY[name] = ModelInfo(name, build, label, summary, paper, learned)
+        _REGISTRY[name] = ModelInfo(name, build, label, summary, paper, learned, task)
         return build
 
     return register
 
 
-def list_models(pattern: str = "*", *, ready: bool = False) -> list[str]:
+def list_models(pattern: str = "*", *, ready: bool = False, task: Task | None = None) -> list[str]:
     """Names of the methods, sorted.
 
     Args:
         pattern: shell-style filter, such as ``"iizuka16*"``.
         ready: only those that can be used at once: their weights are embedded, or they need none.
+        task: only those that do this; default: all.
     """
     return sorted(
-        name for name, info in _REGISTRY.items() if fnmatch.fnmatch(name, pattern) and (info.ready or not ready)
+        name
+        for name, info in _REGISTRY.items()
+        if fnmatch.fnmatch(name, pattern) and (info.ready or not ready) and task in (None, info.task)
     )
 
 

@@ -34,6 +34,7 @@ class WeightsInfo:
         recipe: the training recipe that made them.
         data: what they were trained on.
         metrics: our own measurements, by protocol.
+        classes: names of the scenes it recognises, in the order of its scores; none if it has no classifier.
         repo: Hub repository that holds the same file, if published.
         revision: commit of that repository.
     """
@@ -44,6 +45,7 @@ class WeightsInfo:
     recipe: str
     data: str
     metrics: dict[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
     repo: str | None = None
     revision: str | None = None
 

@@ -125,17 +125,54 @@ class Iizuka16(ColorModel):
     def predict(self, lightness: Tensor) -> Tensor:
         return self.predict_with_scene(lightness)[0]
 
+    @property
+    @override
+    def takes_reference(self) -> bool:
+        return self.global_features is not None
+
+    @override
+    def predict_after(self, lightness: Tensor, reference: Tensor) -> Tensor:
+        """Style transfer (section 4.5): the global features are those of another photograph's lightness.
+
+        Raises:
+            ValueError: a network without global features.
+        """
+        global_feature, _ = self.describe(self.to_input(reference))
+        low_level = self.low_level(lightness)
+        predicted: Tensor = self.colorization(self.fusion(self.mid_level(low_level), global_feature))
+        return predicted
+
     def predict_with_scene(self, lightness: Tensor) -> tuple[Tensor, Tensor | None]:
         """L (N, 1, H, W), H and W multiples of 8 -> colour (N, C, H/2, W/2), and scene scores (N, classes) if any."""
         low_level = self.low_level(lightness)
         mid_level = self.mid_level(low_level)
         if self.global_features is None or self.classifier is None:
             return self.colorization(self.fusion(mid_level)), None
-        size = (self.global_size, self.global_size)
-        if lightness.shape[-2:] != size:  # the weights are shared; the features only if the size is the same too
-            low_level = self.low_level(F.interpolate(lightness, size=size, mode="bilinear", antialias=True))
-        global_feature, hidden = self.global_features(low_level)
+        # The weights are shared; the features only if the size is the same too.
+        same = lightness.shape[-2:] == (self.global_size, self.global_size)
+        global_feature, hidden = self.global_features(low_level) if same else self.describe(lightness)
         return self.colorization(self.fusion(mid_level, global_feature)), self.classifier(hidden)
+
+    def describe(self, lightness: Tensor) -> tuple[Tensor, Tensor]:
+        """What the global branch says of whole pictures: L (N, 1, H, W) -> its feature, and the layer before it.
+
+        Raises:
+            ValueError: a network without global features.
+        """
+        if self.global_features is None:
+            raise ValueError("this network has no global features")
+        size = (self.global_size, self.global_size)
+        described: tuple[Tensor, Tensor] = self.global_features(
+            self.low_level(F.interpolate(lightness, size=size, mode="bilinear", antialias=True))
+        )
+        return described
+
+    @override
+    def scene_scores(self, lightness: Tensor) -> Tensor:
+        if self.classifier is None:
+            return super().scene_scores(lightness)
+        scores: Tensor = self.classifier(self.describe(lightness)[1])
+        return scores
 
     @override
     def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
@@ -198,6 +235,7 @@ def _full_size(
 
 def _small(
     *,
+    space: Literal["lab", "yuv", "rgb"] = "lab",
     global_branch: bool = True,
     num_classes: int = 100,
     alpha: float = 1 / 300,
@@ -206,7 +244,7 @@ def _small(
     """Narrower channels, on EfficientNet-Lite0: its stages to stride 8 are the low-level network, the others the
     convolutions of the global branch, where pooling takes the place of the paper's first fully-connected layer.
     """  # noqa: D205
-    target = Regression("lab")
+    target = Regression(space)
     stages = efficientnet_lite0(encoder_weights).stages
     trunk = nn.Sequential(*stages[3:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return Iizuka16(
@@ -251,6 +289,18 @@ def iizuka16_local(**kwargs: Any) -> Iizuka16:
 def iizuka16_small(**kwargs: Any) -> Iizuka16:
     """Compact Iizuka 2016 on EfficientNet-Lite0, with global features and scene classes."""
     return _small(**kwargs)
+
+
+@register_model("Iizuka 2016, YUV, small", PAPER)
+def iizuka16_yuv_small(**kwargs: Any) -> Iizuka16:
+    """Compact Iizuka 2016 trained to predict U and V."""
+    return _small(space="yuv", **kwargs)
+
+
+@register_model("Iizuka 2016, RGB, small", PAPER)
+def iizuka16_rgb_small(**kwargs: Any) -> Iizuka16:
+    """Compact Iizuka 2016 trained to predict R, G and B, whose luma the input's gray replaces."""
+    return _small(space="rgb", **kwargs)
 
 
 @register_model("Iizuka 2016, local, small", PAPER)

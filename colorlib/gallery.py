@@ -1,0 +1,150 @@
+"""A collection of photographs in colour, of which each photograph to be coloured gets the one that is most like it.
+
+Likeness is one of global statistics, after *Transferring Color to Greyscale Images* (Welsh et al. 2002), whose authors
+look for a picture in a similar scene by hand: what their method compares pixel by pixel, luminance and how much it
+varies around a pixel, is compared here over whole pictures.
+"""
+
+import math
+import warnings
+from collections.abc import Iterable
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import skimage
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorlib import color, io
+from colorlib.targets import resize_area, size_of
+
+_PIXELS = 1 << 16
+_THUMBNAIL = 16  # pixels a side
+_SAME = 0.99  # correlation of thumbnails above which two files show one picture
+# The photographs in colour that every scikit-image brings along.
+_SHIPPED = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+
+
+class Gallery:
+    """Photographs to take colours from, found by the statistics of their lightness.
+
+    Each is read once, and again when it is the nearest. Between, only its path and a thumbnail are kept, 1 kB.
+    Gray photographs are left out, and with a warning those that cannot be read.
+
+    Args:
+        paths: files, and folders, which are searched with the folders below them; no shards.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: no photograph in colour is there, or a shard was given.
+    """
+
+    def __init__(self, paths: str | PathLike[str] | Iterable[str | PathLike[str]]):
+        self._files: list[Path] = []
+        looks: list[_Look] = []
+        gray = 0
+        for name, file in io.sources([paths] if isinstance(paths, str | PathLike) else paths):
+            if isinstance(file, bytes):
+                raise ValueError(f"{name}: a gallery is made of files and folders, got a shard; unpack it first")
+            try:
+                rgb = reduced(io.read(file).rgb)
+            except (OSError, io.ImageError) as error:
+                warnings.warn(f"{name} is left out of the gallery: {error}", stacklevel=2)
+                continue
+            if _has_colour(rgb):
+                self._files.append(file)
+                looks.append(_look(rgb))
+            else:
+                gray += 1
+        if not looks:
+            found = f"none that can be read, and {gray} in gray" if gray else "none that can be read"
+            raise ValueError(f"the gallery has no photograph in colour: {found}; give it files or folders of some")
+        self._statistics, self._thumbnails = (torch.stack(values) for values in zip(*looks, strict=True))
+        spread = self._statistics.std(dim=0, correction=0)
+        self._spread = torch.where(spread > 0, spread, 1)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def nearest(self, rgb: Tensor) -> io.Photo:
+        """The photograph whose lightness is most like that of ``rgb``, sRGB (3, H, W) in [0, 1], whatever its size.
+
+        Compared are mean and standard deviation of L, and the mean of its standard deviation in 5 x 5 pixels, each
+        divided by its spread over the gallery. A photograph that shows the very picture that ``rgb`` shows is left
+        out, unless there is no other: coloured by itself, any picture comes out right.
+
+        Raises:
+            colorlib.io.ImageError: the photograph was overwritten since by what is none.
+            FileNotFoundError: it was removed.
+        """
+        look = _look(reduced(rgb.detach().to("cpu", torch.float32)))
+        distances = ((self._statistics - look.statistics) / self._spread).square().sum(dim=1)
+        same = (self._thumbnails * look.thumbnail).sum(dim=1) > _SAME
+        return io.read(self._files[int(distances.masked_fill(same & ~same.all(), math.inf).argmin())])
+
+
+@cache
+def default_gallery() -> Gallery:
+    """The five photographs in colour that come with scikit-image: a portrait, a cat, coffee, a motorcycle, a rocket."""
+    folder = Path(skimage.__file__).parent / "data"
+    return Gallery(folder / name for name in _SHIPPED)
+
+
+def reduced(rgb: Tensor) -> Tensor:
+    """A picture at 65,536 pixels at most, where textures of different ones compare: (3, H, W) -> (3, h, w)."""
+    height, width = size_of(rgb)
+    scale = math.sqrt(_PIXELS / (height * width))
+    if scale >= 1:
+        return rgb
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return F.interpolate(rgb[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def local_deviation(values: Tensor, side: int = 5) -> Tensor:
+    """Standard deviation in the square around each pixel: (N, C, H, W) -> the same shape.
+
+    Beyond the border, its pixels are repeated.
+
+    Args:
+        values: of any range.
+        side: of the square, in pixels; odd.
+    """
+    height, width = size_of(values)
+    padded = F.pad(values, (side // 2,) * 4, mode="replicate")
+    mean = F.avg_pool2d(padded, side, stride=1)
+    # About the mean and shift by shift: a difference of two large sums would see texture in a flat sky.
+    squares = torch.zeros_like(values)
+    for top in range(side):
+        for left in range(side):
+            squares += (padded[..., top : top + height, left : left + width] - mean).square()
+    return (squares / side**2).sqrt()
+
+
+class _Look(NamedTuple):
+    """What a gallery keeps of a photograph.
+
+    Attributes:
+        statistics: mean and standard deviation of L, and mean of its local deviation, (3,).
+        thumbnail: L at 16 x 16 pixels, of mean 0 and norm 1, or 0 where the picture is flat, (256,).
+    """
+
+    statistics: Tensor
+    thumbnail: Tensor
+
+
+def _look(rgb: Tensor) -> _Look:
+    lightness = color.rgb_to_lightness(rgb[None])
+    texture = local_deviation(lightness).mean()
+    small = resize_area(lightness, (_THUMBNAIL, _THUMBNAIL)).flatten()
+    small = small - small.mean()
+    norm = small.norm()
+    thumbnail = small / norm if norm > 1e-2 else torch.zeros_like(small)
+    return _Look(torch.stack([lightness.mean(), lightness.std(correction=0), texture]), thumbnail)
+
+
+def _has_colour(rgb: Tensor) -> bool:
+    """Whether more than a pixel in a thousand has a colour that an eye would notice."""
+    return bool((color.rgb_to_lab(rgb)[1:].norm(dim=0) > 8).float().mean() > 1e-3)

@@ -1,0 +1,189 @@
+"""Lin, Ferreira: Automated Image Colorization Using Deep Learning, Stanford CS229, 2021.
+
+Section 4; figure 4 is `lin21`. EfficientNet-B7, frozen, is read at four expansions and at its top; a decoder adds these
+maps as it upsamples, and regresses a and b. `lin21_rebalanced` weighs errors by the rarity of the true colour.
+
+Where the text leaves room:
+- "Expected output" and table sizes give the decoder's channels 1344-480-288-192-128-64-2: the top goes through a 1x1
+  block, every sum through a 3x3 one, and the input joins by concatenation at its own size before the last block.
+- a and b are divided by 128, the range of the 256 x 256 grid of section 5.
+- The plain network ("ConvNet Baseline") is described nowhere in print: 64-128-256-512-1024 channels, each step halving
+  the size, and back by transposed convolutions to which the maps of the way down are added.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from typing_extensions import override
+
+from colorlib.models._backbones import Encoder, GrayInput, create_encoder
+from colorlib.models._base import ColorModel
+from colorlib.models._registry import Paper, register_model
+from colorlib.models.dahl16 import conv_block, upsample
+from colorlib.targets import AB_GRID, Rebalanced, Regression, Target
+
+PAPER = Paper(
+    authors="Hanzhao Lin, Rafael Ferreira",
+    title="Automated Image Colorization Using Deep Learning",
+    venue="Stanford CS229",
+    year=2021,
+    url="https://github.com/hanzhao/image-colorization",
+)
+
+
+class Lin21(ColorModel):
+    """Figure 4. The encoder has no gradients and stays in eval mode.
+
+    Args:
+        encoder: the classifier, whose stages' maps are all used.
+        widths: channels after the last sum, and after the concatenation with the input.
+        target: what is regressed, in [-1, 1].
+        work_size: short side at which photographs are coloured by default.
+    """
+
+    stride = 32
+
+    def __init__(self, *, encoder: Encoder, widths: tuple[int, int], target: Target, work_size: int):
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False)
+        *sums, top = encoder.channels
+        after, last = widths
+        self.top = conv_block(top, sums[-1], kernel=1)
+        self.blocks = nn.ModuleList(conv_block(i, o) for i, o in zip(sums, (after, *sums[:-1]), strict=True))
+        self.input = GrayInput(mean=0, std=1, scale=1)
+        self.join = Join(after, last)
+        self.head = nn.Sequential(nn.Conv2d(last, target.channels, 3, padding=1), nn.Tanh())
+        self.target, self.work_size = target, work_size
+
+    @override
+    def train(self, mode: bool = True) -> "Lin21":
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    @override
+    def predict(self, lightness: Tensor) -> Tensor:
+        *finer, coarsest = self.encoder(lightness)
+        x = self.top(coarsest)
+        for features, block in zip(reversed(finer), reversed(self.blocks), strict=True):
+            x = block(upsample(x, features) + features)
+        prediction: Tensor = self.head(self.join(upsample(x, lightness), self.input(lightness)))
+        return prediction
+
+
+class Join(nn.Module):
+    """A block on the concatenation of a map with the input, computed as W_x x + W_g gray: the same without a copy."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.map, self.gray = (nn.Conv2d(channels, outputs, 3, padding=1, bias=False) for channels in (inputs, 1))
+        self.after = nn.Sequential(nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor, gray: Tensor) -> Tensor:
+        """(N, inputs, H, W) and (N, 1, H, W) -> (N, outputs, H, W)."""
+        joined: Tensor = self.after(self.map(x) + self.gray(gray))
+        return joined
+
+
+class Lin21ConvNet(ColorModel):
+    """The plain network that Lin and Ferreira compare with.
+
+    Args:
+        widths: channels of the encoder's convolutions, the first at full size.
+        target: what is regressed, in [-1, 1].
+        work_size: short side at which photographs are coloured by default.
+    """
+
+    def __init__(self, *, widths: Sequence[int], target: Target, work_size: int):
+        super().__init__()
+        self.stride = 2 ** (len(widths) - 1)
+        self.input = GrayInput(mean=0, std=1, scale=1)
+        self.first = conv_block(1, widths[0])
+        self.down = nn.ModuleList(
+            _normalised(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)) for i, o in pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            _normalised(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False))
+            for i, o in pairwise(reversed(widths))
+        )
+        # On the concatenation with the input, as in `Join`.
+        self.map = nn.Conv2d(widths[0], target.channels, 3, padding=1)
+        self.gray = nn.Conv2d(1, target.channels, 3, padding=1, bias=False)
+        self.target, self.work_size = target, work_size
+
+    @override
+    def predict(self, lightness: Tensor) -> Tensor:
+        gray = self.input(lightness)
+        maps = [self.first(gray)]
+        for halve in self.down:
+            maps.append(halve(maps[-1]))
+        x = maps.pop()
+        for double in self.up:
+            x = double(x) + maps.pop()
+        prediction: Tensor = (self.map(x) + self.gray(gray)).tanh()
+        return prediction
+
+
+def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True))
+
+
+# The paper's pictures are 224 x 224.
+FULL_SIZE: dict[str, Any] = {"encoder": "efficientnet_b7", "widths": (128, 64), "work_size": 224}
+SMALL: dict[str, Any] = {"encoder": "efficientnet_lite0_expansions", "widths": (32, 16), "work_size": 192}
+
+
+def _build(*, encoder: str, encoder_weights: str | None = None, target: Target | None = None, **kwargs: Any) -> Lin21:
+    target = target or Regression("lab", low=-1, high=1, bound=AB_GRID / 2)
+    return Lin21(encoder=create_encoder(encoder, encoder_weights), target=target, **kwargs)
+
+
+def _rebalanced(table: str | PathLike[str] | None) -> Rebalanced:
+    """``table`` is what `colorlib rebalance` wrote; trained weights bring their own."""
+    target = Rebalanced()
+    if table is not None:
+        target.weights.copy_(load_file(Path(table))["weights"])
+    return target
+
+
+@register_model("Lin 2021", PAPER)
+def lin21(**kwargs: Any) -> Lin21:
+    """Five maps of a frozen EfficientNet-B7, added while upsampling, regress a and b (figure 4)."""
+    return _build(**FULL_SIZE | kwargs)
+
+
+@register_model("Lin 2021, rebalanced", PAPER)
+def lin21_rebalanced(table: str | PathLike[str] | None = None, **kwargs: Any) -> Lin21:
+    """Lin 2021 with errors that weigh more where the true colour is rare (eq. 2)."""
+    return _build(target=_rebalanced(table), **FULL_SIZE | kwargs)
+
+
+@register_model("Lin 2021, ConvNet", PAPER)
+def lin21_convnet(**kwargs: Any) -> Lin21ConvNet:
+    """The plain convolutional network that Lin 2021 compares with."""
+    full: dict[str, Any] = {"widths": (64, 128, 256, 512, 1024), "work_size": 224}
+    return Lin21ConvNet(target=Regression("lab", low=-1, high=1, bound=AB_GRID / 2), **full | kwargs)
+
+
+@register_model("Lin 2021, small", PAPER)
+def lin21_small(**kwargs: Any) -> Lin21:
+    """Compact Lin 2021 on a frozen EfficientNet-Lite0."""
+    return _build(**SMALL | kwargs)
+
+
+@register_model("Lin 2021, rebalanced, small", PAPER)
+def lin21_rebalanced_small(table: str | PathLike[str] | None = None, **kwargs: Any) -> Lin21:
+    """Compact Lin 2021 with errors that weigh more where the true colour is rare."""
+    return _build(target=_rebalanced(table), **SMALL | kwargs)
+
+
+@register_model("Lin 2021, ConvNet, small", PAPER)
+def lin21_convnet_small(**kwargs: Any) -> Lin21ConvNet:
+    """The plain convolutional network, a quarter as wide."""
+    small: dict[str, Any] = {"widths": (16, 32, 64, 128, 256), "work_size": 128}
+    return Lin21ConvNet(target=Regression("lab", low=-1, high=1, bound=AB_GRID / 2), **small | kwargs)
