@@ -31,8 +31,7 @@ from colorlib.targets import Colors, Histogram, Picture, combine, resize_area, s
 from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
-# Added to a value before and after white balance to take their ratio, which is then also finite where they are black.
-_GAIN_OFFSET = 0.1
+_GAIN_WINDOW = 8  # of a balanced picture's short side, the part that half a window of local gains spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +70,8 @@ class Result:
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
         seconds: from the source to ``rgb``.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
-        gains: of white balance, the factor on R, G and B, each plus 0.1, at the network's resolution, (3, h, w); None
-            of a colourisation.
+        gains: of white balance, the factors on R, G and B at the network's resolution, (3, h, w), see
+            :func:`local_gains`; None of a colourisation.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
     """
@@ -406,7 +405,7 @@ class Colorizer:
             prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
             ab = prediction.ab()
         elif isinstance(self.target, Picture):
-            gains = ((self.target.to_rgb(raw.float()) + _GAIN_OFFSET) / (small + _GAIN_OFFSET))[0]
+            gains = local_gains(small, self.target.to_rgb(raw.float()))[0]
         ab = self.target.chroma(raw, lightness)[0] if ab is None else ab
         return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, prediction, gains)
 
@@ -472,6 +471,29 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
     return painted
 
 
+def local_gains(before: Tensor, after: Tensor) -> Tensor:
+    """The factors on R, G and B that come nearest to turning one picture into another, around each pixel.
+
+    Least squares over a window of a quarter of the short side: what a network changes in a photograph's light is
+    smooth; what it changes in its detail is error, and would not fit the detail of a larger copy.
+
+    Args:
+        before: sRGB (N, 3, H, W) in [0, 1].
+        after: the same, balanced.
+
+    Returns:
+        (N, 3, H, W); near 1 where ``before`` is black.
+    """
+    radius = max(1, min(size_of(before)) // _GAIN_WINDOW)
+
+    def mean(x: Tensor) -> Tensor:
+        for kernel, padding in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
+            x = F.avg_pool2d(x, kernel, stride=1, padding=padding, count_include_pad=False)
+        return x
+
+    return (mean(before * after) + 1e-4) / (mean(before.square()) + 1e-4)
+
+
 @torch.no_grad()
 def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> Tensor:
     """Gains (3, h, w) on ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
@@ -481,7 +503,7 @@ def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> 
     rows = max(1, _STRIP // width)
     for strip in (slice(top, top + rows) for top in range(0, height, rows)):
         before = rgb[:, strip].to(gains.device)
-        after = ((before + _GAIN_OFFSET) * gains[:, strip] - _GAIN_OFFSET).clamp(0, 1)
+        after = (before * gains[:, strip]).clamp(0, 1)
         mixed = torch.lerp(before, after, strength)
         if saturation != 1:
             lab = color.rgb_to_lab(mixed)

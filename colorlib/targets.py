@@ -144,11 +144,13 @@ class Regression(Target):
         return torch.stack(losses).mean()
 
     def penalty(self, residual: Tensor) -> Tensor:
-        """Of normalised residuals, of any shape: u^2, or M (2 |u| - M) beyond M (Hwang and Zhou 2016, 3.5)."""
+        """Of normalised residuals (N, C, h, w): u^2, or M (2 |u| - M) beyond M (Hwang and Zhou 2016, 3.5)."""
         if self.huber is None:
             return residual.square()
-        threshold = self.huber * (self.high - self.low) / (2 * self._half[0])
-        return 2 * F.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=threshold)
+        _, half = self._affine(residual)
+        threshold = self.huber * (self.high - self.low) / (2 * half)
+        size = residual.abs()
+        return torch.where(size < threshold, size.square(), threshold * (2 * size - threshold))
 
     @override
     def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
@@ -625,7 +627,7 @@ class LuvBins(Histogram):
     """A histogram of u and one of v of CIE Luv, uniform bins over [-100, 100] (Hwang and Zhou 2016, 3.6).
 
     sRGB spans u in [-83, 175] and v in [-134, 107]: what lies outside, such as pure red and blue, counts as the
-    outermost bin, so a prediction never gets there.
+    outermost bin, so a prediction gets no further than that bin's value.
 
     Args:
         bins: of each histogram.
@@ -654,9 +656,9 @@ class LuvBins(Histogram):
         if values not in ("means", "centres"):
             raise ValueError(f'expected values to be "means" or "centres", got {values!r}')
         self.bins, self.values, self.smoothing = bins, values, smoothing
-        # Vectors, which weights files keep in float32: sums over millions of pixels.
-        self.register_buffer("totals", torch.zeros(2 * bins))
-        self.register_buffer("counts", torch.zeros(2 * bins))
+        # Sums over billions of pixels: float32 would stand still at 2^24. Weights files keep vectors as they are.
+        self.register_buffer("totals", torch.zeros(2 * bins, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(2 * bins, dtype=torch.float64))
 
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -680,7 +682,7 @@ class LuvBins(Histogram):
         for channel, k in enumerate(self.digitize(encoded)):
             where = (channel * self.bins + k).flatten()
             self.totals.index_add_(0, where, encoded[:, channel].flatten().to(self.totals))
-            self.counts.index_add_(0, where, torch.ones_like(where, dtype=self.counts.dtype))
+            self.counts += torch.bincount(where, minlength=2 * self.bins)
 
     @override
     def histograms(self, prediction: Tensor) -> tuple[Tensor, ...]:

@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from skimage import data
 from torch import Tensor, nn
 
+import colorlib
 from colorlib import color, create_model
 from colorlib.models._base import fold_batchnorm
 from colorlib.models.iizuka16 import Fusion, Iizuka16
@@ -199,3 +201,50 @@ def test_folding_batchnorm_keeps_the_function(name: str, batch: Tensor):
         after = model(model.to_input(batch))
     assert any(isinstance(module, nn.Identity) for module in model.colorization.modules())  # type: ignore[union-attr]
     torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+
+
+def test_style_is_the_references_global_features(batch: Tensor):
+    """Section 4.5: the reference's vector in the fusion layer, everything else the photograph's own."""
+    model = create_model("iizuka16_small", pretrained=True)
+    lightness, reference = model.to_input(batch[:1]), batch[1:2]
+    with torch.no_grad():
+        vector = model.describe(model.to_input(reference))[0]
+        expected = model.colorization(model.fusion(model.mid_level(model.low_level(lightness)), vector))
+        torch.testing.assert_close(model(lightness, reference), expected)
+        # Only its lightness counts; and a photograph's own style changes nothing.
+        gray = color.lightness_to_gray(model.to_input(reference)).expand(-1, 3, -1, -1)
+        torch.testing.assert_close(model(lightness, gray), expected, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(model(lightness, batch[:1]), model(lightness), atol=1e-4, rtol=1e-3)
+
+
+def test_style_through_the_colorizer():
+    colorizer = colorlib.Colorizer("iizuka16_small")
+    plain, styled = colorizer(data.chelsea()), colorizer(data.chelsea(), reference=data.rocket())
+    assert (styled.ab - plain.ab).norm(dim=0).mean() > 0.2
+    assert ", after array" in styled.provenance
+    torch.testing.assert_close(styled.lightness, plain.lightness)
+
+
+def test_scenes_are_named_most_probable_first():
+    colorizer = colorlib.Colorizer("iizuka16_small")
+    scenes = colorizer.scenes(data.coffee())
+    assert len(scenes) == 5
+    assert [s.probability for s in scenes] == sorted((s.probability for s in scenes), reverse=True)
+    everything = colorizer.scenes(data.coffee(), count=1000)
+    assert sorted(s.name for s in everything) == sorted(colorizer.classes)
+    assert sum(s.probability for s in everything) == pytest.approx(1, abs=1e-5)
+    # What the classifier says in training, of the same picture.
+    model = create_model("iizuka16_small", pretrained=True)
+    rgb = torch.from_numpy(data.coffee()[:128, :128].copy()).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        scores = model.predict_with_scene(model.to_input(rgb))[1]
+        torch.testing.assert_close(model.scene_scores(model.to_input(rgb)), scores, atol=1e-3, rtol=1e-3)
+    (best,) = colorlib.Colorizer(model, size=128).model.scene_scores(model.to_input(rgb)).argmax(dim=1).tolist()
+    assert colorizer.scenes(rgb[0], count=1)[0].name == colorizer.classes[best]
+
+
+def test_what_has_no_classifier_says_so():
+    with pytest.raises(ValueError, match="recognises no scenes"):
+        colorlib.Colorizer("iizuka16_local_small").scenes(data.coffee())
+    with pytest.raises(ValueError, match="has no scene classifier"):
+        create_model("larsson16_small").scene_scores(torch.zeros(1, 1, 64, 64))

@@ -19,10 +19,14 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     tifffile.imwrite("scan.tif", data.camera())
     Image.fromarray(data.coffee()).save("reference.jpg")
+    Image.fromarray(data.astronaut()).save("photo.jpg")
+    Path("photos").mkdir()
+    Image.fromarray(data.chelsea()).save("photos/cat.jpg")
     names = {"rgb": torch.rand(1, 3, 64, 64)}
     for block in blocks:
         exec(block, names)
     assert (tmp_path / "scan.png").is_file()
+    assert (tmp_path / "photo-balanced.jpg").is_file()
 
 
 def test_pictures_and_links_are_there():

@@ -16,10 +16,12 @@ from skimage import data
 from typer.testing import CliRunner
 
 from colorlib import create_model
+from colorlib.cli import app as command_line
 from colorlib.color import rgb_to_lab
 from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
 from training import score as scoring
+from training import trial
 from training.__main__ import main
 from training.data import PhotoData, color_std
 from training.export import export
@@ -113,8 +115,11 @@ def _column(root: Path, name: str, run: int = 0) -> list[str]:
 
 
 def _recipe(path: Path, *more: str) -> LightningCLI:
-    """Built as its command builds it, but for VGG-16's weights, which would have to be fetched."""
-    offline = ["--model.model_args.encoder_weights=null"] if path.stem == "larsson16" else []
+    """Built as its command builds it, but for weights that would have to be fetched, or colours counted first."""
+    wanted = yaml.safe_load(path.read_text())["model"].get("model_args", {})
+    offline = ["--model.model_args.table=null"] if "table" in wanted else []
+    if wanted.get("encoder_weights") == "imagenet" and not path.stem.endswith("_small"):
+        offline.append("--model.model_args.encoder_weights=null")
     args = ["--config", str(path), *offline, *more]
     return LightningCLI(ColorTask, PhotoData, run=False, args=args, save_config_callback=None)
 
@@ -150,6 +155,49 @@ def test_larssons_recipe_is_the_papers():
     assert cli.datamodule.hparams["size"] == 256
     assert cli.model.model.points == 128
     assert cli.model.model.components[0] == "conv4_1"  # as the recipe's header says for table 2
+
+
+def test_rebalanced_recipes_take_their_table(tmp_path: Path, folder: Path):
+    """From the command that their headers name, kept with the weights; without it, they say how to make it."""
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors.*colorlib rebalance --data"):
+        create_model("lin21_rebalanced_small", table=tmp_path / "none.safetensors")
+    table = tmp_path / "table.safetensors"
+    run = CliRunner().invoke(command_line, ["rebalance", "--data", str(folder / "people"), "--out", str(table)])
+    assert run.exit_code == 0, run.output
+    model = create_model("lin21_rebalanced_small", table=table)
+    assert model.target.weights.std() > 0.1
+    save_weights(model, tmp_path / "model.safetensors", {})
+    loaded = create_model("lin21_rebalanced_small", weights=tmp_path / "model.safetensors")
+    torch.testing.assert_close(loaded.target.weights, model.target.weights, rtol=1e-3, atol=1e-3)
+
+
+def test_halving_schedule(folder: Path, tmp_path: Path):
+    """Zhu and Funt 2018: the learning rate is halved every so many steps."""
+    trained = _debug(
+        folder, tmp_path, "--model.model=color_by_colorization_small", "--model.schedule=halving",
+        "--model.halve_every=2", "--trainer.max_steps=5", "--trainer.callbacks.every_n_train_steps=5",
+        "--trainer.val_check_interval=5",
+    )  # fmt: skip
+    (rate,) = trained.trainer.lr_scheduler_configs[0].scheduler.get_last_lr()
+    assert rate == pytest.approx(1e-3 / 4)
+    angle, cast = (float(_column(tmp_path, name)[-1]) for name in ("val/angle", "val/cast"))
+    assert 2 < cast < 20  # of simulated casts, and of what the network leaves
+    assert 0 < angle < 60
+
+
+def test_trial_compares_with_the_best_constant(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """The constant is the training mean: its loss is the variance, by numpy."""
+    monkeypatch.setattr(trial, "STEPS", 2)
+    data_args = [f"--data.train=[{folder}]", f"--data.val=[{folder}]", "--trainer.enable_progress_bar=false"]
+    args = [str(RECIPES / "debug.yaml"), *data_args, "--trainer.limit_val_batches=0"]
+    network, constant = trial.trial(args)
+    assert np.isfinite(network)
+    photos = PhotoData(val=[str(folder)], size=64, batch_size=16, workers=0)
+    rgb = next(iter(photos.val_dataloader()))["rgb"].float() / 255
+    ab = rgb_to_lab(rgb)[:, 1:].numpy() / 110 / 2
+    variance = ab.var(axis=(0, 2, 3)).mean()
+    # The constant comes from crops of the training photographs, here the same seven.
+    assert constant == pytest.approx(variance, rel=0.25)
 
 
 def test_layers_are_balanced_before_the_first_step(folder: Path, tmp_path: Path):

@@ -37,6 +37,7 @@ class PhotoData(L.LightningDataModule):
         min_color_std: photographs of lower :func:`color_std` are left out of training.
         shuffle: photographs at hand to draw from while streaming.
         labelled: whether ``.cls`` files and subfolders are classes of this task.
+        flip: share of the training photographs that are mirrored.
         rotation: training photographs are turned by up to so many degrees; corners that come from outside are black.
     """
 
@@ -51,6 +52,7 @@ class PhotoData(L.LightningDataModule):
         min_color_std: float = 3.0,
         shuffle: int = 10_000,
         labelled: bool = True,
+        flip: float = 0.5,
         rotation: float = 0.0,
     ):
         super().__init__()
@@ -60,8 +62,8 @@ class PhotoData(L.LightningDataModule):
         self.min_color_std = min_color_std
         to_bytes = [v2.ToImage(), v2.ToDtype(torch.uint8)]
         turn = [v2.RandomRotation(rotation, v2.InterpolationMode.BILINEAR)] if rotation else []
-        flip = v2.RandomHorizontalFlip()
-        self.augment = v2.Compose([v2.Resize(resize), *turn, v2.RandomCrop(size), flip, *to_bytes])
+        mirror = v2.RandomHorizontalFlip(flip)
+        self.augment = v2.Compose([v2.Resize(resize), *turn, v2.RandomCrop(size), mirror, *to_bytes])
         self.centre = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *to_bytes])
 
     @override

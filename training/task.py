@@ -33,6 +33,7 @@ class ColorTask(L.LightningModule):
         halve_every: steps.
         freeze: submodules that keep their weights and their batch statistics.
         channels_last: memory layout; faster for bf16 convolutions on CPUs and for CUDA.
+        weights: a safetensors file to begin with, such as an earlier round's; default: fresh ones.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class ColorTask(L.LightningModule):
         halve_every: int = 3000,
         freeze: Iterable[str] = (),
         channels_last: bool = False,
+        weights: str | None = None,
     ):
         super().__init__()
         self.save_hyperparameters(ignore="optimizer")
         self.model_name, self.model_args = model, model_args or {}
-        self.model = create_model(model, **self.model_args).train()
+        self.model = create_model(model, weights=weights, **self.model_args).train()
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.optimizer, self.schedule = optimizer, schedule
@@ -61,7 +63,12 @@ class ColorTask(L.LightningModule):
     @override
     def setup(self, stage: str) -> None:
         # A checkpoint brings balanced weights; a method that takes nothing from data needs no batch.
-        if stage != "fit" or self.trainer.ckpt_path or type(self.model).calibrate is ColorModel.calibrate:
+        if (
+            stage != "fit"
+            or self.trainer.ckpt_path
+            or self.hparams["weights"]
+            or type(self.model).calibrate is ColorModel.calibrate
+        ):
             return
         # Here, since DDP then gives every process the first one's weights.
         batch = next(iter(self.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
@@ -78,21 +85,20 @@ class ColorTask(L.LightningModule):
     @override
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
-        if self.warmup_steps == 0 and self.schedule == "constant":
-            return optimizer
         total = self.trainer.max_steps
         if self.schedule == "cosine" and total <= self.warmup_steps:
             raise ValueError(f"a cosine schedule needs trainer.max_steps above {self.warmup_steps}, got {total}")
-        # A decay that rises first is a short ramp from nearly nothing, then half a cosine.
-        warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-3, total_iters=max(self.warmup_steps, 1))
-        after: torch.optim.lr_scheduler.LRScheduler
-        if self.schedule == "cosine":
-            after = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - self.warmup_steps)
-        elif self.schedule == "halving":
-            after = torch.optim.lr_scheduler.StepLR(optimizer, self.halve_every, gamma=0.5)
-        else:
-            after = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-        scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, after], [max(self.warmup_steps, 1)])
+        scheduler: torch.optim.lr_scheduler.LRScheduler
+        match self.schedule:
+            case "cosine":
+                scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - self.warmup_steps)
+            case "halving":
+                scheduler = torch.optim.lr_scheduler.StepLR(optimizer, self.halve_every, gamma=0.5)
+            case _:
+                scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        if self.warmup_steps:
+            rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-3, total_iters=self.warmup_steps)
+            scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, scheduler], [self.warmup_steps])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @override

@@ -85,7 +85,9 @@ class Dahl16(ColorModel):
         self.stride = encoder.strides[max(indices)]
         self.residual_encoder = ResidualEncoder([encoder.channels[i] for i in indices], widths, tail)
         self.input = nn.Sequential(GrayInput([0.5] * 3, [0.25] * 3, scale=1), _lateral(3, tail))
-        self.head = nn.Sequential(*conv_block(tail, tail), nn.Conv2d(tail, target.channels, 3, padding=1), output)
+        self.head = nn.Sequential(
+            *conv_block(tail, tail), xavier(nn.Conv2d(tail, target.channels, 3, padding=1)), output
+        )
         self.target, self.work_size = target, work_size
 
     @override
@@ -111,9 +113,16 @@ class _Dahl16(Dahl16):
 
 def conv_block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Convolution that keeps the size, batch normalisation, ReLU."""
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    nn.init.xavier_uniform_(conv.weight)
+    conv = xavier(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False))
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def xavier(conv: nn.Conv2d) -> nn.Conv2d:
+    """Xavier initialisation, in place (Hwang and Zhou 2016, 5.2)."""
+    nn.init.xavier_uniform_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
 
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
@@ -124,7 +133,7 @@ def upsample(x: Tensor, like: Tensor) -> Tensor:
 
 def _lateral(channels: int, width: int) -> nn.Module:
     norm = nn.BatchNorm2d(channels)
-    return norm if channels == width else nn.Sequential(norm, nn.Conv2d(channels, width, 1, bias=False))
+    return norm if channels == width else nn.Sequential(norm, xavier(nn.Conv2d(channels, width, 1, bias=False)))
 
 
 # The papers' pictures are 224 x 224.

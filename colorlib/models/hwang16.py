@@ -23,7 +23,7 @@ from typing_extensions import override
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._registry import Paper, register_model
-from colorlib.models.dahl16 import Dahl16, ResidualEncoder, upsample
+from colorlib.models.dahl16 import Dahl16, ResidualEncoder, upsample, xavier
 from colorlib.targets import LuvBins, Regression, size_of
 
 PAPER = Paper(
@@ -70,12 +70,15 @@ class Hwang16Classification(ColorModel):
         self.residual_encoder = ResidualEncoder([encoder.channels[i] for i in indices], widths, widths[0])
         depths = (widths[-1], *reversed(widths[:-1]), widths[0])
         self.projections = nn.ModuleList(
-            nn.Conv2d(each, widths[0], 1) if aggregation == "sum" else nn.Identity() for each in depths
+            xavier(nn.Conv2d(each, widths[0], 1)) if aggregation == "sum" else nn.Identity() for each in depths
         )
         joined = widths[0] if aggregation == "sum" else sum(depths)
         self.aggregation, self.target, self.work_size = aggregation, target, work_size
         self.head = nn.Sequential(
-            *_plain(joined, depth), *_plain(depth, depth), *_plain(depth, depth), nn.Conv2d(depth, target.channels, 1)
+            *_plain(joined, depth),
+            *_plain(depth, depth),
+            *_plain(depth, depth),
+            xavier(nn.Conv2d(depth, target.channels, 1)),
         )
 
     @override
@@ -98,9 +101,7 @@ class Hwang16Classification(ColorModel):
 
 
 def _plain(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.xavier_uniform_(conv.weight)
-    return conv, nn.ReLU(inplace=True)
+    return xavier(nn.Conv2d(inputs, outputs, 3, padding=1)), nn.ReLU(inplace=True)
 
 
 FULL_SIZE: dict[str, Any] = {

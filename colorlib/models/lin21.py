@@ -6,6 +6,7 @@ maps as it upsamples, and regresses a and b. `lin21_rebalanced` weighs errors by
 Where the text leaves room:
 - "Expected output" and table sizes give the decoder's channels 1344-480-288-192-128-64-2: the top goes through a 1x1
   block, every sum through a 3x3 one, and the input joins by concatenation at its own size before the last block.
+- The input that joins is L / 100, as section 3 has it; the frozen encoder sees the gray its ImageNet weights know.
 - a and b are divided by 128, the range of the 256 x 256 grid of section 5.
 - The plain network ("ConvNet Baseline") is described nowhere in print: 64-128-256-512-1024 channels, each step halving
   the size, and back by transposed convolutions to which the maps of the way down are added.
@@ -21,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from typing_extensions import override
 
-from colorlib.models._backbones import Encoder, GrayInput, create_encoder
+from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._registry import Paper, register_model
 from colorlib.models.dahl16 import conv_block, upsample
@@ -55,7 +56,6 @@ class Lin21(ColorModel):
         after, last = widths
         self.top = conv_block(top, sums[-1], kernel=1)
         self.blocks = nn.ModuleList(conv_block(i, o) for i, o in zip(sums, (after, *sums[:-1]), strict=True))
-        self.input = GrayInput(mean=0, std=1, scale=1)
         self.join = Join(after, last)
         self.head = nn.Sequential(nn.Conv2d(last, target.channels, 3, padding=1), nn.Tanh())
         self.target, self.work_size = target, work_size
@@ -72,7 +72,7 @@ class Lin21(ColorModel):
         x = self.top(coarsest)
         for features, block in zip(reversed(finer), reversed(self.blocks), strict=True):
             x = block(upsample(x, features) + features)
-        prediction: Tensor = self.head(self.join(upsample(x, lightness), self.input(lightness)))
+        prediction: Tensor = self.head(self.join(upsample(x, lightness), lightness / 100))
         return prediction
 
 
@@ -102,7 +102,6 @@ class Lin21ConvNet(ColorModel):
     def __init__(self, *, widths: Sequence[int], target: Target, work_size: int):
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
-        self.input = GrayInput(mean=0, std=1, scale=1)
         self.first = conv_block(1, widths[0])
         self.down = nn.ModuleList(
             _normalised(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)) for i, o in pairwise(widths)
@@ -118,7 +117,7 @@ class Lin21ConvNet(ColorModel):
 
     @override
     def predict(self, lightness: Tensor) -> Tensor:
-        gray = self.input(lightness)
+        gray = lightness / 100  # "normalized" to [0, 1]: section 3
         maps = [self.first(gray)]
         for halve in self.down:
             maps.append(halve(maps[-1]))
@@ -147,6 +146,8 @@ def _rebalanced(table: str | PathLike[str] | None) -> Rebalanced:
     """``table`` is what `colorlib rebalance` wrote; trained weights bring their own."""
     target = Rebalanced()
     if table is not None:
+        if not Path(table).is_file():
+            raise FileNotFoundError(f"no table at {table}: colorlib rebalance --data PHOTOS --out {table} makes it")
         target.weights.copy_(load_file(Path(table))["weights"])
     return target
 
