@@ -32,6 +32,7 @@ from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
 _GAIN_WINDOW = 8  # of a balanced picture's short side, the part that half a window of local gains spans
+_GAIN_SIZE = 64  # short side at which gains, so smooth, are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,8 @@ class Result:
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
         seconds: from the source to ``rgb``.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
-        gains: of white balance, the factors on R, G and B at the network's resolution, (3, h, w), see
-            :func:`local_gains`; None of a colourisation.
+        gains: of white balance, the factors on R, G and B, (3, h, w), see :func:`local_gains`; as they are smooth,
+            they are kept small, and ``ab`` at their size. None of a colourisation.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
     """
@@ -405,7 +406,11 @@ class Colorizer:
             prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
             ab = prediction.ab()
         elif isinstance(self.target, Picture):
-            gains = local_gains(small, self.target.to_rgb(raw.float()))[0]
+            full = local_gains(small, self.target.to_rgb(raw.float()))
+            height, width = size_of(full)
+            scale = min(1.0, _GAIN_SIZE / min(height, width))
+            size = max(1, round(height * scale)), max(1, round(width * scale))
+            gains, ab = resize_area(full, size)[0], resize_area(self.target.to_ab(raw, lightness), size)[0]
         ab = self.target.chroma(raw, lightness)[0] if ab is None else ab
         return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, prediction, gains)
 

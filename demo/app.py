@@ -1,4 +1,4 @@
-"""Colour a photograph with every method that colorlib has ready, side by side. Copied to a Space, it runs as it is.
+"""Colour a photograph with every method that colorlib has ready, side by side, or balance its white. For Spaces too.
 
 The registry decides what is shown: a method that is ready there has its panel here.
 """
@@ -11,12 +11,28 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import gradio as gr
 import page
 import skimage
-from visit import LARGE, MAX_PIXELS, TEMP, Visit, predict, save_full_size, shrink, sweep
+from visit import (
+    CASTS,
+    LARGE,
+    MAX_PIXELS,
+    NO_CAST,
+    STYLED,
+    TEMP,
+    TRANSFERRED,
+    Light,
+    Visit,
+    colorizer,
+    predict,
+    save_full_size,
+    shrink,
+    sweep,
+    takes_style_of,
+)
 
 from colorlib import io, list_models, model_info
 
@@ -25,7 +41,8 @@ os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # before the first component is made
 LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
 EXAMPLES = ("camera.png", "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
-GRAY, ORIGINAL, TRANSFERRED = "gray", "original", "transferred"  # the panels that no method fills
+GRAY, ORIGINAL, LIGHT, TRUTH = "gray", "original", "light", "truth"  # the panels that no method fills
+Task: TypeAlias = Literal["colorize", "balance"]
 
 
 class Panel(NamedTuple):
@@ -37,7 +54,7 @@ class Panel(NamedTuple):
     save: gr.Button
 
 
-def make_panel(key: str, label: str) -> Panel:
+def make_panel(key: str, label: str, by_method: bool = True) -> Panel:
     """A panel that is not seen until there is something in it."""
     with gr.Column(visible=False, min_width=0, elem_id=f"panel-{key}") as column:
         image = gr.Image(
@@ -49,8 +66,8 @@ def make_panel(key: str, label: str) -> Panel:
             buttons=[],
             elem_id=f"image-{key}",
         )
-        caption = gr.HTML(page.caption_html(label), padding=False)
-        save = gr.Button("Download PNG", size="sm", visible=key not in (GRAY, ORIGINAL), elem_id=f"save-{key}")
+        caption = gr.HTML(page.caption_html(label), padding=False, elem_id=f"caption-{key}")
+        save = gr.Button("Download PNG", size="sm", visible=by_method, elem_id=f"save-{key}")
     return Panel(column, image, caption, save)
 
 
@@ -94,14 +111,39 @@ def colorize(
         The coloured photographs at full size, a PNG file for each method; and for each the method, the file's name
         and the seconds that the method took.
     """
-    source = uploaded(photo)
-    if source is None:
-        raise gr.Error("No photograph came; send a picture file as photo", print_exception=False)
+    return process("colorize", photo, methods, strength, saturation)
+
+
+def balance(
+    photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Balance the white of a photograph in colour: the colour of the light it was taken in is removed.
+
+    Args:
+        photo: the photograph, in colour.
+        methods: names of the methods.
+        strength: from 0, the photograph itself, to 1, the method's.
+        saturation: factor on the chroma that results, 0 to 2.
+
+    Returns:
+        The balanced photographs at full size, a PNG file for each method; and for each the method, the file's name
+        and the seconds that the method took.
+    """
+    return process("balance", photo, methods, strength, saturation)
+
+
+def process(
+    task: Task, photo: dict[str, Any] | None, methods: list[str], strength: float, saturation: float
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """What :func:`colorize` and :func:`balance` have in common."""
+    source, large = received(photo)
     try:
-        large = shrink(io.read(source, max_pixels=MAX_PIXELS), LARGE)
+        for name in methods:
+            if (other := model_info(name).task) != task:
+                raise ValueError(f"{name} is no method of {task}; use it with {other}")
         results = [predict(large, name) for name in methods]
         files = list(save_full_size(source, results, strength, saturation, Path(tempfile.mkdtemp(dir=TEMP.name))))
-    except ValueError as error:  # an ImageError, an unknown method or a number out of range
+    except ValueError as error:  # an unknown method or a number out of range
         raise gr.Error(str(error), print_exception=False) from error
     rows = [
         {"method": result.model, "file": file.name, "seconds": round(result.seconds, 3)}
@@ -110,12 +152,52 @@ def colorize(
     return [str(file) for file in files], rows
 
 
+def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Say what a photograph shows: the five likeliest kinds of scene.
+
+    Args:
+        photo: the photograph, black-and-white or in colour; of its colour only the lightness is used.
+
+    Returns:
+        For each scene its name and probability, the most probable first.
+    """
+    _, large = received(photo)
+    for name in ready("colorize"):
+        if (recogniser := colorizer(name)).classes:
+            return [scene._asdict() for scene in recogniser.scenes(large)]
+    raise gr.Error("No method that is ready recognises scenes", print_exception=False)
+
+
+def received(photo: dict[str, Any] | None) -> tuple[Path, io.Photo]:
+    """What a client sent, and a copy of the size that methods are given."""
+    source = uploaded(photo)
+    if source is None:
+        raise gr.Error("No photograph came; send a picture file as photo", print_exception=False)
+    try:
+        return source, shrink(io.read(source, max_pixels=MAX_PIXELS), LARGE)
+    except io.ImageError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def ready(task: Task) -> list[str]:
+    """The methods of a task: learned ones, then those that need no training, then what belongs to no paper.
+
+    Within these by name, which keeps the methods of a paper together.
+    """
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        info = model_info(name)
+        return not info.learned, info.paper is None, name
+
+    return sorted(list_models(ready=True, task=task), key=rank)
+
+
 def build() -> gr.Blocks:
     """The page. Its handlers return what changes, by component."""
-    ready = list_models(ready=True)
-    labels = {name: model_info(name).label for name in ready}
+    painters, balancers = ready("colorize"), ready("balance")
+    labels = {name: model_info(name).label for name in painters + balancers}
     folder = Path(skimage.__file__).parent / "data"
-    learned = [name for name in ready if model_info(name).learned]
+    learned = [name for name in painters if model_info(name).learned]
 
     blocks = gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=(LIFETIME // 6, LIFETIME))
     with blocks:
@@ -126,7 +208,7 @@ def build() -> gr.Blocks:
                 photo = make_upload("photo", "Your photograph")
                 gr.Examples([[str(folder / name)] for name in EXAMPLES], photo, label="Or one of these")
                 methods = gr.CheckboxGroup(
-                    [(label, name) for name, label in labels.items()], value=learned, label="Methods", elem_id="methods"
+                    [(labels[name], name) for name in painters], value=learned, label="Methods", elem_id="methods"
                 )
             with gr.Column(scale=4, min_width=320):
                 status = gr.HTML(page.WELCOME, padding=False, elem_id="status")
@@ -135,8 +217,9 @@ def build() -> gr.Blocks:
                     saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="saturation")
                     save_all = gr.Button("Download all (zip)", size="md", elem_id="save-all")
                 with gr.Row(elem_id="panels"):
-                    panels = {GRAY: make_panel(GRAY, "Input in gray"), ORIGINAL: make_panel(ORIGINAL, "The original")}
-                    panels |= {name: make_panel(name, label) for name, label in labels.items()}
+                    panels = {GRAY: make_panel(GRAY, "Input in gray", by_method=False)}
+                    panels[ORIGINAL] = make_panel(ORIGINAL, "The original", by_method=False)
+                    panels |= {name: make_panel(name, labels[name]) for name in painters}
                 with gr.Column(visible=False, elem_id="comparison") as comparison:
                     compared = gr.Dropdown([], label="Before and after", elem_id="compared")
                     slider = gr.ImageSlider(
@@ -158,14 +241,27 @@ def build() -> gr.Blocks:
                         )
                     gr.HTML(page.TRANSFER, padding=False)
                     with gr.Row(elem_id="transfer"):
-                        reference = make_upload("reference", "Another photograph")
-                        transferred = make_panel(TRANSFERRED, "With its colours")
+                        with gr.Column(min_width=280):
+                            reference = make_upload("reference", "Another photograph")
+                            refusal = gr.HTML(padding=False, visible=False, elem_id="refusal")
+                        afters = {
+                            TRANSFERRED: make_panel(TRANSFERRED, "With its colours"),
+                            STYLED: make_panel(STYLED, "In its style"),
+                        }
+                with gr.Column(visible=False, elem_id="balance") as balancing:
+                    gr.HTML(page.BALANCE, padding=False)
+                    cast = gr.Dropdown([NO_CAST, *CASTS], label="Simulated cast", elem_id="cast")
+                    with gr.Row(elem_id="balanced"):
+                        lights = {LIGHT: make_panel(LIGHT, "The original", by_method=False)}
+                        lights |= {name: make_panel(name, labels[name]) for name in balancers}
+                        lights[TRUTH] = make_panel(TRUTH, "The original", by_method=False)
                 with gr.Accordion("About the methods", elem_id="about") as about:
-                    gr.HTML(page.about_html(ready), padding=False)
+                    gr.HTML(page.about_html(painters + balancers), padding=False)
         gr.HTML(page.FOOTER, padding=False, elem_id="footer")
         finished = gr.DownloadButton(visible="hidden")  # holds a download until the browser has it
         with gr.Column(visible=False):
             files, rows, endpoint = gr.File(file_count="multiple"), gr.JSON(), gr.Button()
+            to_balance = gr.CheckboxGroup([(labels[name], name) for name in balancers], value=balancers)
 
         def receive(
             upload: dict[str, Any] | None, strength: float, saturation: float, visit: Visit | None
@@ -176,6 +272,7 @@ def build() -> gr.Blocks:
             sweep()
             changes: dict[Any, Any] = {panel.column: gr.Column(visible=False) for panel in panels.values()}
             changes |= {state: None, dials: gr.Row(visible=False), comparison: gr.Column(visible=False)}
+            changes |= {balancing: gr.Column(visible=False)}
             changes |= {about: gr.Accordion(open=path is None)}
             if path is None:
                 return changes | {status: page.WELCOME}
@@ -198,46 +295,96 @@ def build() -> gr.Blocks:
                 return
             done = {key for key in names if key in visit.results}
             # Each step repeats those before it: if two come at once, the browser loses what the second leaves out.
-            changes: dict[Any, Any] = {panels[key].column: gr.Column(visible=key in done) for key in ready}
-            for key in ready:
+            changes: dict[Any, Any] = {panels[key].column: gr.Column(visible=key in done) for key in painters}
+            for key in painters:
                 if key in names and key not in done:
-                    yield changes | {status: page.status_html(visit, len(done), len(names))}
+                    yield changes | {status: page.status_html(visit, len(done), len(names), recognised(done, visit))}
                     try:
-                        visit.results[key] = predict(visit.large, key)
+                        visit.colour(key)
                     except Exception as error:  # one method's failure does not take the others from the page
                         logging.exception("%s failed", key)
                         gr.Warning(html.escape(str(error)), title=f"{labels[key]} failed")
                         continue
                     done.add(key)
+                    seconds = page.seconds_text(visit.results[key].seconds)
                     changes |= {
                         panels[key].column: gr.Column(visible=True),
                         panels[key].image: visit.show(key),
-                        panels[key].caption: page.caption_html(labels[key], visit.results[key].seconds),
+                        panels[key].caption: page.caption_html(labels[key], seconds),
                     }
-            choices = [(labels[key], key) for key in ready if key in done]
+            choices = [(labels[key], key) for key in painters if key in done]
             if choices:
                 name = name if name in done else choices[0][1]
                 changes |= {compared: gr.Dropdown(choices, value=name), slider: visit.compare(name)}
                 changes |= choose(name, visit)
             yield changes | {
-                status: page.status_html(visit, 1, 1),
+                status: page.status_html(visit, 1, 1, recognised(done, visit)),
                 dials: gr.Row(visible=bool(choices)),
                 comparison: gr.Column(visible=bool(choices)),
             }
 
+        def recognised(names: set[str], visit: Visit) -> list[str]:
+            return [name for name in painters if name in names and name in visit.scenes]
+
         def choose(name: str, visit: Visit) -> dict[Any, Any]:
-            """Empty what is below the slider, if that was about another method or photograph."""
+            """Begin anew below the slider, if that was about another method or photograph."""
             if visit.chosen == name:
                 return {}
             visit.choose(name)
-            return {
+            changes: dict[Any, Any] = {
                 possible: gr.Column(visible=visit.results[name].prediction is not None),
                 explore_button: gr.Button(visible=True),
                 gallery: gr.Gallery(None, visible=False),
-                reference: None,
-                transferred.column: gr.Column(visible=False),
-                transferred.image: None,
             }
+            if visit.reference is None:
+                changes[reference] = None
+            return changes | take_after(visit)
+
+        def take_after(visit: Visit) -> dict[Any, Any]:
+            """What the chosen method makes of the other photograph, if one was given."""
+            complaint = visit.take_after()
+            others = [name for name in painters if name in visit.results and takes_style_of(name)]
+            text = page.refusal_html(complaint, [] if STYLED in visit.after else others)
+            changes: dict[Any, Any] = {refusal: gr.HTML(text, visible=bool(complaint))}
+            for key, panel in afters.items():
+                file = visit.show_after(key)
+                changes |= {panel.column: gr.Column(visible=file is not None), panel.image: file}
+            return changes
+
+        def illuminate(cast: str, visit: Visit | None) -> Iterator[dict[Any, Any]]:
+            """White balance in another light."""
+            if visit is None or visit.original is None or not balancers:
+                yield {status: gr.skip()}
+                return
+            light, simulated = visit.illuminate(cast), cast != NO_CAST
+            label, off = ("With the cast", page.angles_text(light.angle)) if simulated else ("The original", "")
+            changes: dict[Any, Any] = {
+                balancing: gr.Column(visible=True),
+                lights[LIGHT].column: gr.Column(visible=True),
+                lights[LIGHT].image: visit.show_light(light),
+                lights[LIGHT].caption: page.caption_html(label, off),
+                lights[TRUTH].column: gr.Column(visible=simulated),
+                lights[TRUTH].image: visit.original,
+            }
+            for name in balancers:
+                yield changes
+                try:
+                    light.results[name] = predict(light.photo, name)
+                except Exception as error:  # as in colour
+                    logging.exception("%s failed", name)
+                    gr.Warning(html.escape(str(error)), title=f"{labels[name]} failed")
+                    continue
+                changes |= balanced(name, light, visit)
+                changes |= {lights[name].column: gr.Column(visible=True)}
+                changes |= {lights[name].save: gr.Button(visible=not simulated)}
+            yield changes
+
+        def balanced(name: str, light: Light, visit: Visit) -> dict[Any, Any]:
+            """A method's picture and caption; in the light of the original, angles would say nothing."""
+            file, angle = visit.show_balanced(light, name)
+            angles = "" if light.cast == NO_CAST else page.angles_text(light.angle, angle)
+            seconds = page.seconds_text(light.results[name].seconds)
+            return {lights[name].image: file, lights[name].caption: page.caption_html(labels[name], seconds, angles)}
 
         def repaint(
             strength: float, saturation: float, name: str | None, visit: Visit | None
@@ -247,18 +394,24 @@ def build() -> gr.Blocks:
                 return
             visit.strength, visit.saturation = strength, saturation
             changes: dict[Any, Any] = {slider: visit.compare(name)}
-            if visit.transferred:
-                changes |= {transferred.image: visit.show_transferred()}
+            changes |= {afters[key].image: visit.show_after(key) for key in visit.after}
             for key in sorted(visit.results, key=lambda key: key != name):
                 changes |= {panels[key].image: visit.show(key)}
+                yield changes
+            light = visit.light
+            for key in list(light.results):
+                changes |= balanced(key, light, visit)
                 yield changes
             if visit.explored and visit.chosen:
                 yield changes | {gallery: visit.alternatives(visit.chosen)}
 
-        def compare(name: str, visit: Visit | None) -> dict[Any, Any]:
+        def compare(name: str, visit: Visit | None) -> Iterator[dict[Any, Any]]:
             if visit is None:
-                return {slider: gr.skip()}
-            return {compared: name, slider: visit.compare(name)} | choose(name, visit)
+                yield {slider: gr.skip()}
+                return
+            changes: dict[Any, Any] = {compared: name, slider: visit.compare(name)}
+            yield changes  # what was asked for; to take after the other photograph takes longer
+            yield changes | choose(name, visit)
 
         def explore(strength: float, saturation: float, visit: Visit | None) -> Iterator[dict[Any, Any]]:
             yield {explore_button: gr.Button("Painting ...", interactive=False)}
@@ -287,14 +440,13 @@ def build() -> gr.Blocks:
                 return {reference: None}
             visit.strength, visit.saturation = strength, saturation
             try:
-                visit.transfer(path)
-            except (ValueError, FileNotFoundError) as error:
-                gr.Warning(html.escape(str(error)), title="Its colours cannot be taken")
-                return {reference: visit.reference}  # the one before, if any: its colours are still shown
-            file = visit.show_transferred()
-            changes = {transferred.column: gr.Column(visible=file is not None), transferred.image: file}
+                visit.refer(path)
+            except (io.ImageError, FileNotFoundError) as error:
+                gr.Warning(html.escape(str(error)), title="Nothing can be taken from this file")
+                return {reference: visit.preview}  # the one before, if any: what was taken from it is still shown
+            changes = take_after(visit)
             if path is not None and path.suffix.lower() not in SHOWN_BY_BROWSERS:
-                changes |= {reference: visit.reference}
+                changes |= {reference: visit.preview}
             return changes
 
         def save(
@@ -312,8 +464,10 @@ def build() -> gr.Blocks:
                     raise FileNotFoundError
                 visit.strength, visit.saturation = strength, saturation
                 shown = (name for name in names if name in visit.results)
-                if key == TRANSFERRED:
-                    path = visit.save_transferred()
+                if key in afters:
+                    path = visit.save_after(key)
+                elif key in balancers:
+                    path = visit.save_balanced(key)
                 else:
                     path = next(visit.save([key])) if key else visit.save_zip(shown)
             except FileNotFoundError:
@@ -329,13 +483,15 @@ def build() -> gr.Blocks:
         saving = painting | {"concurrency_id": "saving", "concurrency_limit": 1, "trigger_mode": "once"}
 
         pictures = [component for panel in panels.values() for component in (panel.column, panel.image)]
+        in_light = [component for panel in lights.values() for component in panel]
         captions = [panel.caption for panel in panels.values()]
         frames = [status, dials, comparison]
-        below = [possible, explore_button, gallery, reference, transferred.column, transferred.image]
-        received = photo.change(
+        taken = [component for panel in afters.values() for component in (panel.column, panel.image)]
+        below = [possible, explore_button, gallery, reference, refusal, *taken]
+        arrival = photo.change(
             receive,
             [photo, strength, saturation, state],
-            [photo, state, about, *frames, *pictures],
+            [photo, state, about, balancing, *frames, *pictures],
             preprocess=False,  # colorlib.io reads the upload as it came
             show_progress="minimal",
             show_progress_on=status,
@@ -349,18 +505,26 @@ def build() -> gr.Blocks:
                 show_progress="hidden",  # its steps tell
                 **network,
             )
-            for event in (received.then, methods.change)
+            for event in (arrival.then, methods.change)
         )
         coloured.then(None, js=page.REVEAL, **private)
+        for event in (coloured.then, cast.input):
+            event(illuminate, [cast, state], [status, balancing, *in_light], show_progress="hidden", **network)
         gr.on(
             [strength.change, saturation.change],
             repaint,
             [strength, saturation, compared, state],
-            [slider, gallery, transferred.image, *[panels[name].image for name in ready]],
+            [
+                slider,
+                gallery,
+                *[panel.image for panel in afters.values()],
+                *[panels[name].image for name in painters],
+                *[component for name in balancers for component in (lights[name].image, lights[name].caption)],
+            ],
             **painting,
         )
         compared.input(compare, [compared, state], [compared, slider, *below], **painting)
-        for name in ready:
+        for name in painters:
             chosen = panels[name].image.select(partial(compare, name), state, [compared, slider, *below], **painting)
             chosen.then(None, js=page.SCROLL, **private)
         explore_button.click(
@@ -370,25 +534,22 @@ def build() -> gr.Blocks:
             [reference.upload, reference.clear],
             transfer,
             [reference, strength, saturation, state],
-            [reference, transferred.column, transferred.image],
+            [reference, refusal, *taken],
             preprocess=False,
             # As large as an upload may be, references are read one at a time.
             **saving | {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": reference},
         )
-        buttons = [(panels[name].save, name) for name in ready]
-        for button, key in [(save_all, None), (transferred.save, TRANSFERRED), *buttons]:
+        buttons = [(panel.save, key) for key, panel in (panels | afters | lights).items()]
+        for button, key in [(save_all, None), *buttons]:
             saved = button.click(
                 partial(save, button, key), [methods, strength, saturation, state], [finished, button], **saving
             )
             saved.then(None, finished, js=page.SAVE, **private)
-        endpoint.click(
-            colorize,
-            [photo, methods, strength, saturation],
-            [files, rows],
-            preprocess=False,
-            api_name="colorize",
-            concurrency_id="saving",
-        )
+        public: dict[str, Any] = {"preprocess": False, "concurrency_id": "saving"}
+        numbers = [strength, saturation]
+        endpoint.click(colorize, [photo, methods, *numbers], [files, rows], api_name="colorize", **public)
+        endpoint.click(balance, [photo, to_balance, *numbers], [files, rows], api_name="balance", **public)
+        endpoint.click(scenes, photo, rows, api_name="scenes", **public)
     return blocks
 
 

@@ -1,12 +1,13 @@
 """What the page says and what it looks like, apart from `style.css`."""
 
 import html
+import math
 from collections.abc import Iterable
 
 import gradio as gr
-from visit import LARGE, Visit
+from visit import LARGE, Visit, colorizer
 
-from colorlib import __version__, model_info
+from colorlib import Scene, __version__, model_info
 from colorlib.models import Paper
 
 TITLE = "Photographs in colour"
@@ -18,7 +19,11 @@ within an hour. colorlib {__version__}, Apache-2.0.</p>"""
 POSSIBLE = """<h2>What else it could be</h2>
 <p>This method weighs many colours for each place. Every alternative favours others where it is undecided.</p>"""
 TRANSFER = """<h2>Colours after another photograph</h2>
-<p>Give a photograph in colour, of anything: the picture above takes its colours.</p>"""
+<p>Give another photograph, of anything: the picture above takes its colours. Some methods can also colour it as if it
+were of that kind; then a black-and-white one will do.</p>"""
+BALANCE = """<h2>White balance</h2>
+<p>These methods keep the colours of your photograph and take away the tint of the light. Simulate a colour cast to see
+how well: the angles tell how far colours are from the original's, before and after. Less is better.</p>"""
 EXPIRED = "This photograph has been deleted, as all are within an hour; upload it again"
 
 # Saves a file that the server has just finished, under its own name.
@@ -37,19 +42,45 @@ REVEAL = """() => {
 }"""
 
 
-def caption_html(label: str, seconds: float | None = None) -> str:
+def caption_html(label: str, *notes: str) -> str:
     """What stands below a picture."""
-    time_taken = "" if seconds is None else f"<span>{seconds:.2f} s</span>"
-    return f"<div class='caption'><b>{html.escape(label)}</b>{time_taken}</div>"
+    spans = "".join(f"<span>{note}</span>" for note in notes if note)
+    return f"<div class='caption'><b>{html.escape(label)}</b>{spans}</div>"
 
 
-def status_html(visit: Visit, done: int, total: int) -> str:
-    """Which photograph this is, and how far it has come."""
+def seconds_text(seconds: float) -> str:
+    """How long it took."""
+    return f"{seconds:.2f} s"
+
+
+def angles_text(*angles: float) -> str:
+    """How far off colours are, step by step; nothing if that cannot be told."""
+    return "" if any(map(math.isnan, angles)) else " → ".join(f"{angle:.1f}°" for angle in angles)
+
+
+def status_html(visit: Visit, done: int, total: int, scenes: Iterable[str] = ()) -> str:
+    """Which photograph this is, how far it has come, and what the methods ``scenes`` take it for."""
     height, width = visit.size
     text = f"<b>{html.escape(visit.source.name)}</b>, {width} x {height} pixels. "
+    seen = "".join(scenes_html(name, visit.scenes[name]) for name in scenes)
     if done < total:
-        return f"<p>{text}Colouring, {done + 1} of {total} <progress value={done} max={total}></progress></p>"
-    return f"<p>{text}Times are for a copy of at most {LARGE} pixels; downloads have full size.</p>"
+        return f"<p>{text}Colouring, {done + 1} of {total} <progress value={done} max={total}></progress></p>{seen}"
+    return f"<p>{text}Times are for a copy of at most {LARGE} pixels; downloads have full size.</p>{seen}"
+
+
+def scenes_html(name: str, scenes: Iterable[Scene]) -> str:
+    """What a method takes the photograph for; what is not even likely by half a percent is left out."""
+    likely = [(scene.name.replace("_", " "), round(100 * scene.probability)) for scene in scenes]
+    shown = ", ".join(f"{html.escape(scene)} {percent}&nbsp;%" for scene, percent in likely if percent)
+    kinds = f"of the {len(colorizer(name).classes)} kinds of scenes that {html.escape(model_info(name).label)} knows"
+    return f"<p class='scenes'>Looks like: {shown} ({kinds})</p>"
+
+
+def refusal_html(complaint: str, others: Iterable[str]) -> str:
+    """Why no colours are taken from the other photograph, and which methods could take its style."""
+    names = " or ".join(html.escape(model_info(name).label) for name in others)
+    hint = f" Or choose {names} above, for its style." if names else ""
+    return f"<p role='status'>{html.escape(complaint)}.{hint}</p>"
 
 
 def about_html(names: Iterable[str]) -> str:

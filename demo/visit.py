@@ -6,24 +6,57 @@ these anew; a download reads the upload again and paints it at full size.
 
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from colorlib import Colorizer, Result, color, io
+from colorlib import Colorizer, Result, Scene, color, io, model_info
+from colorlib.casts import global_cast, ramp_cast
+from colorlib.colorizer import shrink as shrink_for_network
+from colorlib.colorizer import shrink_reference
+from colorlib.metrics.functional import angular_error
 
 CARD, LARGE = 640, 1024  # longest side, in pixels, of the pictures side by side and of the before/after slider
 ALTERNATIVES = 6
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
 TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
+STYLED, TRANSFERRED = "styled", "transferred"  # what a method can take from another photograph
+NO_CAST = "None"
+CASTS: dict[str, Callable[[Tensor], Tensor]] = {  # named after what is seen: ramps scale red and blue, green stays
+    "Reddish": partial(global_cast, red=1.3, blue=0.7),
+    "Bluish": partial(global_cast, red=0.7, blue=1.3),
+    "Purple on the left, green on the right": partial(ramp_cast, towards="left"),
+    "Green on the left, purple on the right": partial(ramp_cast, towards="right"),
+    "Purple above, green below": partial(ramp_cast, towards="up"),
+    "Green above, purple below": partial(ramp_cast, towards="down"),
+}
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """The photograph in the light that white balance is shown with.
+
+    Attributes:
+        cast: one of CASTS, or NO_CAST for the light it was taken in.
+        photo: it, its longest side at most CARD.
+        angle: how far its colours are from the photograph's, see :func:`angle_between`.
+        results: what the methods made of that; predicted at this size, as each holds an array as large.
+    """
+
+    cast: str
+    photo: io.Photo
+    angle: float = 0
+    results: dict[str, Result] = field(default_factory=dict)
 
 
 class Visit:
@@ -37,10 +70,13 @@ class Visit:
         card: the photograph, its longest side at most CARD.
         large: the same, at most LARGE; this is what the methods are given.
         results: predictions by method.
+        scenes: what it shows, by the methods that recognise scenes.
         chosen: the method that the slider shows; None before the first.
         explored: whether the page shows its alternatives.
-        transferred: its prediction with the colours of another photograph, if one was given.
-        reference: that photograph, for the page.
+        reference: another photograph to take after, small; None if none was given.
+        preview: the same, for the page.
+        after: what the chosen method takes from it, STYLED and TRANSFERRED, as far as there is something to take.
+        light: white balance, in the light that was asked for last.
         strength: how to paint them, see `colorlib.Result.adjust`.
         saturation: likewise.
         folder: for the pictures on the page; goes when nobody holds the visit any more.
@@ -59,8 +95,12 @@ class Visit:
         self.source, self.size = source, (height, width)
         self.card, self.large = shrink(photo, CARD), shrink(photo, LARGE)
         self.results: dict[str, Result] = {}
+        self.scenes: dict[str, list[Scene]] = {}
         self.strength = self.saturation = 1.0
         self.choose(None)
+        self.reference: io.Photo | None = None
+        self.preview: Path | None = None
+        self.light = Light(NO_CAST, self.card)
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.gray, self.before = self._file("gray"), self._file("before")
@@ -71,10 +111,15 @@ class Visit:
             io.write(self.original, self.card.rgb, alpha=self.card.alpha)
 
     def choose(self, name: str | None) -> None:
-        """Take another method for the slider; what was asked about the one before is forgotten."""
+        """Take another method for the slider; what was made of the one before is forgotten."""
         self.chosen, self.explored = name, False
-        self.transferred: Result | None = None
-        self.reference: Path | None = None
+        self.after: dict[str, Result] = {}
+
+    def colour(self, name: str) -> None:
+        """Run a method on the photograph, and ask it what that shows, if it knows scenes."""
+        self.results[name] = predict(self.large, name)
+        if colorizer(name).classes:
+            self.scenes[name] = colorizer(name).scenes(self.large)
 
     def show(self, name: str) -> Path:
         """A method's result for the grid, as PNG."""
@@ -103,44 +148,84 @@ class Visit:
         io.write(found[-1][0], result.uncertainty_picture(), alpha=self.card.alpha)
         return found
 
-    def transfer(self, reference: Path | None) -> None:
-        """Give the chosen method's picture the colours of another photograph; None takes them away again.
+    def refer(self, source: Path | None) -> None:
+        """Give another photograph to take after; None takes it away again.
 
         Raises:
-            ValueError: the other one is no readable picture, or has no colour; nothing has changed then.
-            FileNotFoundError: it has been deleted.
+            colorlib.io.ImageError: it is no readable picture; the one before stays.
+            FileNotFoundError: it has been deleted; likewise.
         """
-        name = self.chosen
-        if reference is None or name is None:
-            self.transferred = self.reference = None
+        if source is None:
+            self.reference = self.preview = None
             return
-        result, photo = self.results[name], io.read(reference, max_pixels=MAX_PIXELS)
-        transferred = replace(result.transfer(photo), rgb=result.rgb)
+        photo = io.read(source, max_pixels=MAX_PIXELS)
         preview, small = self._file("reference"), shrink(photo, CARD)
         io.write(preview, small.rgb, alpha=small.alpha)
-        if self.chosen == name:  # else another was chosen meanwhile
-            self.transferred, self.reference = transferred, preview
+        self.reference, self.preview = shrink_for_network(photo), preview
 
-    def show_transferred(self) -> Path | None:
-        """What :meth:`transfer` gave, for the page; None if nothing."""
-        if self.transferred is None:
+    def take_after(self) -> str:
+        """Let the chosen method take after the reference; what it cannot take, and why, or nothing."""
+        name, reference, complaint = self.chosen, self.reference, ""
+        after: dict[str, Result] = {}
+        if name is not None and reference is not None:
+            result, takes_style = self.results[name], takes_style_of(name)
+            try:
+                # Where nothing was learned, the reference is the only source of colour.
+                own = colorizer(name).model.takes_reference and not takes_style
+                after[TRANSFERRED] = with_colours(result, reference, by_method=own)
+            except ValueError as error:
+                complaint = str(error)
+            if takes_style:
+                after[STYLED] = predict(self.large, name, reference)
+        if (self.chosen, self.reference) == (name, reference):  # else another was chosen meanwhile
+            self.after = after
+        return complaint
+
+    def show_after(self, key: str) -> Path | None:
+        """What :meth:`take_after` gave, for the page; None if nothing."""
+        result = self.after.get(key)
+        if result is None:
             return None
-        path = self._file("transferred")
-        paint(self.transferred, self.card, self.strength, self.saturation).save(path)
+        path = self._file(key)
+        paint(result, self.card, self.strength, self.saturation).save(path)
         return path
 
-    def save_transferred(self) -> Path:
+    def save_after(self, key: str) -> Path:
         """The same at full size, under a name of its own."""
-        if self.transferred is None:
-            raise ValueError("no photograph was given to take colours from")
-        folder = self._file("full").parent
-        (path,) = save_full_size(self.source, [self.transferred], self.strength, self.saturation, folder)
-        return path.rename(path.with_stem(f"{path.stem}-transferred"))
+        result = self.after.get(key)
+        if result is None:
+            raise ValueError("no photograph was given to take after")
+        (path,) = self._save([result])
+        return path.rename(path.with_stem(f"{path.stem}-{key}"))
+
+    def illuminate(self, cast: str) -> Light:
+        """The photograph in another light; what the methods made of it before is forgotten."""
+        if self.light.cast != cast:
+            rgb = CASTS[cast](self.card.rgb[None])[0] if cast in CASTS else self.card.rgb
+            self.light = Light(cast, replace(self.card, rgb=rgb), angle_between(rgb, self.card.rgb))
+        return self.light
+
+    def show_light(self, light: Light) -> Path:
+        """The photograph in a light, for the grid."""
+        path = self._file("light")
+        io.write(path, light.photo.rgb, alpha=light.photo.alpha)
+        return path
+
+    def show_balanced(self, light: Light, name: str) -> tuple[Path, float]:
+        """What a method made of that, and how far its colours are from the photograph's."""
+        path = self._file(name)
+        painted = paint(light.results[name], light.photo, self.strength, self.saturation)
+        painted.save(path)
+        return path, angle_between(painted.rgb, self.card.rgb)
+
+    def save_balanced(self, name: str) -> Path:
+        """The photograph itself at full size, its white balanced, whatever light it is shown in."""
+        (path,) = self._save([predict(self.large, name)])
+        return path
 
     def save(self, names: Iterable[str]) -> Iterator[Path]:
         """Results at full size."""
-        results = [self.results[name] for name in names]
-        return save_full_size(self.source, results, self.strength, self.saturation, self._file("full").parent)
+        return self._save([self.results[name] for name in names])
 
     def save_zip(self, names: Iterable[str]) -> Path:
         """What :meth:`save` writes as one file; not compressed, since PNG is."""
@@ -150,6 +235,9 @@ class Visit:
                 archive.write(file, file.name)
                 file.unlink()
         return path
+
+    def _save(self, results: Iterable[Result]) -> Iterator[Path]:
+        return save_full_size(self.source, results, self.strength, self.saturation, self._file("full").parent)
 
     def _file(self, kind: str) -> Path:
         """A new path, as browsers cache by path; of the old ones of its kind the last stays, as it may be loading."""
@@ -163,15 +251,43 @@ class Visit:
 
 
 @cache
-def colorizer(name: str) -> Colorizer:
-    """A method, loaded when it is first asked for."""
+def _load(name: str) -> Colorizer:
     return Colorizer(name)
 
 
-def predict(photo: io.Photo, name: str) -> Result:
+def colorizer(name: str) -> Colorizer:
+    """A method, loaded when it is first asked for, and once, whoever asks at the same time."""
+    with _loading:
+        return _load(name)
+
+
+def takes_style_of(name: str) -> bool:
+    """Whether a method can take something else than colours from another photograph, even a gray one."""
+    return colorizer(name).model.takes_reference and model_info(name).learned
+
+
+def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Result:
     """Run a method's network; what it painted is dropped, as every size is painted when it is needed."""
-    result = colorizer(name)(photo.rgb)
-    return replace(result, photo=photo, rgb=photo.rgb)
+    result = colorizer(name)(photo.rgb, reference=reference)
+    # White balance is painted from its gains alone.
+    ab = result.ab if result.gains is None else result.ab.new_empty(2, 0, 0)
+    return replace(result, photo=photo, rgb=photo.rgb, ab=ab)
+
+
+def with_colours(result: Result, reference: io.Photo, by_method: bool) -> Result:
+    """A prediction in the colours of another photograph.
+
+    Args:
+        result: the prediction.
+        reference: the other photograph.
+        by_method: whether the method itself takes them; else they are transferred to what it predicted.
+
+    Raises:
+        ValueError: the other one has no colour.
+    """
+    if by_method:
+        return predict(result.photo, result.model, shrink_reference(reference))
+    return replace(result.transfer(reference), rgb=result.rgb)
 
 
 def paint(result: Result, photo: io.Photo, strength: float, saturation: float) -> Result:
@@ -205,6 +321,11 @@ def shrink(photo: io.Photo, longest: int) -> io.Photo:
 def to_gray(rgb: Tensor) -> Tensor:
     """The lightness alone, as the methods see it: sRGB (3, H, W) -> sRGB (3, H, W)."""
     return color.lightness_to_gray(color.rgb_to_lightness(rgb)).expand(3, -1, -1)
+
+
+def angle_between(rgb: Tensor, truth: Tensor) -> float:
+    """Mean angle in degrees between the colours of two pictures, (3, H, W); nan where all of the second is dark."""
+    return angular_error(rgb[None], truth[None]).item()
 
 
 def has_colour(rgb: Tensor) -> bool:

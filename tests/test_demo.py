@@ -34,9 +34,14 @@ from colorlib.models import _registry
 
 DEMO = Path(__file__).parent.parent / "demo"
 PICTURES = Path(skimage.__file__).parent / "data"
-LEARNED = [name for name in colorlib.list_models(ready=True) if colorlib.model_info(name).learned]
-METHOD = LEARNED[0]
+CAMERA = PICTURES / "camera.png"  # gray
+PAINTERS = colorlib.list_models(ready=True, task="colorize")
+BALANCERS = colorlib.list_models(ready=True, task="balance")
+LEARNED = [name for name in PAINTERS if colorlib.model_info(name).learned]
+METHOD = "iizuka16_local_small"  # predicts one colour a pixel, and knows of nothing else
 MANY_COLOURS = "larsson16_small"  # predicts a distribution at each pixel
+SCENIC = "iizuka16_small"  # knows scenes, and takes the style of another photograph
+BORROWER = "welsh02"  # has no colours but those of another photograph
 
 
 def chroma(pixels: np.ndarray) -> int:
@@ -265,12 +270,13 @@ class TestVisit:
         one.results[name] = visit.predict(one.large, name)
         one.choose(name)
         one.strength, one.saturation = 0.9, 1.1
-        one.transfer(PICTURES / "coffee.png")
+        one.refer(PICTURES / "coffee.png")
+        assert one.take_after() == ""
         expected = colorlib.Colorizer(name)(PICTURES / "rocket.jpg").transfer(PICTURES / "coffee.png")
         pixels = np.asarray(expected.adjust(0.9, 1.1).image)
-        assert np.array_equal(np.asarray(Image.open(one.show_transferred())), pixels)
+        assert np.array_equal(np.asarray(Image.open(one.show_after("transferred"))), pixels)
         assert not np.array_equal(np.asarray(Image.open(one.show(name))), pixels)
-        file = one.save_transferred()
+        file = one.save_after("transferred")
         assert file.name == f"rocket-{name}-transferred.png"
         assert np.array_equal(np.asarray(Image.open(file)), pixels)
         assert f"colours after coffee.png by {way}" in colorlib.io.read_provenance(file)
@@ -278,26 +284,171 @@ class TestVisit:
         large = visit.Visit(gray_file(tmp_path, (1500, 1000)))
         large.results[name] = visit.predict(large.large, name)
         large.choose(name)
-        large.transfer(PICTURES / "coffee.png")
-        assert Image.open(large.show_transferred()).size == (640, 427)
-        full = large.save_transferred()
+        large.refer(PICTURES / "coffee.png")
+        large.take_after()
+        assert Image.open(large.show_after("transferred")).size == (640, 427)
+        full = large.save_after("transferred")
         assert Image.open(full).size == (1500, 1000)
         assert f"colours after coffee.png by {way}" in colorlib.io.read_provenance(full)
 
-    def test_bad_reference_changes_nothing(self, visit, tmp_path):
+    def test_style_is_the_librarys_and_needs_no_colour(self, visit, tmp_path):
         one = visit.Visit(PICTURES / "rocket.jpg")
-        one.results[MANY_COLOURS] = visit.predict(one.large, MANY_COLOURS)
-        one.choose(MANY_COLOURS)
-        one.transfer(PICTURES / "coffee.png")
-        before = one.transferred, one.reference
-        for reference, message in ((gray_file(tmp_path), "no colour to take"), (broken_file(tmp_path), "decoded")):
-            with pytest.raises(ValueError, match=message):
-                one.transfer(reference)
-        assert (one.transferred, one.reference) == before
-        one.transfer(None)
-        assert one.show_transferred() is None
+        one.colour(SCENIC)
+        one.choose(SCENIC)
+        colorizer = colorlib.Colorizer(SCENIC)
+        for reference, taken in ((PICTURES / "coffee.png", {"styled", "transferred"}), (CAMERA, {"styled"})):
+            one.refer(reference)
+            assert bool(one.take_after()) == ("transferred" not in taken)
+            assert set(one.after) == taken
+            expected = np.asarray(colorizer(PICTURES / "rocket.jpg", reference=reference).image)
+            assert np.array_equal(np.asarray(Image.open(one.show_after("styled"))), expected)
+            assert not np.array_equal(np.asarray(Image.open(one.show(SCENIC))), expected)
+            file = one.save_after("styled")
+            assert file.name == f"rocket-{SCENIC}-styled.png"
+            assert np.array_equal(np.asarray(Image.open(file)), expected)
+            assert f"after {reference.name}" in colorlib.io.read_provenance(file)
         with pytest.raises(ValueError, match="no photograph was given"):
-            one.save_transferred()
+            one.save_after("transferred")
+
+    def test_a_method_without_colours_of_its_own_takes_the_references(self, visit):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        one.colour(BORROWER)
+        one.choose(BORROWER)
+        one.refer(PICTURES / "coffee.png")
+        assert one.take_after() == ""
+        assert set(one.after) == {"transferred"}
+        expected = colorlib.Colorizer(BORROWER)(PICTURES / "rocket.jpg", reference=PICTURES / "coffee.png")
+        shown = np.asarray(Image.open(one.show_after("transferred")))
+        assert np.array_equal(shown, np.asarray(expected.image))
+        one.refer(CAMERA)
+        assert "no colour to take" in one.take_after()
+        assert one.after == {}
+
+    def test_a_reference_stays_when_another_method_is_chosen(self, visit):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        for name in (METHOD, SCENIC):
+            one.colour(name)
+        one.choose(METHOD)
+        one.refer(CAMERA)
+        assert "no colour to take" in one.take_after()
+        one.choose(SCENIC)
+        assert one.after == {}
+        one.take_after()
+        assert set(one.after) == {"styled"}
+
+    def test_unreadable_reference_changes_nothing(self, visit, tmp_path):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        one.colour(MANY_COLOURS)
+        one.choose(MANY_COLOURS)
+        one.refer(PICTURES / "coffee.png")
+        one.take_after()
+        before = one.after["transferred"], one.preview
+        with pytest.raises(ValueError, match="decoded"):
+            one.refer(broken_file(tmp_path))
+        one.take_after()
+        assert one.preview == before[1]
+        assert torch.equal(one.after["transferred"].ab, before[0].ab)
+        one.refer(None)
+        one.take_after()
+        assert one.show_after("transferred") is None
+
+    def test_scenes_are_the_librarys(self, visit):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        for name in (METHOD, SCENIC):
+            one.colour(name)
+        assert list(one.scenes) == [SCENIC]
+        assert one.scenes[SCENIC] == colorlib.Colorizer(SCENIC).scenes(PICTURES / "rocket.jpg")
+
+    @pytest.mark.parametrize("name", BALANCERS)
+    def test_white_balance_is_the_librarys(self, visit, name):
+        # 640 x 427 pixels: both copies on the page are the photograph itself.
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        light = one.illuminate(visit.NO_CAST)
+        light.results[name] = visit.predict(light.photo, name)
+        one.strength, one.saturation = 0.7, 1.2
+        expected = colorlib.Colorizer(name)(PICTURES / "rocket.jpg").adjust(0.7, 1.2)
+        shown, angle = one.show_balanced(light, name)
+        assert np.array_equal(np.asarray(Image.open(shown)), np.asarray(expected.image))
+        colours = expected.rgb.flatten(1).double(), expected.photo.rgb.flatten(1).double()
+        bright = 255 * expected.photo.rgb.flatten(1).sum(dim=0) > 150
+        cosine = torch.nn.functional.cosine_similarity(*colours, dim=0).clamp(max=1)
+        assert angle == pytest.approx(cosine.arccos().rad2deg()[bright].mean().item(), abs=1e-3)
+        file = one.save_balanced(name)
+        assert file.name == f"rocket-{name}.png"
+        assert np.array_equal(np.asarray(Image.open(file)), np.asarray(expected.image))
+        assert "White-balanced" in colorlib.io.read_provenance(file)
+
+    def test_casts_are_what_they_are_called(self, visit):
+        one = visit.Visit(PICTURES / "coffee.png")
+        before = one.card.rgb
+        assert one.illuminate(visit.NO_CAST).angle == 0
+        for cast in visit.CASTS:
+            light = one.illuminate(cast)
+            assert light.angle > 3
+            gained = light.photo.rgb - before
+            magenta = gained[0] + gained[2] - 2 * gained[1]  # or, where negative, green
+            halves = {"left": (..., slice(300)), "right": (..., slice(-300, None)), "above": slice(200)}
+            halves["below"] = slice(-200, None)
+            if cast == "Reddish":
+                assert gained[0].mean() > 0 > gained[2].mean()
+            elif cast == "Bluish":
+                assert gained[0].mean() < 0 < gained[2].mean()
+            else:
+                for part in cast.lower().split(", "):
+                    (half,) = (pixels for where, pixels in halves.items() if where in part)
+                    assert (magenta[half].mean() > 0) == ("purple" in part)
+
+    def test_a_cast_is_removed_by_who_can(self, visit):
+        # Where the mean is gray, gray world undoes any global cast that clips nothing.
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        rgb = 0.25 + one.card.rgb / 4
+        one.card = type(one.card)(rgb * rgb.mean() / rgb.mean(dim=(1, 2), keepdim=True))
+        light = one.illuminate("Reddish")
+        light.results["gray_world"] = visit.predict(light.photo, "gray_world")
+        assert light.angle > 10
+        assert one.show_balanced(light, "gray_world")[1] < 0.05
+        # Another light: what was made of the first is forgotten.
+        assert one.illuminate("Bluish").results == {}
+
+    def test_downloads_have_the_original_light(self, visit):
+        one = visit.Visit(PICTURES / "rocket.jpg")
+        plain = one.save_balanced("gray_world").read_bytes()
+        one.illuminate("Reddish")
+        assert one.save_balanced("gray_world").read_bytes() == plain
+
+    def test_a_visit_keeps_little(self, visit, tmp_path):
+        Image.open(PICTURES / "coffee.png").resize((1500, 1000)).save(tmp_path / "large.png")
+        one = visit.Visit(tmp_path / "large.png")
+        for name in PAINTERS:
+            one.colour(name)
+        light = one.illuminate("Reddish")
+        for name in BALANCERS:
+            light.results[name] = visit.predict(light.photo, name)
+        tensors = [one.card.rgb, one.large.rgb, light.photo.rgb]
+        for result in [*one.results.values(), *light.results.values()]:
+            tensors += [result.photo.rgb, result.rgb, result.ab]
+            tensors += [] if result.gains is None else [result.gains]
+            tensors += [] if result.prediction is None else [result.prediction.logits]
+        storages = {storage.data_ptr(): storage.nbytes() for storage in (each.untyped_storage() for each in tensors)}
+        # Two copies of 1024 and 640 pixels, one in another light; 4 MB for each method.
+        assert sum(storages.values()) < 15e6 + 4e6 * (1 + len(PAINTERS) + len(BALANCERS))
+
+    def test_methods_are_loaded_once_by_many(self, visit, monkeypatch):
+        made = []
+
+        def slow(name: str) -> str:
+            time.sleep(0.1)
+            made.append(name)
+            return name
+
+        monkeypatch.setattr(visit, "Colorizer", slow)
+        visit._load.cache_clear()
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(visit.colorizer, ["one", "two"] * 8)) == ["one", "two"] * 8
+        finally:
+            visit._load.cache_clear()
+        assert sorted(made) == ["one", "two"]
 
     def test_names_are_new_and_disk_use_bounded(self, visit, tmp_path):
         one = visit.Visit(gray_file(tmp_path))
@@ -328,12 +479,28 @@ class TestVisit:
 
 class TestPage:
     def test_all_ready_methods_are_offered_and_baselines_not_preselected(self, app):
-        (box,) = (block for block in app.demo.blocks.values() if isinstance(block, gr.CheckboxGroup))
-        assert [name for _, name in box.choices] == colorlib.list_models(ready=True)
-        assert box.value == LEARNED
-        assert "grayscale" not in box.value
+        boxes = [block for block in app.demo.blocks.values() if isinstance(block, gr.CheckboxGroup)]
+        offered, to_balance = ([name for _, name in box.choices] for box in boxes)
+        assert sorted(offered) == PAINTERS
+        assert sorted(to_balance) == BALANCERS
+        assert boxes[0].value == LEARNED == offered[: len(LEARNED)]  # by name, so those of a paper stand together
+        assert offered[-1] == "grayscale"
+        images = [block.elem_id for block in app.demo.blocks.values() if isinstance(block, gr.Image)]
+        shown = [name for name in images if name.removeprefix("image-") in PAINTERS + BALANCERS]
+        assert shown == [f"image-{name}" for name in offered + to_balance]
 
-    def test_a_new_method_needs_no_change_here(self, app, monkeypatch):
+    def test_scenes_are_said_in_words(self, app):
+        scenes = [colorlib.Scene("airport_terminal", 0.426), colorlib.Scene("<b>", 0.051), colorlib.Scene("x", 0.004)]
+        text = sys.modules["page"].scenes_html(SCENIC, scenes)
+        assert "Looks like: airport terminal 43&nbsp;%, &lt;b&gt; 5&nbsp;% (of the 100 kinds" in text
+
+    def test_angles_that_nobody_can_tell_are_left_out(self, app):
+        page = sys.modules["page"]
+        assert page.angles_text(7.26, 3.94) == "7.3° → 3.9°"
+        assert page.angles_text(float("nan"), 3.94) == ""
+
+    @pytest.mark.parametrize("task", ["colorize", "balance"])
+    def test_a_new_method_needs_no_change_here(self, app, monkeypatch, task):
         monkeypatch.setattr(_registry, "_REGISTRY", dict(_registry._REGISTRY))
 
         def sepia23():
@@ -341,10 +508,12 @@ class TestPage:
             return colorlib.create_model("grayscale")
 
         paper = _registry.Paper("A & B", "On brown", "Journal", 2023, "https://example.org/?a=1&b=2")
-        _registry.register_model("Sepia <2023>", paper, learned=False)(sepia23)
+        _registry.register_model("Sepia <2023>", paper, learned=False, task=task)(sepia23)
         blocks = app.build()
         images = [block for block in blocks.blocks.values() if isinstance(block, gr.Image)]
         assert "image-sepia23" in [image.elem_id for image in images]
+        boxes = [block for block in blocks.blocks.values() if isinstance(block, gr.CheckboxGroup)]
+        assert [("Sepia <2023>", "sepia23") in box.choices for box in boxes] == [task == "colorize", task == "balance"]
         about = sys.modules["page"].about_html(["sepia23"])
         assert "Sepia &lt;2023&gt;" in about
         assert "brown &lt;like this&gt;" in about
@@ -414,28 +583,49 @@ class TestServer:
             (gray, ["izuka16"], 1, "unknown model 'izuka16'; did you mean"),
             (gray, [METHOD], 3, r"expected strength in \[0, 1\]"),
             (None, [METHOD], 1, "No photograph came"),
+            (gray, [METHOD, "gray_world"], 1, "gray_world is no method of colorize; use it with balance"),
         ):
             with pytest.raises(AppError, match=message):
                 client.predict(photo, methods, strength, 1, api_name="/colorize")
+        with pytest.raises(AppError, match="is no method of balance; use it with colorize"):
+            client.predict(gray, [METHOD], 1, 1, api_name="/balance")
         assert client.predict(gray, [METHOD], 1, 1, api_name="/colorize")
 
-    def test_only_one_endpoint_is_public_and_documented(self, client):
+    def test_balance_gives_full_size_png(self, client, tmp_path):
+        Image.open(PICTURES / "coffee.png").resize((1500, 1000)).save(tmp_path / "large.png")
+        files, rows = client.predict(handle_file(tmp_path / "large.png"), BALANCERS, 1, 1, api_name="/balance")
+        assert [row["method"] for row in rows] == BALANCERS
+        assert [Path(file).name for file in files] == [f"large-{name}.png" for name in BALANCERS]
+        got = np.asarray(Image.open(files[BALANCERS.index("gray_world")])).astype(int)
+        assert got.shape == (1000, 1500, 3)
+        expected = colorlib.Colorizer("gray_world")(tmp_path / "large.png").image
+        assert np.abs(got - np.asarray(expected)).mean() < 1  # gains are those of a copy of 1024 pixels
+
+    def test_scenes_are_named(self, client, tmp_path):
+        found = client.predict(handle_file(PICTURES / "rocket.jpg"), api_name="/scenes")
+        expected = colorlib.Colorizer(SCENIC).scenes(PICTURES / "rocket.jpg")
+        assert [scene["name"] for scene in found] == [scene.name for scene in expected]
+        assert [scene["probability"] for scene in found] == pytest.approx([s.probability for s in expected], abs=1e-4)
+        with pytest.raises(AppError, match=r"broken.png: cannot be decoded"):
+            client.predict(handle_file(broken_file(tmp_path)), api_name="/scenes")
+
+    def test_three_endpoints_are_public_and_documented(self, client):
         endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-        assert list(endpoints) == ["/colorize"]
-        parameters = endpoints["/colorize"]["parameters"]
-        assert [parameter["parameter_name"] for parameter in parameters] == [
-            "photo",
-            "methods",
-            "strength",
-            "saturation",
-        ]
-        assert parameters[1]["parameter_default"] == LEARNED
+        assert list(endpoints) == ["/colorize", "/balance", "/scenes"]
+        for name, default in (("/colorize", LEARNED), ("/balance", BALANCERS)):
+            parameters = endpoints[name]["parameters"]
+            assert [each["parameter_name"] for each in parameters] == ["photo", "methods", "strength", "saturation"]
+            assert sorted(parameters[1]["parameter_default"]) == default
+        assert [each["parameter_name"] for each in endpoints["/scenes"]["parameters"]] == ["photo"]
         assert "lightness stays" in endpoints["/colorize"]["description"]
+        assert "Balance the white" in endpoints["/balance"]["description"]
+        assert "kinds of scene" in endpoints["/scenes"]["description"]
 
     def test_files_of_the_host_cannot_be_read(self, server):
         for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
-            calls = (("colorize", [[METHOD], 1, 1]), ("receive", [1, 1, None]), ("transfer", [1, 1, None]))
-            for name, rest in calls:
+            calls = {"colorize": [[METHOD], 1, 1], "balance": [["gray_world"], 1, 1], "scenes": []}
+            calls |= {"receive": [1, 1, None], "transfer": [1, 1, None]}
+            for name, rest in calls.items():
                 answer = Visitor(server[0]).call(name, [payload, *rest])
                 assert not answer["success"]
                 assert "root" not in json.dumps(answer)
@@ -465,36 +655,83 @@ class TestServer:
         assert not changes["alternatives"]["visible"]
         assert changes["alternatives"]["value"] == []
 
-    def test_bad_reference_warns_and_the_page_stays(self, server, tmp_path):
-        visitor = Visitor(server[0])
+    def test_what_cannot_be_taken_is_explained_and_the_page_stays(self, server, tmp_path):
+        visitor, methods = Visitor(server[0]), [MANY_COLOURS, SCENIC]
         visitor.call("receive", [visitor.upload(gray_file(tmp_path), "one.png"), 1, 1, None])
         visitor.call("colour", [[MANY_COLOURS], None, None])
+        visitor.call("colour", [methods, MANY_COLOURS, None])
         # One that no browser can show is shown by its preview.
         Image.open(PICTURES / "coffee.png").save(tmp_path / "coffee.tif")
         first = visitor.call("transfer", [visitor.upload(tmp_path / "coffee.tif", "coffee.tif"), 1, 1, None])["changes"]
         assert first["panel-transferred"]["visible"]
+        assert not first["panel-styled"]["visible"]
+        assert not first["refusal"]["visible"]
         assert first["reference"]["path"].endswith("reference.png")
-        for file, message in ((gray_file(tmp_path), "no colour to take"), (broken_file(tmp_path), "cannot be decoded")):
-            answer = visitor.call("transfer", [visitor.upload(file, file.name), 1, 1, None])
-            assert answer["success"]
-            assert message in answer["logs"]
-            assert answer["changes"]["reference"]["path"] == first["reference"]["path"]
-            assert answer["changes"]["image-transferred"] == {"__type__": "update"}
-        answer = visitor.call("save_transferred", [[MANY_COLOURS], 1, 1, None])
-        assert "gray" not in answer["logs"]
+        broken = visitor.call("transfer", [visitor.upload(broken_file(tmp_path), "broken.png"), 1, 1, None])
+        assert "cannot be decoded" in broken["logs"]
+        assert broken["changes"]["reference"]["path"] == first["reference"]["path"]
+        assert broken["changes"]["image-transferred"] == {"__type__": "update"}
+        answer = visitor.call("save_transferred", [methods, 1, 1, None])
         saved = re.search(r'"path": "([^"]+-transferred\.png)"', json.dumps(answer["output"])).group(1)
         assert Image.open(saved).size == Image.open(gray_file(tmp_path)).size
+        # A gray one is explained where it lies, with the method that can use it; chosen, it does.
+        gray = visitor.call("transfer", [visitor.upload(CAMERA, "camera.png"), 1, 1, None])["changes"]
+        assert not gray["panel-transferred"]["visible"]
+        assert not gray["panel-styled"]["visible"]
+        assert "camera.png: it is gray and has no colour to take" in gray["refusal"]["value"]
+        assert f"choose {colorlib.model_info(SCENIC).label} above" in gray["refusal"]["value"]
+        assert gray["reference"] == {"__type__": "update"}
+        chosen = visitor.call("compare", [SCENIC, None])["changes"]
+        assert chosen["panel-styled"]["visible"]
+        assert not chosen["panel-transferred"]["visible"]
+        assert "has no colour to take" in chosen["refusal"]["value"]
+        assert "above" not in chosen["refusal"]["value"]
+        # It follows the sliders.
+        repainted = visitor.call("repaint", [0, 1, SCENIC, None])["changes"]["image-styled"]
+        assert chroma(np.asarray(Image.open(repainted["path"]))) == 0
         # Taken away, or about another photograph.
-        assert not visitor.call("transfer", [None, 1, 1, None])["changes"]["panel-transferred"]["visible"]
-        assert "no photograph was given" in visitor.call("save_transferred", [[MANY_COLOURS], 1, 1, None])["logs"]
+        changes = visitor.call("transfer", [None, 1, 1, None])["changes"]
+        assert not any(changes[name]["visible"] for name in ("panel-styled", "panel-transferred", "refusal"))
+        assert "no photograph was given" in visitor.call("save_styled", [methods, 1, 1, None])["logs"]
+        visitor.call("transfer", [visitor.upload(tmp_path / "coffee.tif", "coffee.tif"), 1, 1, None])
         visitor.call("receive", [visitor.upload(gray_file(tmp_path), "two.png"), 1, 1, None])
-        changes = visitor.call("colour", [[MANY_COLOURS], MANY_COLOURS, None])["changes"]
+        changes = visitor.call("colour", [methods, MANY_COLOURS, None])["changes"]
         assert changes["reference"] is None
         assert not changes["panel-transferred"]["visible"]
 
+    def test_white_is_balanced_in_any_light(self, server, tmp_path):
+        visitor = Visitor(server[0])
+        gray = visitor.call("receive", [visitor.upload(gray_file(tmp_path), "gray.png"), 1, 1, None])["changes"]
+        assert not gray["balance"]["visible"]
+        assert visitor.call("illuminate", ["None", None])["changes"]["balance"] == {"__type__": "update"}
+        visitor.call("receive", [visitor.upload(PICTURES / "coffee.png", "coffee.png"), 1, 1, None])
+        plain = visitor.call("illuminate", ["None", None])["changes"]
+        assert plain["balance"]["visible"]
+        assert all(plain[f"panel-{name}"]["visible"] and plain[f"save-{name}"]["visible"] for name in BALANCERS)
+        assert not plain["panel-truth"]["visible"]
+        tinted = visitor.call("illuminate", ["Bluish", None])["changes"]
+        assert all(tinted[f"panel-{name}"]["visible"] for name in ["truth", *BALANCERS])
+        assert not any(tinted[f"save-{name}"]["visible"] for name in BALANCERS)
+        pictures = [np.asarray(Image.open(each["image-light"]["path"])).mean(axis=(0, 1)) for each in (plain, tinted)]
+        assert pictures[1][0] < pictures[0][0]
+        assert pictures[1][2] > pictures[0][2]
+        # The sliders repaint them, and the angles are of what is shown: at strength 0, as far as with the cast.
+        before = visitor.call("colour", [[METHOD], None, None])
+        assert before["success"]
+        repainted = visitor.call("repaint", [0, 1, METHOD, None])["changes"]
+        same = np.asarray(Image.open(repainted["image-gray_world"]["path"]))
+        assert np.abs(same - np.asarray(Image.open(tinted["image-light"]["path"])).astype(int)).max() <= 1
+        shown = {answer["caption-gray_world"].split("<span>")[-1] for answer in (tinted, repainted)}
+        assert len(shown) == 2
+        first, last = re.findall(r"[\d.]+(?=°)", repainted["caption-gray_world"])
+        assert first == last
+        answer = visitor.call("save_gray_world", [[METHOD], 1, 1, None])
+        assert "coffee-gray_world.png" in json.dumps(answer["output"])
+
     @pytest.mark.slow
     def test_sixteen_visitors_at_once(self, server, tmp_path):
-        source = gray_file(tmp_path, (900, 600))
+        source = tmp_path / "colour.png"
+        Image.open(PICTURES / "coffee.png").resize((900, 600)).save(source)
         process = psutil.Process(server[1].pid)
 
         def visit(number: int) -> bool:
@@ -504,6 +741,7 @@ class TestServer:
                 visitor.call("colour", [[METHOD], None, None]),
                 visitor.call("repaint", [0.5, 1, METHOD, None]),
                 visitor.call("save_all", [[METHOD], 0.5, 1, None]),
+                visitor.call("illuminate", ["Reddish", None]),
             ]
             return all(step["success"] for step in steps) and f"{number}.png" in json.dumps(steps[0])
 
@@ -511,8 +749,8 @@ class TestServer:
             assert all(pool.map(visit, range(16)))
             before = process.memory_info().rss
             assert all(pool.map(visit, range(16)))
-        # A visit keeps a dozen megabytes of pixels at most.
-        assert process.memory_info().rss - before < 16 * 12e6 + 200e6
+        # A visit keeps a dozen megabytes of pixels at most, and 4 for each white balance.
+        assert process.memory_info().rss - before < 16 * (12e6 + 4e6 * (1 + len(BALANCERS))) + 200e6
 
     def test_a_visit_keeps_nothing_of_the_photograph_before(self, server, tmp_path):
         visitor, folders = Visitor(server[0]), server[2].parent / "tmp"
@@ -568,7 +806,7 @@ class Visitor:
         self.outputs = {
             handler["id"]: [elements[number] for number in handler["outputs"]] for handler in config["dependencies"]
         }
-        for button in ("save-all", "save-transferred"):
+        for button in ("save-all", "save-transferred", "save-styled", "save-gray_world"):
             (self.handlers[button.replace("-", "_")],) = (
                 handler["id"]
                 for handler in config["dependencies"]

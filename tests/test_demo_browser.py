@@ -14,10 +14,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Download, Page, expect, sync_playwright
 from test_demo import (
+    BALANCERS,
+    CAMERA,
     LEARNED,
     MANY_COLOURS,
     METHOD,
     PICTURES,
+    SCENIC,
     broken_file,
     chroma,
     deep_file,
@@ -171,7 +174,7 @@ def test_zip_holds_every_method_shown(page, tmp_path):
     assert arriving.value.suggested_filename == "gray-in-colour.zip"
     with zipfile.ZipFile(arriving.value.path()) as archive:
         pictures = {name: Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}
-    assert set(pictures) == {f"gray-{name}.png" for name in colorlib.list_models(ready=True)}
+    assert set(pictures) == {f"gray-{name}.png" for name in [*LEARNED, "grayscale"]}
     assert {picture.size for picture in pictures.values()} == {(700, 500)}
     assert chroma(np.asarray(pictures["gray-grayscale.png"])) == 0
     assert chroma(np.asarray(pictures[f"gray-{METHOD}.png"])) > 10
@@ -193,7 +196,7 @@ def test_click_on_a_result_compares_it(page, tmp_path):
 
 def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
     upload(page, gray_file(tmp_path, (900, 600)))
-    expect(page.locator("#compared input")).not_to_have_value(colorlib.model_info(MANY_COLOURS).label)
+    choose(page, METHOD)
     expect(page.locator("#possible")).to_be_hidden()
     choose(page, MANY_COLOURS)
     page.click("#explore")
@@ -224,23 +227,95 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
     assert full.size == (900, 600)
     assert "colours after astronaut.png" in full.info["Software"]
 
-    # A gray one: the page says so, and stays.
-    page.locator("#reference").get_by_label("Remove Image").click()
-    page.set_input_files("#reference input[type=file]", gray_file(tmp_path, name="no-colour.png"))
-    expect(page.locator(".toast-wrap")).to_contain_text("no colour to take")
-    expect(page.locator("#reference input[type=file]")).to_be_attached()
-    expect(alternatives).to_have_count(7)
-
-    # Another method: both begin anew.
-    page.set_input_files("#reference input[type=file]", PICTURES / "coffee.png")
-    expect(page.locator("#image-transferred img")).to_be_visible()
+    # Another method begins anew, but for the other photograph, which is asked for its colours again.
     choose(page, METHOD)
     expect(page.locator("#possible")).to_be_hidden()
-    expect(page.locator("#panel-transferred")).to_be_hidden()
-    expect(page.locator("#reference img")).to_have_count(0)
+    expect(page.locator("#image-transferred img")).to_be_visible()
+    expect(page.locator("#reference img")).to_have_count(1)
     choose(page, MANY_COLOURS)
     expect(page.locator("#explore")).to_be_visible()
     expect(alternatives).to_have_count(0)
+
+
+def test_style_of_another_photograph(page, tmp_path):
+    upload(page, gray_file(tmp_path))
+    choose(page, METHOD)
+    # A gray one has no colours. The page says so, keeps it, and names the method that can use it.
+    page.set_input_files("#reference input[type=file]", CAMERA)
+    expect(page.locator("#refusal")).to_contain_text("camera.png: it is gray and has no colour to take")
+    expect(page.locator("#refusal")).to_contain_text(f"Or choose {colorlib.model_info(SCENIC).label} above")
+    expect(page.locator("#reference img")).to_have_count(1)
+    expect(page.locator("#panel-transferred")).to_be_hidden()
+    choose(page, SCENIC)
+    expect(page.locator("#image-styled img")).to_be_visible()
+    styled = pixels_on_page(page, "#image-styled img")
+    expected = colorlib.Colorizer(SCENIC)(tmp_path / "gray.png", reference=CAMERA).image
+    assert np.abs(styled - np.asarray(expected).astype(int)).max() <= 2
+    expect(page.locator("#panel-transferred")).to_be_hidden()
+    with page.expect_download() as arriving:
+        page.click("#save-styled")
+    assert arriving.value.suggested_filename == f"gray-{SCENIC}-styled.png"
+    assert "after camera.png" in image_of(arriving.value).info["Software"]
+
+    # One in colour has both; side by side on a wide screen.
+    page.locator("#reference").get_by_label("Remove Image").click()
+    expect(page.locator("#refusal")).to_be_hidden()
+    expect(page.locator("#panel-styled")).to_be_hidden()
+    page.set_input_files("#reference input[type=file]", PICTURES / "coffee.png")
+    expect(page.locator("#image-styled img")).to_be_visible()
+    expect(page.locator("#image-transferred img")).to_be_visible()
+    both = [pixels_on_page(page, f"#image-{name} img") for name in ("styled", "transferred")]
+    assert np.abs(both[0].astype(int) - both[1]).max() > 10
+    boxes = [page.locator(f"#panel-{name}").bounding_box() for name in ("transferred", "styled")]
+    assert boxes[0]["y"] == boxes[1]["y"]
+
+
+def test_scenes_are_named(page):
+    upload(page, PICTURES / "rocket.jpg")
+    best = colorlib.Colorizer(SCENIC).scenes(PICTURES / "rocket.jpg")[0]
+    likely = f"Looks like: {best.name.replace('_', ' ')} {100 * best.probability:.0f}\N{NO-BREAK SPACE}%"
+    expect(page.locator("#status")).to_contain_text(likely)
+    page.get_by_label(colorlib.model_info(SCENIC).label, exact=True).uncheck()
+    expect(page.locator("#status")).not_to_contain_text("Looks like")
+
+
+def test_white_balance(page, tmp_path):
+    upload(page, gray_file(tmp_path))
+    expect(page.locator("#balance")).to_be_hidden()
+    upload(page, PICTURES / "coffee.png")
+    section, first = page.locator("#balanced"), page.locator("#panel-light .caption")
+    expect(section.locator(".caption:visible")).to_have_count(1 + len(BALANCERS))
+    expect(first).to_contain_text("The original")
+    plain = pixels_on_page(page, "#image-gray_world img")
+    expected = colorlib.Colorizer("gray_world")(PICTURES / "coffee.png").image
+    assert np.array_equal(plain, np.asarray(expected))
+    with page.expect_download() as arriving:
+        page.click("#save-gray_world")
+    assert arriving.value.suggested_filename == "coffee-gray_world.png"
+    assert np.array_equal(np.asarray(image_of(arriving.value)), plain)
+
+    page.click("#cast input")
+    page.get_by_role("option", name="Bluish", exact=True).click()
+    expect(first).to_contain_text("With the cast")
+    expect(section.locator(".caption:visible")).to_have_count(2 + len(BALANCERS))
+    expect(section.locator("[id^=save-]:visible")).to_have_count(0)
+    cast, original = (pixels_on_page(page, f"#image-{name} img").mean(axis=(0, 1)) for name in ("light", "truth"))
+    assert cast[0] < original[0]
+    assert cast[2] > original[2]
+    (off,) = re.findall(r"[\d.]+(?=°)", first.inner_text())
+    for name in BALANCERS:
+        angles = re.findall(r"[\d.]+(?=°)", page.inner_text(f"#panel-{name} .caption"))
+        assert angles[0] == off
+        assert len(angles) == 2
+    assert np.abs(pixels_on_page(page, "#image-gray_world img").mean(axis=(0, 1)) - plain.mean(axis=(0, 1))).max() < 12
+
+    # A method of another kind, ticked meanwhile, leaves it as it is; a new photograph is shown in the same light.
+    page.get_by_label("Grayscale", exact=True).check()
+    expect(page.locator("#image-grayscale img")).to_have_count(1)
+    expect(first).to_contain_text("With the cast")
+    upload(page, PICTURES / "chelsea.png")
+    expect(section.locator(".caption:visible")).to_have_count(2 + len(BALANCERS))
+    expect(first).to_contain_text("With the cast")
 
 
 def choose(page: Page, name: str) -> None:
@@ -326,11 +401,27 @@ def test_looks(page, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     ground = np.array(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")[:3])
     assert np.ptp(ground) == 0
-    for selector in ("#header p", "#status p", ".caption b", ".caption span", "#methods label span", "#footer p"):
+    for selector in (
+        "#header p",
+        "#status p",
+        ".caption b",
+        ".caption span",
+        "#methods label span",
+        "#footer p",
+        "#balance p",
+    ):
         text = page.locator(selector).first.evaluate("e => getComputedStyle(e).color.match(/\\d+/g).map(Number)")[:3]
         high, low = sorted((luminance(ground), luminance(np.array(text))), reverse=True)
         assert (high + 0.05) / (low + 0.05) >= 4.5, selector  # WCAG 2.2, 1.4.3
-    for box in page.locator("#panels .caption").all():
+    expect(page.locator("#balanced .caption:visible")).to_have_count(1 + len(BALANCERS))
+    page.click("#cast input")
+    page.get_by_role("option", name="Reddish", exact=True).click()
+    expect(page.locator("#balanced .caption:visible")).to_have_count(2 + len(BALANCERS))
+    in_row = page.locator("#panels > .column:visible").evaluate_all(
+        "all => all.filter(one => one.getBoundingClientRect().top == all[0].getBoundingClientRect().top).length"
+    )
+    assert in_row == (2 if page.viewport_size["width"] < 640 else 4)
+    for box in page.locator(".caption:visible").all():
         assert box.evaluate("e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight + 1")
     # On a phone, the page goes to the results by itself.
     page.wait_for_function("document.getElementById('status').getBoundingClientRect().top < innerHeight")
