@@ -532,7 +532,7 @@ def _example(path: Path, transfer: Transfer | None, colorizer: "Colorizer") -> E
     with warnings.catch_warnings(record=True) as caught:
         try:
             if path.is_dir():
-                return Example(style=Gallery(path))
+                return Example(style=Gallery(path, gray=learned))
             photo = io.read(path)
             if style:  # what was learned was learned from lightness
                 return Example(style=shrink(photo) if learned else shrink_reference(photo))
@@ -663,17 +663,17 @@ def scenes(
         _say_ignored(found)
         for path in files:
             with warnings.catch_warnings(record=True) as caught:
+                seen, reason = [], None
                 try:
                     seen = colorizer.scenes(path, top)
                 except Exception as error:  # whatever is wrong with one photograph, the others go on
-                    seen = []
-                    _say(f"{path}: {_reason(error, path)}")
+                    failed, reason = True, _reason(error, path)
+                    _say(f"{path}: {reason}")
             _say_warnings(caught, path)
-            if not seen:
-                failed = True
-            elif as_json:
-                typer.echo(json.dumps({"input": str(path), "scenes": [scene._asdict() for scene in seen]}))
-            else:
+            if as_json:
+                scenes = [scene._asdict() for scene in seen]
+                typer.echo(json.dumps({"input": str(path), "scenes": scenes, "error": reason}))
+            elif seen:
                 shares = ", ".join(f"{name} {probability:.0%}".replace("%", " %") for name, probability in seen)
                 typer.echo(f"{typer.format_filename(path)}: {shares}")
         for problem in found.unlisted:

@@ -27,11 +27,10 @@ from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model
 from colorlib.models._base import fold_batchnorm
 from colorlib.models._registry import Task
 from colorlib.models._weights import file_sha256, read_metadata
-from colorlib.targets import Colors, Histogram, Picture, combine, resize_area, size_of
+from colorlib.targets import Colors, Histogram, combine, resize_area, size_of
 from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
-_GAIN_WINDOW = 8  # of a balanced picture's short side, the part that half a window of local gains spans
 _GAIN_SIZE = 64  # short side at which gains, so smooth, are kept
 
 
@@ -71,8 +70,8 @@ class Result:
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
         seconds: from the source to ``rgb``.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
-        gains: of white balance, the factors on R, G and B, (3, h, w), see :func:`local_gains`; as they are smooth,
-            they are kept small, and ``ab`` at their size. None of a colourisation.
+        gains: of white balance, the factors on R, G and B, (3, h, w), see :meth:`colorlib.models.WhiteBalance.gains`;
+            as they are smooth, they are kept small, and ``ab`` likewise. None of a colourisation.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
     """
@@ -137,7 +136,8 @@ class Result:
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(f"expected a pixel of a photograph of {width} x {height}, got x={x}, y={y}")
         rows, columns = size_of(prediction.logits)
-        cell = prediction.logits[:, y * rows // height, x * columns // width].cpu()
+        smoothed = prediction.target.smoothed(prediction.logits[None])[0]
+        cell = smoothed[:, y * rows // height, x * columns // width].cpu()
         lightness = color.rgb_to_lightness(self.photo.rgb[:, y, x, None, None]).item()
         return prediction.target.colors(cell, lightness)
 
@@ -352,22 +352,24 @@ class Colorizer:
 
         Raises:
             colorlib.io.ImageError: what came is no readable picture.
-            ValueError: a reference for a method that takes none; :meth:`Result.transfer` works with any method.
+            ValueError: a reference for a method that takes none, where :meth:`Result.transfer` works with any; or one
+                without colour for a method that needs it.
         """
-        if isinstance(source, list):
-            return [self(one, reference=reference) for one in source]
         start = time.perf_counter()
         if reference is not None and not self.model.takes_reference:
             raise ValueError(f"{self.name} takes no reference while it colours; pass it to the result's transfer()")
+        if reference is not None and not isinstance(reference, Gallery):
+            given = reference if isinstance(reference, io.Photo) else io.read(reference)
+            # What was learned was learned from lightness; the others take colours.
+            learned = any(True for _ in self.model.parameters())
+            reference = shrink(given) if learned else shrink_reference(given)
+        if isinstance(source, list):
+            return [self(one, reference=reference) for one in source]
         photo = io.read(source)
-        note = ""
-        other: Tensor | None = None
-        if reference is not None:
-            if isinstance(reference, Gallery):
-                reference = reference.nearest(photo.rgb)
-            shown = shrink(reference if isinstance(reference, io.Photo) else io.read(reference))
-            other, note = shown.rgb, f", after {shown.name or 'a reference'}"
-        result = self._predict(photo, other)
+        shown = reference.nearest(photo.rgb) if isinstance(reference, Gallery) else reference
+        other = None if shown is None else shrink(shown)
+        note = "" if other is None else f", after {other.name or 'a reference'}"
+        result = self._predict(photo, None if other is None else other.rgb)
         return replace(result.adjust(), provenance=f"{self.provenance}{note}", seconds=time.perf_counter() - start)
 
     @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
@@ -382,6 +384,8 @@ class Colorizer:
             colorlib.io.ImageError: what came is no readable picture.
             ValueError: the method recognises no scenes, or its weights do not name them.
         """
+        if count < 1:
+            raise ValueError(f"expected a count of at least 1, got {count}")
         if not self.classes:
             raise ValueError(f"{self.name} recognises no scenes; choose a method that does, such as iizuka16_small")
         photo = source if isinstance(source, io.Photo) else io.read(source)
@@ -398,21 +402,18 @@ class Colorizer:
     def _predict(self, photo: io.Photo, reference: Tensor | None) -> Result:
         """What the network says, not yet painted."""
         small = self._view(photo.rgb)
+        if isinstance(self.model, WhiteBalance):
+            gains, thumbnail = _thumbnail(self.model.gains(small)), _thumbnail(small)
+            ab = color.rgb_to_lab(_scaled(thumbnail, gains))[0, 1:]
+            return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, gains=gains[0])
         other = None if reference is None else reference[None].to(self.device)
         raw = self.model(self.model.to_input(small), other)
         lightness = color.rgb_to_lightness(small)
-        ab = prediction = gains = None
-        if isinstance(self.target, Histogram):
-            prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
-            ab = prediction.ab()
-        elif isinstance(self.target, Picture):
-            full = local_gains(small, self.target.to_rgb(raw.float()))
-            height, width = size_of(full)
-            scale = min(1.0, _GAIN_SIZE / min(height, width))
-            size = max(1, round(height * scale)), max(1, round(width * scale))
-            gains, ab = resize_area(full, size)[0], resize_area(self.target.to_ab(raw, lightness), size)[0]
-        ab = self.target.chroma(raw, lightness)[0] if ab is None else ab
-        return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, prediction, gains)
+        if not isinstance(self.target, Histogram):
+            ab = self.target.chroma(raw, lightness)[0]
+            return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0)
+        prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
+        return Result(photo, photo.rgb, prediction.ab(), self.name, self.provenance, 0.0, prediction)
 
     def _work_size(self, rgb: Tensor) -> tuple[int, int]:
         """Size at which the network sees a photograph: short side ``size``, a panorama at most four such squares."""
@@ -441,7 +442,7 @@ def _device(device: str | torch.device) -> torch.device:
 def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str | None, tuple[str, ...]]:
     """A module, its name, the first digits of its weights' sha256 if they came from a file, and its scene classes."""
     if isinstance(model, ColorModel):
-        return model, type(model).__name__, None, ()
+        return model, model.name, None, ()
     path = Path(model)
     if str(model) not in list_models() and path.is_dir():
         path = path / "model.safetensors"
@@ -476,45 +477,34 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
     return painted
 
 
-def local_gains(before: Tensor, after: Tensor) -> Tensor:
-    """The factors on R, G and B that come nearest to turning one picture into another, around each pixel.
-
-    Least squares over a window of a quarter of the short side: what a network changes in a photograph's light is
-    smooth; what it changes in its detail is error, and would not fit the detail of a larger copy.
-
-    Args:
-        before: sRGB (N, 3, H, W) in [0, 1].
-        after: the same, balanced.
-
-    Returns:
-        (N, 3, H, W); near 1 where ``before`` is black.
-    """
-    radius = max(1, min(size_of(before)) // _GAIN_WINDOW)
-
-    def mean(x: Tensor) -> Tensor:
-        for kernel, padding in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
-            x = F.avg_pool2d(x, kernel, stride=1, padding=padding, count_include_pad=False)
-        return x
-
-    return (mean(before * after) + 1e-4) / (mean(before.square()) + 1e-4)
-
-
 @torch.no_grad()
 def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> Tensor:
     """Gains (3, h, w) on ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
     height, width = rgb.shape[-2:]
     balanced = torch.empty_like(rgb)
-    gains = F.interpolate(gains[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+    if gains.shape[-2:] != (1, 1):
+        gains = F.interpolate(gains[None], size=(height, width), mode="bilinear", align_corners=False)[0]
     rows = max(1, _STRIP // width)
     for strip in (slice(top, top + rows) for top in range(0, height, rows)):
         before = rgb[:, strip].to(gains.device)
-        after = (before * gains[:, strip]).clamp(0, 1)
-        mixed = torch.lerp(before, after, strength)
+        local = gains if gains.shape[-2:] == (1, 1) else gains[:, strip]
+        mixed = torch.lerp(before, _scaled(before, local), strength)
         if saturation != 1:
             lab = color.rgb_to_lab(mixed)
             mixed = combine(lab[None, :1], saturation * lab[None, 1:])[0]
         balanced[:, strip] = mixed
     return balanced
+
+
+def _thumbnail(x: Tensor) -> Tensor:
+    """Averaged to a short side of at most 64: (N, C, H, W) -> (N, C, h, w)."""
+    height, width = size_of(x)
+    scale = min(1.0, _GAIN_SIZE / min(height, width))
+    return resize_area(x, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _scaled(rgb: Tensor, gains: Tensor) -> Tensor:
+    return (rgb * gains).clamp(0, 1)
 
 
 def shrink_reference(photo: io.Photo) -> io.Photo:

@@ -32,20 +32,21 @@ class Gallery:
     """Photographs to take colours from, found by the statistics of their lightness.
 
     Each is read once, and again when it is the nearest. Between, only its path and a thumbnail are kept, 1 kB.
-    Gray photographs are left out, and with a warning those that cannot be read.
+    Gray photographs are left out, by default, and with a warning those that cannot be read.
 
     Args:
         paths: files, and folders, which are searched with the folders below them; no shards.
+        gray: whether gray photographs will do, as they do for a scene's style.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: no photograph in colour is there, or a shard was given.
     """
 
-    def __init__(self, paths: str | PathLike[str] | Iterable[str | PathLike[str]]):
+    def __init__(self, paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, gray: bool = False):
         self._files: list[Path] = []
         looks: list[_Look] = []
-        gray = 0
+        colourless = 0
         for name, file in io.sources([paths] if isinstance(paths, str | PathLike) else paths):
             if isinstance(file, bytes):
                 raise ValueError(f"{name}: a gallery is made of files and folders, got a shard; unpack it first")
@@ -54,13 +55,13 @@ class Gallery:
             except (OSError, io.ImageError) as error:
                 warnings.warn(f"{name} is left out of the gallery: {error}", stacklevel=2)
                 continue
-            if _has_colour(rgb):
+            if gray or _has_colour(rgb):
                 self._files.append(file)
                 looks.append(_look(rgb))
             else:
-                gray += 1
+                colourless += 1
         if not looks:
-            found = f"none that can be read, and {gray} in gray" if gray else "none that can be read"
+            found = f"none that can be read, and {colourless} in gray" if colourless else "none that can be read"
             raise ValueError(f"the gallery has no photograph in colour: {found}; give it files or folders of some")
         self._statistics, self._thumbnails = (torch.stack(values) for values in zip(*looks, strict=True))
         spread = self._statistics.std(dim=0, correction=0)

@@ -6,7 +6,7 @@ not classes there.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -378,8 +378,12 @@ class Histogram(Target):
 
     def histograms(self, prediction: Tensor) -> tuple[Tensor, ...]:
         """The probabilities of each histogram, at the decoding temperature: (N, K, h, w) each, float32."""
-        scaled = prediction.float() / self.temperature
+        scaled = self.smoothed(prediction.float()) / self.temperature
         return tuple(logits.softmax(dim=1) for logits in scaled.split(self.sizes, dim=1))
+
+    def smoothed(self, prediction: Tensor) -> Tensor:
+        """Predictions as they are decoded, after what a target does among neighbours: (N, channels, h, w); nothing."""
+        return prediction
 
     def colors(self, prediction: Tensor, lightness: float) -> Colors:
         """What is predicted for one pixel: (channels,) and its L in [0, 100]."""
@@ -685,11 +689,11 @@ class LuvBins(Histogram):
             self.counts += torch.bincount(where, minlength=2 * self.bins)
 
     @override
-    def histograms(self, prediction: Tensor) -> tuple[Tensor, ...]:
-        if self.smoothing:
-            side = 2 * math.ceil(3 * self.smoothing) + 1
-            prediction = gaussian_blur(prediction.float(), side, self.smoothing)
-        return super().histograms(prediction)
+    def smoothed(self, prediction: Tensor) -> Tensor:
+        """Class scores under a Gaussian, section 5.3, if ``smoothing`` is set."""
+        if not self.smoothing or size_of(prediction) == (1, 1):
+            return prediction
+        return gaussian_blur(prediction.float(), 2 * math.ceil(3 * self.smoothing) + 1, self.smoothing)
 
     @override
     def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
@@ -697,6 +701,14 @@ class LuvBins(Histogram):
         pairs = zip(self.histograms(prediction), self.bin_values(), strict=True)
         decided = [decide(self.decoder, histogram, edges, values) for histogram, values in pairs]
         return _luv_to_ab(torch.cat(decided, dim=1).to(lightness.dtype), lightness)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LuvBins":
+        # Moved with the model, but kept from its half precision, which ends at 65,504 pixels.
+        kept = {"totals": self.totals, "counts": self.counts}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, values in kept.items():
+            setattr(self, name, values.to(fn(values).device))
+        return self
 
     def bin_values(self) -> tuple[Tensor, Tensor]:
         """What each bin of u and of v stands for, (bins,) each."""

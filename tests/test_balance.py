@@ -10,9 +10,9 @@ from torch import Tensor
 
 from colorlib import Colorizer, create_model, io
 from colorlib.casts import global_cast, ramp_cast
-from colorlib.colorizer import local_gains
 from colorlib.metrics.functional import angular_error
 from colorlib.models import WhiteBalance
+from colorlib.models._base import local_gains
 from colorlib.targets import Picture
 
 
@@ -45,6 +45,17 @@ def test_gains_of_a_network_are_put_on_the_photograph(astronaut: Tensor):
     assert result.ab.shape == (2, 64, 64)
 
 
+@pytest.mark.parametrize("name", ["gray_world", "white_patch", "shades_of_gray"])
+def test_one_gain_for_a_picture_is_put_on_it_as_it_is(name: str, astronaut: Tensor):
+    """What the method itself makes of a photograph, where channels clip and in the dark too."""
+    model = create_model(name)
+    for photo in (global_cast(astronaut[None], 1.4, 0.6)[0], 0.04 * astronaut):
+        result = Colorizer(name)(photo)
+        torch.testing.assert_close(result.rgb, model.colorize(photo[None])[0], atol=1e-6, rtol=1e-5)
+        assert result.gains is not None
+        assert result.gains.shape == (3, 1, 1)
+
+
 def test_local_gains_are_least_squares():
     """Against numpy's, in the window around a pixel of the middle and of the corner."""
     rng = np.random.default_rng(0)
@@ -55,7 +66,7 @@ def test_local_gains_are_least_squares():
         for channel in range(3):
             a, b = (z[0, channel, rows, columns].ravel() for z in (before, after))
             expected = np.linalg.lstsq(a[:, None], b, rcond=None)[0][0]
-            assert gains[0, channel, y, x].item() == pytest.approx(expected, rel=1e-3)
+            assert gains[0, channel, y, x].item() == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (33, 20)])

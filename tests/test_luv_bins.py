@@ -9,9 +9,11 @@ import pytest
 import torch
 from scipy import ndimage
 from skimage import color as skcolor
+from skimage import data
 from torch import Tensor, nn
 
-from colorlib import color
+import colorlib
+from colorlib import color, create_model
 from colorlib.models._weights import load_weights, save_weights
 from colorlib.targets import LuvBins, _luv_to_ab, gaussian_blur
 
@@ -394,3 +396,30 @@ def test_the_palette_points_towards_its_angle():
     towards_red = _decided(LuvBins(values="centres", decoder="expectation"), target.palette(0.0)[None, :, None, None])
     assert towards_red[0] > 10
     assert abs(towards_red[1]) < 1
+
+
+def test_means_survive_a_model_in_half_precision():
+    """Counts beyond 65,504, where half precision ends."""
+    target = LuvBins()
+    target.totals += 7e6
+    target.counts += 1e6
+    before = target.bin_values()[0]
+    for cast in (target.half, target.bfloat16, target.float):
+        cast()
+        torch.testing.assert_close(target.bin_values()[0].float(), before.float())
+
+
+def test_a_pixels_distribution_is_the_smoothed_one():
+    torch.manual_seed(0)
+    model = create_model("hwang16_classification_small", smoothing=1.5)
+    result = colorlib.Colorizer(model, size=64)(data.astronaut())
+    prediction = result.prediction
+    assert prediction is not None
+    rows, columns = prediction.logits.shape[-2:]
+    u, v = prediction.target.histograms(prediction.logits[None])
+    cell = (300 * rows // 512, 200 * columns // 512)
+    expected = torch.outer(u[0, :, *cell], v[0, :, *cell])
+    found = result.distribution_at(x=200, y=300)
+    torch.testing.assert_close(found.probabilities, expected, atol=1e-6, rtol=1e-4)
+    plain = torch.outer(*(x[0, :, *cell] for x in prediction.logits[None].split(50, dim=1)))
+    assert not torch.allclose(found.probabilities, plain, atol=1e-3)

@@ -164,7 +164,11 @@ def test_rebalanced_recipes_take_their_table(tmp_path: Path, folder: Path):
     table = tmp_path / "table.safetensors"
     run = CliRunner().invoke(command_line, ["rebalance", "--data", str(folder / "people"), "--out", str(table)])
     assert run.exit_code == 0, run.output
+    rgb = torch.rand(2, 3, 64, 64)
+    with pytest.raises(ValueError, match="colorlib rebalance writes it"):
+        create_model("lin21_rebalanced_small").calibrate(rgb)
     model = create_model("lin21_rebalanced_small", table=table)
+    model.calibrate(rgb)
     assert model.target.weights.std() > 0.1
     save_weights(model, tmp_path / "model.safetensors", {})
     loaded = create_model("lin21_rebalanced_small", weights=tmp_path / "model.safetensors")

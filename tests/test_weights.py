@@ -58,6 +58,15 @@ def test_weights_of_another_model_do_not_load_in_part(tmp_path: Path):
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
+def test_weights_of_a_sibling_are_refused(tmp_path: Path):
+    """Every tensor fits, but the outputs would mean other colours."""
+    path = tmp_path / "dahl.safetensors"
+    save_weights(create_model("dahl16_small"), path, {"model": "dahl16_small"})
+    create_model("dahl16_small", weights=path)
+    with pytest.raises(WeightsError, match="made for dahl16_small, not for hwang16_regression_small"):
+        create_model("hwang16_regression_small", weights=path)
+
+
 def test_replaced_file(saved: Path):
     with pytest.raises(WeightsError, match="expected 0000"):
         load_weights(nn.Linear(3, 2), saved, "0000")

@@ -1,12 +1,16 @@
 """Welsh et al. 2002. Oracles: numpy written apart, pictures whose answer is known, invariants."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import generic_filter
 from skimage import data
 from torch import Tensor
 
+import colorlib
 from colorlib import Colorizer, color, create_model
 from colorlib.gallery import default_gallery, reduced
 from colorlib.models.welsh02 import Welsh02, jittered_grid, luminance_remapping, pixels_of
@@ -206,3 +210,28 @@ def test_errors_say_what_is_expected(model: Welsh02):
     for box in ((0.5, 0.0, 0.5, 1.0), (0.0, 0.0, 1.1, 1.0), (0.0, 0.8, 1.0, 0.2)):
         with pytest.raises(ValueError, match=r"expected \(left, top, right, bottom\) with 0 <= left < right <= 1"):
             model.predict_swatches(lightness, reference, [(LEFT, box)])
+
+
+def test_references_of_the_colorizer(tmp_path: Path):
+    """Read once for a list, even where they can be read only once; without colour, refused; named in the result."""
+    colorizer = colorlib.Colorizer("welsh02")
+    Image.fromarray(data.coffee()).save(tmp_path / "coffee.png")
+    with (tmp_path / "coffee.png").open("rb") as stream:
+        first, second = colorizer([data.camera(), data.moon()], reference=stream)
+    assert first.ab.norm(dim=0).mean() > 5
+    assert second.ab.norm(dim=0).mean() > 5
+    with pytest.raises(ValueError, match="it is gray and has no colour to take"):
+        colorizer(data.camera(), reference=data.moon())
+    named = colorizer(data.camera(), reference=tmp_path / "coffee.png")
+    assert named.provenance.endswith(", after coffee.png")
+    from_gallery = colorizer(data.camera(), reference=colorlib.Gallery(tmp_path))
+    torch.testing.assert_close(from_gallery.rgb, named.rgb)
+
+
+def test_a_scenes_style_needs_no_colour(tmp_path: Path):
+    Image.fromarray(data.camera()).save(tmp_path / "camera.png")
+    with pytest.raises(ValueError, match="no photograph in colour"):
+        colorlib.Gallery(tmp_path)
+    styled = colorlib.Colorizer("iizuka16_small")(data.chelsea(), reference=colorlib.Gallery(tmp_path, gray=True))
+    direct = colorlib.Colorizer("iizuka16_small")(data.chelsea(), reference=data.camera())
+    torch.testing.assert_close(styled.rgb, direct.rgb)

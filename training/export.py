@@ -32,6 +32,8 @@ def export(
     tensors = {key.removeprefix(prefix): value for key, value in state["state_dict"].items() if key.startswith(prefix)}
     model.load_state_dict(tensors, strict=True)
     path = out / f"{name}.safetensors" if out.is_dir() else out
+    if path.parent == EMBEDDED and args:
+        raise typer.BadParameter(f"embedded weights are built without arguments, these were trained with {args}")
     scenes = classes.read_text(encoding="utf-8").split("\n") if classes else []
     names = tuple(line.strip() for line in scenes if line.strip())
     metadata = {"model": name, "model_args": json.dumps(args), "colorlib": version("colorlib-torch")}

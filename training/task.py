@@ -21,7 +21,7 @@ class ColorTask(L.LightningModule):
     """Minimises a model's own loss; validates on it, and on the colours that come out.
 
     Those of a colourisation are measured by alpha-beta RMSE and PSNR; those of white balance by the angular error that
-    is left of simulated global casts, the same in every round, beside the error that they made.
+    is left of simulated global casts, the same in every round, beside the error that they made; the loss draws others.
 
     Args:
         model: name in the registry.

@@ -49,7 +49,7 @@ def trial(args: list[str]) -> tuple[float, float]:
 
 def best_constant(model: ColorModel, batches: Iterable[Batch]) -> Tensor:
     """The prediction that, the same everywhere, has the least loss: (1, channels, 1, 1)."""
-    rgb = torch.cat([_quarter(batch) for batch in batches])
+    rgb = torch.cat([_sample(batch) for batch in batches])
     encoded = model.target.encode(rgb)
     constant = nn.Parameter(torch.zeros(1, model.target.channels, 1, 1))
     optimizer = torch.optim.LBFGS([constant], max_iter=100, line_search_fn="strong_wolfe")
@@ -81,9 +81,9 @@ def validate(model: ColorModel, constant: Tensor, batches: Iterable[Batch]) -> t
     return ours / count, theirs / count
 
 
-def _quarter(batch: Batch) -> Tensor:
-    """Every fourth pixel of every fourth row."""
-    return batch["rgb"][..., ::4, ::4].float() / 255
+def _sample(batch: Batch) -> Tensor:
+    """Every eighth pixel of every eighth row of a few photographs: enough for one colour."""
+    return batch["rgb"][:16, :, ::8, ::8].float() / 255
 
 
 if __name__ == "__main__":

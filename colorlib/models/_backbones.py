@@ -13,12 +13,11 @@ from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
-from colorlib.models._weights import weights_index
+from colorlib.models._weights import read_tensors, weights_index
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
@@ -241,7 +240,7 @@ def _encoder_tensors(name: str) -> dict[str, Tensor]:
     """Of a method's embedded weights, those of its encoder."""
     info = weights_index().get(name)
     prefix = "encoder."
-    tensors = load_file(info.path) if info else {}
+    tensors = read_tensors(info.path, info.sha256) if info else {}
     found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     if not found:
         raise ValueError(f'expected weights to be "imagenet", None or a method with an embedded encoder, got {name!r}')

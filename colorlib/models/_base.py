@@ -19,12 +19,17 @@ class ColorModel(nn.Module, ABC):
         stride: inputs are padded to a multiple of this.
         output_stride: the output is this much smaller than the input.
         work_size: short side in pixels at which photographs are coloured by default; None is their own.
+        name: in the registry, where the model comes from there; else that of its class.
     """
 
     target: Target
     stride: int = 1
     output_stride: int = 1
     work_size: int | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = type(self).__name__
 
     def to_input(self, rgb: Tensor) -> Tensor:
         """The part of a photograph the network sees: sRGB (N, 3, H, W) in [0, 1] -> L in [0, 100], (N, 1, H, W).
@@ -121,6 +126,46 @@ class WhiteBalance(ColorModel):
     def colorize(self, rgb: Tensor) -> Tensor:
         """Photographs balanced, at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W)."""
         return self.target.to_rgb(self(self.to_input(rgb)).to(rgb.dtype))
+
+    def gains(self, rgb: Tensor) -> Tensor:
+        """What balances photographs of any size, found on small copies: factors on R, G and B.
+
+        Of a network, those that :func:`local_gains` reads off its answer.
+
+        Args:
+            rgb: sRGB (N, 3, H, W) in [0, 1].
+
+        Returns:
+            (N, 3, h, w), smooth; (N, 3, 1, 1) where they are the same everywhere.
+        """
+        return local_gains(rgb, self.colorize(rgb))
+
+
+_GAIN_WINDOW = 8  # of a picture's short side, the part that half a window of local gains spans
+
+
+def local_gains(before: Tensor, after: Tensor) -> Tensor:
+    """The factors on R, G and B that come nearest to turning one picture into another, around each pixel.
+
+    Least squares over a window of a quarter of the short side: what a network changes in a photograph's light is
+    smooth; what it changes in its detail is error, and would not fit the detail of a larger copy.
+
+    Args:
+        before: sRGB (N, 3, H, W) in [0, 1].
+        after: the same, balanced.
+
+    Returns:
+        (N, 3, H, W); near 1 where ``before`` is black beside the rest of it.
+    """
+    radius = max(1, min(size_of(before)) // _GAIN_WINDOW)
+
+    def mean(x: Tensor) -> Tensor:
+        for kernel, padding in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
+            x = F.avg_pool2d(x, kernel, stride=1, padding=padding, count_include_pad=False)
+        return x
+
+    prior = 1e-3 * before.square().mean(dim=(-2, -1), keepdim=True) + 1e-8
+    return (mean(before * after) + prior) / (mean(before.square()) + prior)
 
 
 def fold_batchnorm(module: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from colorlib.models._base import ColorModel
-from colorlib.models._weights import WeightsError, WeightsInfo, load_weights, weights_index
+from colorlib.models._weights import WeightsError, WeightsInfo, load_weights, read_metadata, weights_index
 
 Task = Literal["colorize", "balance"]
 
@@ -124,14 +124,17 @@ def create_model(
     """
     info = model_info(name)
     model = info.build(**kwargs)
+    model.name = name
     if weights is not None:
         load_weights(model, Path(weights))
+        if (theirs := read_metadata(Path(weights)).get("model", name)) != name:
+            raise WeightsError(f"{weights} was made for {theirs}, not for {name}, whose outputs may mean other colours")
     elif pretrained and info.learned:
         if info.weights is None:
             raise WeightsError(
                 f"{name} has no embedded weights; train it (python -m training fit --model.model {name}, with a "
                 f"config of training/recipes) and pass weights=FILE, use pretrained=False for random ones, "
-                f"or choose one of {', '.join(list_models(ready=True))}"
+                f"or choose one of {', '.join(list_models(ready=True, task=info.task))}"
             )
         load_weights(model, info.weights.path, info.weights.sha256)
     return model.eval()

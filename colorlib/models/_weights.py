@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 EMBEDDED = Path(__file__).parent.parent / "weights"
 
@@ -68,14 +68,7 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> Non
     Raises:
         WeightsError: the file is absent, damaged, differs from ``sha256``, or was made for another network.
     """
-    if not path.is_file():
-        raise WeightsError(f"no weights file at {path}")
-    if sha256 is not None and (found := file_sha256(path)) != sha256:
-        raise WeightsError(f"{path} has sha256 {found}, expected {sha256}: damaged or replaced; install it again")
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is no readable safetensors file ({error}); fetch it again") from error
+    tensors = read_tensors(path, sha256)
     expected = model.state_dict()
     problems = [f"{name} is missing" for name in expected.keys() - tensors.keys()]
     problems += [f"{name} is unknown to the model" for name in tensors.keys() - expected.keys()]
@@ -88,6 +81,23 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> Non
         shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise WeightsError(f"{path} does not fit {type(model).__name__}: {shown}")
     model.load_state_dict(tensors, strict=True)
+
+
+def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """What a safetensors file holds, by name.
+
+    Raises:
+        WeightsError: the file is absent, damaged, or differs from ``sha256``.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    if sha256 is not None and (found := file_sha256(path)) != sha256:
+        raise WeightsError(f"{path} has sha256 {found}, expected {sha256}: damaged or replaced; install it again")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is no readable safetensors file ({error}); fetch it again") from error
+    return tensors
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> str:

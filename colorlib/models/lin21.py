@@ -67,6 +67,16 @@ class Lin21(ColorModel):
         return self
 
     @override
+    def calibrate(self, rgb: Tensor) -> None:
+        """Photographs change nothing; but rarity must be known before training.
+
+        Raises:
+            ValueError: rebalancing without a table.
+        """
+        if isinstance(self.target, Rebalanced) and (self.target.weights == 1).all():
+            raise ValueError("expected the rarity of colours: colorlib rebalance writes it, model_args.table names it")
+
+    @override
     def predict(self, lightness: Tensor) -> Tensor:
         *finer, coarsest = self.encoder(lightness)
         x = self.top(coarsest)

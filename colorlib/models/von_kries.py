@@ -67,7 +67,12 @@ class VonKries(WhiteBalance):
     def predict(self, lightness: Tensor) -> Tensor:
         """sRGB (N, 3, H, W) in [0, 1] -> the balanced one in [-1, 1], or above where it would have to be clipped."""
         rgb = lightness.float()
-        return 2 * gains(light(rgb, self.norm)) * rgb - 1
+        return 2 * self.gains(rgb) * rgb - 1
+
+    @override
+    def gains(self, rgb: Tensor) -> Tensor:
+        """Of the light: sRGB (N, 3, H, W) in [0, 1] -> (N, 3, 1, 1)."""
+        return neutral(light(rgb.float(), self.norm))
 
 
 def light(rgb: Tensor, norm: float) -> Tensor:
@@ -77,7 +82,7 @@ def light(rgb: Tensor, norm: float) -> Tensor:
     return rgb.pow(norm).mean(dim=(-2, -1), keepdim=True).pow(1 / norm)
 
 
-def gains(light: Tensor) -> Tensor:
+def neutral(light: Tensor) -> Tensor:
     """Factors on red, green and blue that make a light gray, that on green being 1: (N, 3, 1, 1) -> the same.
 
     They are at most 8 and at least 1/8; of no light, 1.
