@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from colorlib import create_model
 from colorlib.cli import app as command_line
 from colorlib.color import rgb_to_lab
+from colorlib.metrics.functional import angular_error
 from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
 from training import score as scoring
@@ -314,6 +315,38 @@ def test_score_prints_mean_interval_and_difference(shard: Path, tmp_path: Path):
     assert "(0.0000 [0.0000, 0.0000])" in gray
     *_, embedded, from_file = (line.partition("RMSE")[2] for line in lines)
     assert embedded == from_file
+
+
+def test_score_of_white_balance_on_casts(shard: Path):
+    """The cast's own angle first; gray world against its formula."""
+    app = scoring.typer.Typer()
+    app.command()(scoring.score)
+    run = CliRunner().invoke(app, [str(shard), "gray_world", "gray_world:network", "--casts", "global", "--size", "64"])
+    assert run.exit_code == 0, run.output
+    head, cast, *rows = run.stdout.splitlines()
+    assert head.startswith("11 photographs of 64 x 64")
+    assert "of the cast 1.000" in cast
+    ours, network = (row.partition("mean")[2] for row in rows)
+    assert ours == network
+    angles = []
+    photos = PhotoData(val=[str(shard)], size=64, batch_size=1, workers=0).val_dataloader()
+    for index, one in enumerate(photos):
+        rgb = one["rgb"].float() / 255
+        red, blue = (0.6 + 0.8 * x.item() for x in _drawn(index))
+        seen = (rgb * torch.tensor([red, 1, blue]).view(3, 1, 1)).clamp(0, 1)
+        means = seen.mean(dim=(-2, -1), keepdim=True)
+        angles.append(angular_error((seen * means[:, 1:2] / means).clamp(0, 1), rgb))
+    assert float(ours.split()[0]) == pytest.approx(torch.cat(angles).mean().item(), abs=2e-3)
+    refused = CliRunner().invoke(app, [str(shard), "grayscale", "--casts", "ramps"])
+    assert refused.exit_code != 0
+    assert "a method of white balance" in re.sub(r"[\s│]+", " ", refused.output)
+
+
+def _drawn(seed: int) -> torch.Tensor:
+    """What `random_casts` draws for one picture after it has chosen among one kind."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.randint(1, (1,), generator=generator)
+    return torch.rand(2, 1, 1, 1, generator=generator)
 
 
 def test_score_takes_settings_and_true_histograms(shard: Path):

@@ -8,6 +8,10 @@ photograph without its colour. RMSE is Larsson's alpha-beta distance, pooled ove
 A method is a name of the registry or a file, and may set attributes of its target (`larsson16_small:decoder=mode`, or
 `:fading=0,temperature=0.7`) or be shown each photograph's true histogram (`larsson16_small:transfer=energy`, or
 quantile: sections 3.3 and 3.4, tables 1, 4 and 5).
+
+With ``--casts``, methods of white balance are given simulated casts instead (Zhu and Funt 2018): seeded, so that all
+methods see the same. Scored is the angle to the photograph, first of the casts themselves (`cast`); a name followed by
+`:network` is the network's own picture, where else its gains are put on the photograph.
 """
 
 from collections.abc import Callable
@@ -22,7 +26,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from colorlib import Colorizer, color, transfer
-from colorlib.metrics.functional import psnr, rmse_alphabeta
+from colorlib.casts import KINDS, Kind, random_casts
+from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
 from colorlib.models import ColorModel
 from colorlib.targets import Histogram, correct_lightness
 from training.data import PhotoData
@@ -38,8 +43,14 @@ def score(
     keep: Annotated[Literal["lightness", "mean"], typer.Option(help="L*, or the mean of R, G and B.")] = "lightness",
     limit: Annotated[int | None, typer.Option(help="Take so many photographs only, the first.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    casts: Annotated[
+        Literal["global", "ramps"] | None, typer.Option(help="Score white balance on simulated casts of this kind.")
+    ] = None,
 ) -> None:
     """Print mean and 95 % bootstrap interval of every metric, and of its difference to the first method's."""
+    if casts:
+        _score_casts(data, methods, size, ("global",) if casts == "global" else KINDS[1:], limit, resamples)
+        return
     photos = PhotoData(val=[data], size=size, batch_size=1 if limit else 32, workers=0)
     painters = {method: _painter(method) for method in methods}
     values: dict[str, dict[str, list[Tensor]]] = {name: {metric: [] for metric in METRICS} for name in methods}
@@ -60,6 +71,39 @@ def score(
     for name, row in arrays.items():
         cells = [f"{m} {_interval(v, resamples)} ({_interval(v - first[m], resamples)})" for m, v in row.items()]
         print(f"{name:{width}}  " + "  ".join(cells))
+
+
+@torch.no_grad()
+def _score_casts(
+    data: str, methods: list[str], size: int, kinds: tuple[Kind, ...], limit: int | None, resamples: int
+) -> None:
+    photos = PhotoData(val=[data], size=size, batch_size=1, workers=0)
+    balancers = {method: _balancer(method) for method in methods}
+    angles: dict[str, list[Tensor]] = {name: [] for name in ("cast", *methods)}
+    for index, batch in enumerate(tqdm(islice(photos.val_dataloader(), limit), unit="photo")):
+        rgb = batch["rgb"].float() / 255
+        perturbed = random_casts(rgb, kinds, torch.Generator().manual_seed(index))
+        angles["cast"].append(angular_error(perturbed, rgb))
+        for name, balance in balancers.items():
+            angles[name].append(angular_error(balance(perturbed), rgb))
+    arrays = {name: torch.cat(values).double().numpy() for name, values in angles.items()}
+    counted = ~np.isnan(arrays["cast"])  # a dark photograph has no pixel that counts
+    print(f"{counted.sum()} photographs of {size} x {size} from {data}, casts: {', '.join(kinds)}; degrees")
+    width = max(map(len, arrays))
+    for name, values in arrays.items():
+        kept = values[counted]
+        ratio = kept.mean() / arrays["cast"][counted].mean()
+        mean = _interval(kept, resamples)
+        print(f"{name:{width}}  mean {mean}  median {np.median(kept):.3f}  of the cast {ratio:.3f}")
+
+
+def _balancer(method: str) -> Callable[[Tensor], Tensor]:
+    """What balances one photograph, sRGB (1, 3, H, W)."""
+    name, _, manner = method.partition(":")
+    colorizer = Colorizer(name, device="cpu")
+    if colorizer.task != "balance" or manner not in ("", "network"):
+        raise typer.BadParameter(f"expected a method of white balance, NAME or NAME:network, got {method}")
+    return colorizer.model.colorize if manner else lambda rgb: colorizer(rgb[0]).rgb[None]
 
 
 def _painter(method: str) -> Callable[[Tensor], Tensor]:
