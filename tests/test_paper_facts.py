@@ -273,14 +273,14 @@ def test_huber_is_the_printed_penalty_in_units_of_u_and_v(unit: float):
 
 @pytest.mark.parametrize("huber", [None, 8.0])
 def test_hwangs_regression_loss_by_hand(huber: float | None, batch: Tensor):
-    """Of u and v by scikit-image, over 100."""
+    """Of u and v by scikit-image, in units of 20."""
     torch.manual_seed(0)
     prediction = torch.randn(3, 2, 16, 20).double() / 10
     rgb = batch[:, :, ::8, ::8].double()
-    residual = np.abs(100 * prediction.numpy() - skcolor.rgb2luv(rgb.numpy(), channel_axis=1)[:, 1:])
+    residual = np.abs(20 * prediction.numpy() - skcolor.rgb2luv(rgb.numpy(), channel_axis=1)[:, 1:])
     penalty = residual**2 if huber is None else np.where(residual < huber, residual**2, huber * (2 * residual - huber))
     target = create_model("hwang16_regression_small", huber=huber).target
-    assert float(target.loss(prediction, target.encode(rgb))) == pytest.approx(penalty.mean() / 100**2, rel=1e-5)
+    assert float(target.loss(prediction, target.encode(rgb))) == pytest.approx(penalty.mean() / 20**2, rel=1e-5)
 
 
 def test_a_huber_threshold_is_in_units_of_every_channel():

@@ -87,6 +87,7 @@ def _sample(batch: Batch) -> Tensor:
 
 
 if __name__ == "__main__":
-    network, constant = trial(sys.argv[1:])
-    print(f"{sys.argv[1]}: loss {network:.4f}, best constant prediction {constant:.4f}, ratio {network / constant:.3f}")
+    arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # Lightning's command line warns where it has both
+    network, constant = trial(arguments)
+    print(f"{arguments[0]}: loss {network:.4f}, best constant prediction {constant:.4f}, ratio {network / constant:.3f}")
     sys.exit(network >= constant)
