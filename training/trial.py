@@ -88,6 +88,6 @@ def _sample(batch: Batch) -> Tensor:
 
 if __name__ == "__main__":
     arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # Lightning's command line warns where it has both
-    network, constant = trial(arguments)
-    print(f"{arguments[0]}: loss {network:.4f}, best constant prediction {constant:.4f}, ratio {network / constant:.3f}")
-    sys.exit(network >= constant)
+    ours, constant = trial(arguments)
+    print(f"{arguments[0]}: loss {ours:.4f}, best constant prediction {constant:.4f}, ratio {ours / constant:.3f}")
+    sys.exit(ours >= constant)
