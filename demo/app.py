@@ -413,6 +413,11 @@ def build() -> gr.Blocks:
             yield changes  # what was asked for; to take after the other photograph takes longer
             yield changes | choose(name, visit)
 
+        def pick(name: str, visit: Visit | None) -> Iterator[dict[Any, Any]]:
+            """From the list itself, which is left alone: setting it would undo a choice made meanwhile."""
+            for changes in compare(name, visit):
+                yield {component: change for component, change in changes.items() if component is not compared}
+
         def explore(strength: float, saturation: float, visit: Visit | None) -> Iterator[dict[Any, Any]]:
             yield {explore_button: gr.Button("Painting ...", interactive=False)}
             changes: dict[Any, Any] = {explore_button: gr.Button(explore_button.value, interactive=True)}
@@ -523,7 +528,7 @@ def build() -> gr.Blocks:
             ],
             **painting,
         )
-        compared.input(compare, [compared, state], [compared, slider, *below], **painting)
+        compared.input(pick, [compared, state], [slider, *below], **painting)
         for name in painters:
             chosen = panels[name].image.select(partial(compare, name), state, [compared, slider, *below], **painting)
             chosen.then(None, js=page.SCROLL, **private)

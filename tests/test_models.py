@@ -178,16 +178,17 @@ def test_ready_models_load_and_keep_lightness_on_photographs(name: str, batch: T
 
 @pytest.mark.parametrize("name", list_models(ready=True, task="balance"))
 def test_ready_models_take_casts_away(name: str, batch: Tensor):
-    """Two casts of one photograph come out more alike, and learned methods nearer to the photograph than either."""
+    """Two casts of one photograph come out more alike; by learned methods, nearer to the photograph than they were."""
     model = create_model(name, pretrained=True)
     dark = 0.7 * batch  # so that nothing clips
     warm, cold = global_cast(dark, 1.35, 0.7), global_cast(dark, 0.7, 1.35)
     with torch.no_grad():
         from_warm, from_cold = model.colorize(warm), model.colorize(cold)
-    assert (angular_error(from_warm, from_cold) < 0.7 * angular_error(warm, cold)).all()
+    alike = 0.9 if model_info(name).learned else 0.7
+    assert (angular_error(from_warm, from_cold) < alike * angular_error(warm, cold)).all()
     if model_info(name).learned:
         for balanced, cast in ((from_warm, warm), (from_cold, cold)):
-            assert angular_error(balanced, dark).mean() < 0.8 * angular_error(cast, dark).mean()
+            assert (angular_error(balanced, dark) < 0.95 * angular_error(cast, dark)).all()
 
 
 # Every row of the design's table of methods, and of each learned one its compact sibling.

@@ -283,7 +283,7 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
         ValueError: another word for ``weights``.
     """
     stages: list[nn.Module] = []
-    layers: list[nn.Conv2d | nn.BatchNorm2d] = []
+    layers: list[tuple[str, nn.Conv2d | nn.BatchNorm2d]] = []
     channels, strides = [], []
     units: list[list[tuple[nn.Module, nn.Module]]] = []
     inputs, stride = 1, 1
@@ -303,7 +303,7 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
         if batch_norm and kernel == 3:
             normalised.append(nn.BatchNorm2d(outputs))
         stages.append(nn.Sequential(*before, *normalised, nn.ReLU()))
-        layers += normalised
+        layers += [(name, layer) for layer in normalised]
         units.append([(conv, normalised[-1])])
         channels.append(outputs)
         strides.append(stride)
@@ -319,19 +319,19 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
 
 
 @torch.no_grad()
-def _copy_vgg16(layers: list[nn.Conv2d | nn.BatchNorm2d], tensors: dict[str, Tensor]) -> None:
+def _copy_vgg16(layers: list[tuple[str, nn.Conv2d | nn.BatchNorm2d]], tensors: dict[str, Tensor]) -> None:
     """Into each layer, torchvision's of the same place: `features` in order, then `classifier` without fc8."""
     theirs = iter([tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")])
     # The normalisation of each colour is (g s + m - m_c) / s_c of gray's g; it goes into filters and biases.
     mean, std = (torch.tensor(x)[:, None, None] for x in (_IMAGENET_MEAN, _IMAGENET_STD))
-    for index, layer in enumerate(layers):
+    for index, (name, layer) in enumerate(layers):
         weight, bias = next(theirs), next(theirs)
         if index == 0:
             bias = bias + (weight * ((_GRAY_MEAN - mean) / std)).sum(dim=(1, 2, 3))
             weight = (weight * (_GRAY_STD / std)).sum(dim=1, keepdim=True)
         ours = layer.weight
         if weight.numel() != ours.numel() or weight.shape[0] != ours.shape[0]:
-            raise ValueError(f"layer {index} of the file has shape {tuple(weight.shape)}, expected {tuple(ours.shape)}")
+            raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(ours.shape)}")
         ours.copy_(weight.view_as(ours))  # a fully-connected layer reads C x 7 x 7 in the same order
         layer.get_parameter("bias").copy_(bias)
         if isinstance(layer, nn.BatchNorm2d):

@@ -137,6 +137,8 @@ class Iizuka16(ColorModel):
         Raises:
             ValueError: a network without global features.
         """
+        if self.global_features is None:
+            return super().predict_after(lightness, reference)
         global_feature, _ = self.describe(self.to_input(reference))
         low_level = self.low_level(lightness)
         predicted: Tensor = self.colorization(self.fusion(self.mid_level(low_level), global_feature))
