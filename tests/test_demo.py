@@ -636,7 +636,7 @@ class TestServer:
         changes = visitor.call("colour", [both, None, None])["changes"]
         assert not changes["possible"]["visible"]
         assert "value" not in visitor.call("explore", [1, 1, None])["changes"]["alternatives"]
-        assert visitor.call("compare", [MANY_COLOURS, None])["changes"]["possible"]["visible"]
+        assert visitor.call("pick", [MANY_COLOURS, None])["changes"]["possible"]["visible"]
         gallery = visitor.call("explore", [1, 1, None])["changes"]["alternatives"]
         assert gallery["visible"]
         paths = [entry["image"]["path"] for entry in gallery["value"]]
@@ -646,8 +646,8 @@ class TestServer:
         repainted = visitor.call("repaint", [0, 1, MANY_COLOURS, None])["changes"]["alternatives"]
         assert chroma(np.asarray(Image.open(repainted[0]["image"]["path"]))) == 0
         # Another method, and they are gone; the same one for another photograph, and so they are.
-        assert not visitor.call("compare", [METHOD, None])["changes"]["alternatives"]["visible"]
-        visitor.call("compare", [MANY_COLOURS, None])
+        assert not visitor.call("pick", [METHOD, None])["changes"]["alternatives"]["visible"]
+        visitor.call("pick", [MANY_COLOURS, None])
         visitor.call("explore", [1, 1, None])
         visitor.call("receive", [visitor.upload(gray_file(tmp_path), "two.png"), 1, 1, None])
         changes = visitor.call("colour", [both, MANY_COLOURS, None])["changes"]
@@ -681,7 +681,7 @@ class TestServer:
         assert "camera.png: it is gray and has no colour to take" in gray["refusal"]["value"]
         assert f"choose {colorlib.model_info(SCENIC).label} above" in gray["refusal"]["value"]
         assert gray["reference"] == {"__type__": "update"}
-        chosen = visitor.call("compare", [SCENIC, None])["changes"]
+        chosen = visitor.call("pick", [SCENIC, None])["changes"]
         assert chosen["panel-styled"]["visible"]
         assert not chosen["panel-transferred"]["visible"]
         assert "has no colour to take" in chosen["refusal"]["value"]
