@@ -40,6 +40,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 Transfer = Literal["style", "energy", "quantile"]
 MIX, SIGMA = 0.9, 5.0  # of Lin and Ferreira's weights: share of the uniform distribution, smoothing in cells of (a, b)
+COUNTED_SIDE = 256  # of photographs whose colours are counted, so that large ones do not outweigh the others
 DONE: "dict[Task, Literal['colored', 'balanced']]" = {"colorize": "colored", "balance": "balanced"}
 
 # What several commands take.
@@ -843,7 +844,7 @@ def _tally(data: Sequence[Path], limit: int | None) -> "tuple[Tensor, Counter[st
     import torch
 
     from colorlib import io
-    from colorlib.targets import AB_GRID, ab_counts
+    from colorlib.targets import AB_GRID, ab_counts, shrink_area
 
     counts = torch.zeros(AB_GRID, AB_GRID, dtype=torch.int64)
     done: Counter[str] = Counter()
@@ -853,7 +854,7 @@ def _tally(data: Sequence[Path], limit: int | None) -> "tuple[Tensor, Counter[st
                 try:
                     if isinstance(source, Exception):
                         raise source
-                    counts += ab_counts(_bounded(io.read(source).rgb))
+                    counts += ab_counts(shrink_area(io.read(source).rgb[None], COUNTED_SIDE))
                     done["counted"] += 1
                 except Exception as error:  # whatever is wrong with one photograph, the others count
                     done["failed"] += 1
@@ -871,12 +872,3 @@ def _photos(paths: Iterable[Path]) -> "Iterator[tuple[str, Path | bytes | Except
             yield from io.sources([path])
         except (ValueError, OSError) as error:
             yield str(path), error
-
-
-def _bounded(rgb: "Tensor") -> "Tensor":
-    """A photograph of a short side of at most 256, so that large ones do not outweigh the others: (1, 3, h, w)."""
-    from colorlib.targets import resize_area, size_of
-
-    height, width = size_of(rgb)
-    scale = min(1.0, 256 / min(height, width))
-    return resize_area(rgb[None], (round(height * scale), round(width * scale)))

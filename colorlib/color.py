@@ -114,7 +114,7 @@ def xyz_to_luv(xyz: Tensor) -> Tensor:
     _check_image(xyz)
     x, y, z = xyz.split(1, dim=-3)
     lightness = torch.where(y > _LAB_EPSILON, 116 * y.clamp(min=_LAB_EPSILON) ** (1 / 3) - 16, _LUV_KAPPA * y)
-    u0, v0 = _luv_white()
+    u0, v0 = luv_white()
     denominator = x + 15 * y + 3 * z + torch.finfo(xyz.dtype).eps
     u = 13 * lightness * (4 * x / denominator - u0)
     v = 13 * lightness * (9 * y / denominator - v0)
@@ -126,7 +126,7 @@ def luv_to_xyz(luv: Tensor) -> Tensor:
     _check_image(luv)
     lightness, u, v = luv.split(1, dim=-3)
     y = torch.where(lightness > 7.999625, ((lightness + 16) / 116) ** 3, lightness / _LUV_KAPPA)
-    u0, v0 = _luv_white()
+    u0, v0 = luv_white()
     scale = 13 * lightness + torch.finfo(luv.dtype).eps
     u, v = u0 + u / scale, v0 + v / scale
     c = 3 * y * (5 * v - 3)
@@ -251,7 +251,8 @@ def _lab_f(t: Tensor) -> Tensor:
     return torch.where(t > _LAB_EPSILON, t.clamp(min=_LAB_EPSILON) ** (1 / 3), _LAB_SLOPE * t + _LAB_OFFSET)
 
 
-def _luv_white() -> tuple[float, float]:
+def luv_white() -> tuple[float, float]:
+    """u' and v' of white, whose u and v of CIE Luv are 0."""
     x, y, z = WHITE_D65
     return 4 * x / (x + 15 * y + 3 * z), 9 * y / (x + 15 * y + 3 * z)
 

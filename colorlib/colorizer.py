@@ -27,7 +27,7 @@ from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model
 from colorlib.models._base import fold_batchnorm
 from colorlib.models._registry import Task
 from colorlib.models._weights import file_sha256, read_metadata
-from colorlib.targets import Colors, Histogram, combine, resize_area, size_of
+from colorlib.targets import Colors, Histogram, combine, resize_area, shrink_area, size_of
 from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
@@ -403,7 +403,7 @@ class Colorizer:
         """What the network says, not yet painted."""
         small = self._view(photo.rgb)
         if isinstance(self.model, WhiteBalance):
-            gains, thumbnail = _thumbnail(self.model.gains(small)), _thumbnail(small)
+            gains, thumbnail = (shrink_area(x, _GAIN_SIZE) for x in (self.model.gains(small), small))
             ab = color.rgb_to_lab(_scaled(thumbnail, gains))[0, 1:]
             return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, gains=gains[0])
         other = None if reference is None else reference[None].to(self.device)
@@ -469,8 +469,7 @@ def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
     height, width = rgb.shape[-2:]
     painted = torch.empty_like(rgb)
     ab = F.interpolate(ab[None], size=(height, width), mode="bilinear", align_corners=False)
-    rows = max(1, _STRIP // width)
-    for strip in (slice(top, top + rows) for top in range(0, height, rows)):
+    for strip in _strips(height, width):
         lab = color.rgb_to_lab(rgb[None, :, strip].to(ab.device))
         mixed = saturation * torch.lerp(lab[:, 1:], ab[:, :, strip], strength)
         painted[:, strip] = combine(lab[:, :1], mixed)[0]
@@ -484,8 +483,7 @@ def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> 
     balanced = torch.empty_like(rgb)
     if gains.shape[-2:] != (1, 1):
         gains = F.interpolate(gains[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-    rows = max(1, _STRIP // width)
-    for strip in (slice(top, top + rows) for top in range(0, height, rows)):
+    for strip in _strips(height, width):
         before = rgb[:, strip].to(gains.device)
         local = gains if gains.shape[-2:] == (1, 1) else gains[:, strip]
         mixed = torch.lerp(before, _scaled(before, local), strength)
@@ -496,11 +494,10 @@ def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> 
     return balanced
 
 
-def _thumbnail(x: Tensor) -> Tensor:
-    """Averaged to a short side of at most 64: (N, C, H, W) -> (N, C, h, w)."""
-    height, width = size_of(x)
-    scale = min(1.0, _GAIN_SIZE / min(height, width))
-    return resize_area(x, (max(1, round(height * scale)), max(1, round(width * scale))))
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of a photograph, a bounded number of pixels at a time."""
+    rows = max(1, _STRIP // width)
+    return (slice(top, top + rows) for top in range(0, height, rows))
 
 
 def _scaled(rgb: Tensor, gains: Tensor) -> Tensor:

@@ -228,11 +228,9 @@ def rebalancing_weights(counts: Tensor, mix: float = 0.9, sigma: float = 5.0, ke
         raise ValueError(f"expected counts of shape {(AB_GRID, AB_GRID)}, some above 0; got {tuple(counts.shape)}")
     if not 0 < mix <= 1:
         raise ValueError(f"expected mix in (0, 1], got {mix}")
-    offsets = torch.arange(kernel, dtype=torch.float64) - (kernel - 1) / 2
-    gaussian = torch.exp(-offsets.square() / (2 * sigma**2))
-    gaussian /= gaussian.sum()
     padded = F.pad(counts.double()[None, None], (kernel // 2, (kernel - 1) // 2) * 2)
-    smoothed = F.conv2d(F.conv2d(padded, gaussian.view(1, 1, 1, -1)), gaussian.view(1, 1, -1, 1))[0, 0]
+    gaussian = _gaussian(kernel, sigma, padded)
+    smoothed = F.conv2d(F.conv2d(padded, gaussian), gaussian.mT)[0, 0]
     probability = smoothed / smoothed.sum()
     density = probability * (AB_GRID / 2) ** 2
     weights = 1 / ((1 - mix) * density + mix / 4)
@@ -524,7 +522,31 @@ class _Quantiles(Histogram):
         return gaussian_centroids(self.bins, self.sigma).float().to(device)
 
 
-class LabMarginal(_Quantiles):
+class _Marginal(Histogram):
+    """Two histograms that are predicted apart."""
+
+    @override
+    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._bins(encoded).unbind(dim=1))
+
+    @abstractmethod
+    def _bins(self, encoded: Tensor) -> Tensor:
+        """(N, 2, h, w) -> integers (N, 2, h, w)."""
+
+    @override
+    def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
+        """The sum of both cross-entropies, averaged over pixels."""
+        first, second = self._log_loss(prediction, encoded)
+        return (first + second).mean()
+
+    @override
+    def uncertainty(self, prediction: Tensor) -> Tensor:
+        """Entropy of the two, which are independent, of at most 1."""
+        first, second = self.histograms(prediction)
+        return (entropy(first) + entropy(second)) / 2
+
+
+class LabMarginal(_Quantiles, _Marginal):
     """A histogram over a and one over b (Larsson et al. 2016, 3.2: K = 32, sigma = 25).
 
     Args:
@@ -540,27 +562,11 @@ class LabMarginal(_Quantiles):
         super().__init__(bins, sigma, (bins, bins), decoder, temperature)
 
     @override
-    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._bins(encoded).unbind(dim=1))
-
-    @override
-    def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
-        """The sum of eq. 2 for a and for b, averaged over pixels."""
-        a, b = self._log_loss(prediction, encoded)
-        return (a + b).mean()
-
-    @override
     def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
         edges = gaussian_quantiles(self.bins, self.sigma).float().to(prediction.device)
         centres = self._centres(prediction.device)
         decided = [decide(self.decoder, histogram, edges, centres) for histogram in self.histograms(prediction)]
         return torch.cat(decided, dim=1).to(lightness.dtype)
-
-    @override
-    def uncertainty(self, prediction: Tensor) -> Tensor:
-        """Entropy of (a, b), whose histograms are independent, of at most 1."""
-        a, b = self.histograms(prediction)
-        return (entropy(a) + entropy(b)) / 2
 
     @override
     def palette(self, angle: float) -> Tensor:
@@ -627,7 +633,7 @@ class LabJoint(_Quantiles):
         return centres.repeat_interleave(self.bins), centres.repeat(self.bins)
 
 
-class LuvBins(Histogram):
+class LuvBins(_Marginal):
     """A histogram of u and one of v of CIE Luv, uniform bins over [-100, 100] (Hwang and Zhou 2016, 3.6).
 
     sRGB spans u in [-83, 175] and v in [-134, 107]: what lies outside, such as pure red and blue, counts as the
@@ -670,15 +676,9 @@ class LuvBins(Histogram):
         return resize_area(color.rgb_to_luv(rgb)[:, 1:], size or size_of(rgb))
 
     @override
-    def digitize(self, encoded: Tensor) -> tuple[Tensor, ...]:
+    def _bins(self, encoded: Tensor) -> Tensor:
         scaled = (encoded + UV_BOUND) * (self.bins / (2 * UV_BOUND))
-        return tuple(scaled.floor().long().clamp(0, self.bins - 1).unbind(dim=1))
-
-    @override
-    def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
-        """The sum of the cross-entropies of u and v, averaged over pixels."""
-        u, v = self._log_loss(prediction, encoded)
-        return (u + v).mean()
+        return scaled.floor().long().clamp(0, self.bins - 1)
 
     @torch.no_grad()
     def gather(self, encoded: Tensor) -> None:
@@ -719,12 +719,6 @@ class LuvBins(Histogram):
         means = self.totals / self.counts.clamp(min=1)
         u, v = torch.where(self.counts > 0, means, centres.repeat(2)).float().split(self.bins)
         return u, v
-
-    @override
-    def uncertainty(self, prediction: Tensor) -> Tensor:
-        """Entropy of (u, v), whose histograms are independent, of at most 1."""
-        u, v = self.histograms(prediction)
-        return (entropy(u) + entropy(v)) / 2
 
     @override
     def grid(self, lightness: float) -> Tensor:
@@ -845,13 +839,10 @@ def _luv_to_ab(uv: Tensor, lightness: Tensor) -> Tensor:
 
     In the dark a small u or v is an impossible colour: it is brought back towards white, in its own direction.
     """
-    white = color.rgb_to_xyz(torch.ones(3, 1, 1, dtype=uv.dtype, device=uv.device))
-    x, y, z = white.unbind(dim=-3)
-    u0, v0 = 4 * x / (x + 15 * y + 3 * z), 9 * y / (x + 15 * y + 3 * z)
     scale = 1 / (13 * lightness.clamp(min=1e-3))
     factor = torch.ones_like(lightness)
     for offset, middle, low, high in zip(
-        (uv * scale).split(1, dim=1), (u0, v0), _CHROMATICITY_LOW, _CHROMATICITY_HIGH, strict=True
+        (uv * scale).split(1, dim=1), color.luv_white(), _CHROMATICITY_LOW, _CHROMATICITY_HIGH, strict=True
     ):
         room = torch.where(offset > 0, high - middle, middle - low)
         factor = torch.minimum(factor, room / offset.abs().clamp(min=1e-9))
@@ -870,13 +861,18 @@ def gaussian_blur(x: Tensor, side: int, sigma: float | None = None) -> Tensor:
     if side == 1:
         return x
     sigma = sigma or 0.15 * side + 0.35
-    offsets = torch.arange(side, dtype=x.dtype, device=x.device) - side // 2
-    kernel = torch.exp(-offsets.square() / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    kernel = _gaussian(side, sigma, x)
     flat = x.flatten(0, 1)[:, None]
     flat = F.conv2d(F.pad(flat, (side // 2, side // 2, 0, 0), mode="replicate"), kernel)
     flat = F.conv2d(F.pad(flat, (0, 0, side // 2, side // 2), mode="replicate"), kernel.mT)
     return flat[:, 0].view_as(x)
+
+
+def _gaussian(side: int, sigma: float, like: Tensor) -> Tensor:
+    """A row of weights whose sum is 1, (1, 1, 1, side)."""
+    offsets = torch.arange(side, dtype=like.dtype, device=like.device) - (side - 1) / 2
+    kernel = torch.exp(-offsets.square() / (2 * sigma**2))
+    return (kernel / kernel.sum()).view(1, 1, 1, -1)
 
 
 def _in_gamut(lab: Tensor) -> Tensor:
@@ -887,6 +883,13 @@ def size_of(x: Tensor) -> tuple[int, int]:
     """Height and width of a map (*, H, W)."""
     height, width = x.shape[-2:]
     return height, width
+
+
+def shrink_area(x: Tensor, short_side: int) -> Tensor:
+    """:func:`resize_area` until the short side is no longer than that: (N, C, H, W) -> (N, C, h, w)."""
+    height, width = size_of(x)
+    scale = min(1.0, short_side / min(height, width))
+    return resize_area(x, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def resize_area(x: Tensor, size: tuple[int, int]) -> Tensor:

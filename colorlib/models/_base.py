@@ -168,6 +168,11 @@ def local_gains(before: Tensor, after: Tensor) -> Tensor:
     return (mean(before * after) + prior) / (mean(before.square()) + prior)
 
 
+def normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    """A convolution, batch normalisation, ReLU."""
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True))
+
+
 def fold_batchnorm(module: nn.Module) -> nn.Module:
     """Fold every batch normalisation that follows a convolution or linear layer in a Sequential into that layer.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib.casts import random_casts
-from colorlib.models._base import WhiteBalance
+from colorlib.models._base import WhiteBalance, normalised
 from colorlib.models._registry import Paper, register_model
 from colorlib.targets import Picture
 
@@ -67,14 +67,14 @@ class ColorByColorization(WhiteBalance):
         super().__init__()
         first, second, third = widths
         self.encoder = nn.Sequential(
-            *_normalised(nn.Conv2d(3, first, 9, padding=4, bias=False)),
-            *_normalised(nn.Conv2d(first, second, 3, stride=2, padding=1, bias=False)),
-            *_normalised(nn.Conv2d(second, third, 3, stride=2, padding=1, bias=False)),
+            *normalised(nn.Conv2d(3, first, 9, padding=4, bias=False)),
+            *normalised(nn.Conv2d(first, second, 3, stride=2, padding=1, bias=False)),
+            *normalised(nn.Conv2d(second, third, 3, stride=2, padding=1, bias=False)),
         )
         self.shave_blocks = nn.Sequential(*(ShaveBlock(third) for _ in range(blocks)))
         self.decoder = nn.Sequential(
-            *_normalised(_Doubling(third, second)),
-            *_normalised(_Doubling(second, first)),
+            *normalised(_Doubling(third, second)),
+            *normalised(_Doubling(second, first)),
             nn.Conv2d(first, 3, 9, padding=4),
             nn.Tanh(),
         )
@@ -109,10 +109,6 @@ class _Doubling(nn.ConvTranspose2d):
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=False)
-
-
-def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, nn.Module, nn.Module]:
-    return conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True)
 
 
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib.models._backbones import Encoder, GrayInput, create_encoder
-from colorlib.models._base import ColorModel
+from colorlib.models._base import ColorModel, normalised
 from colorlib.models._registry import Paper, register_model
 from colorlib.targets import Regression, Target, size_of
 
@@ -113,8 +113,7 @@ class _Dahl16(Dahl16):
 
 def conv_block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Convolution that keeps the size, batch normalisation, ReLU."""
-    conv = xavier(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False))
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return normalised(xavier(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)))
 
 
 def xavier(conv: nn.Conv2d) -> nn.Conv2d:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from colorlib.models import dahl16
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._registry import Paper, register_model
@@ -104,24 +105,15 @@ def _plain(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
     return xavier(nn.Conv2d(inputs, outputs, 3, padding=1)), nn.ReLU(inplace=True)
 
 
-FULL_SIZE: dict[str, Any] = {
-    "encoder": "vgg16_bn",
-    "layers": ("conv1_2", "conv2_2", "conv3_3", "conv4_3"),
-    "widths": (64, 128, 256),
-    "work_size": 224,
+REGRESSION: dict[str, Any] = dahl16.FULL_SIZE | {"encoder": "vgg16_bn"}
+CLASSIFICATION: dict[str, Any] = {key: REGRESSION[key] for key in ("encoder", "layers", "widths", "work_size")} | {
+    "depth": 128
 }
 SMALL_CLASSIFICATION: dict[str, Any] = {
     "encoder": "efficientnet_lite0",
     "layers": ("stage2", "stage3", "stage4", "stage5"),
     "widths": (32, 64, 128),
     "depth": 64,
-    "work_size": 192,
-}
-SMALL_REGRESSION: dict[str, Any] = {
-    "encoder": "efficientnet_lite0",
-    "layers": ("stage1", "stage2", "stage3", "stage4", "stage5"),
-    "widths": (16, 32, 64, 128),
-    "tail": 8,
     "work_size": 192,
 }
 
@@ -167,13 +159,13 @@ def _classification(
 @register_model("Hwang 2016, classification", PAPER)
 def hwang16_classification(**kwargs: Any) -> Hwang16Classification:
     """VGG-16 with a residual encoder, all of whose maps predict 50 classes of u and of v (figure 3)."""
-    return _classification(**FULL_SIZE | {"depth": 128} | kwargs)
+    return _classification(**CLASSIFICATION | kwargs)
 
 
 @register_model("Hwang 2016, regression", PAPER)
 def hwang16_regression(**kwargs: Any) -> Dahl16:
     """VGG-16 with a residual encoder that regresses u and v, the paper's baseline (figure 2)."""
-    return _regression(**FULL_SIZE | {"tail": 3} | kwargs)
+    return _regression(**REGRESSION | kwargs)
 
 
 @register_model("Hwang 2016, classification, small", PAPER)
@@ -185,4 +177,4 @@ def hwang16_classification_small(**kwargs: Any) -> Hwang16Classification:
 @register_model("Hwang 2016, regression, small", PAPER)
 def hwang16_regression_small(**kwargs: Any) -> Dahl16:
     """Compact Hwang 2016 on EfficientNet-Lite0, regressing u and v."""
-    return _regression(**SMALL_REGRESSION | kwargs)
+    return _regression(**dahl16.SMALL | kwargs)

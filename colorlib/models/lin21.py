@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib.models._backbones import Encoder, create_encoder
-from colorlib.models._base import ColorModel
+from colorlib.models._base import ColorModel, normalised
 from colorlib.models._registry import Paper, register_model
 from colorlib.models.dahl16 import conv_block, upsample
 from colorlib.targets import AB_GRID, Rebalanced, Regression, Target
@@ -114,10 +114,10 @@ class Lin21ConvNet(ColorModel):
         self.stride = 2 ** (len(widths) - 1)
         self.first = conv_block(1, widths[0])
         self.down = nn.ModuleList(
-            _normalised(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)) for i, o in pairwise(widths)
+            normalised(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)) for i, o in pairwise(widths)
         )
         self.up = nn.ModuleList(
-            _normalised(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False))
+            normalised(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False))
             for i, o in pairwise(reversed(widths))
         )
         # On the concatenation with the input, as in `Join`.
@@ -136,10 +136,6 @@ class Lin21ConvNet(ColorModel):
             x = double(x) + maps.pop()
         prediction: Tensor = (self.map(x) + self.gray(gray)).tanh()
         return prediction
-
-
-def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True))
 
 
 # The paper's pictures are 224 x 224.
