@@ -123,6 +123,9 @@ class Lin21ConvNet(ColorModel):
         # On the concatenation with the input, as in `Join`.
         self.map = nn.Conv2d(widths[0], target.channels, 3, padding=1)
         self.gray = nn.Conv2d(1, target.channels, 3, padding=1, bias=False)
+        # It starts near gray: a tanh that starts at its ends needs hundreds of steps to come back.
+        for conv in (self.map, self.gray):
+            nn.init.normal_(conv.weight, std=0.01)
         self.target, self.work_size = target, work_size
 
     @override
