@@ -173,6 +173,17 @@ def normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True))
 
 
+def starts_gray(conv: nn.Conv2d) -> nn.Conv2d:
+    """Initialise the last layer before a sigmoid or tanh, in place, so that training begins beside gray.
+
+    From the ends of the sigmoid it would take hundreds of steps to come back to the small values that chroma has.
+    """
+    nn.init.normal_(conv.weight, std=0.01)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
 def fold_batchnorm(module: nn.Module) -> nn.Module:
     """Fold every batch normalisation that follows a convolution or linear layer in a Sequential into that layer.
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib.models._backbones import Encoder, GrayInput, create_encoder
-from colorlib.models._base import ColorModel, normalised
+from colorlib.models._base import ColorModel, normalised, starts_gray
 from colorlib.models._registry import Paper, register_model
 from colorlib.targets import Regression, Target, size_of
 
@@ -153,13 +153,17 @@ SMALL: dict[str, Any] = {
 
 
 def _build(*, encoder: str, layers: Sequence[str], encoder_weights: str | None = None, **kwargs: Any) -> Dahl16:
-    return _Dahl16(
+    model = _Dahl16(
         encoder=create_encoder(encoder, encoder_weights, layers),
         layers=layers,
         target=Regression("yuv", low=-0.5, high=0.5, blurs=(1, 3, 5)),
         output=_Shifted(),
         **kwargs,
     )
+    *_, last, _ = model.head
+    assert isinstance(last, nn.Conv2d)
+    starts_gray(last)
+    return model
 
 
 @register_model("Dahl 2016", PAPER)

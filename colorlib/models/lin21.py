@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib.models._backbones import Encoder, create_encoder
-from colorlib.models._base import ColorModel, normalised
+from colorlib.models._base import ColorModel, normalised, starts_gray
 from colorlib.models._registry import Paper, register_model
 from colorlib.models.dahl16 import conv_block, upsample
 from colorlib.targets import AB_GRID, Rebalanced, Regression, Target
@@ -121,11 +121,8 @@ class Lin21ConvNet(ColorModel):
             for i, o in pairwise(reversed(widths))
         )
         # On the concatenation with the input, as in `Join`.
-        self.map = nn.Conv2d(widths[0], target.channels, 3, padding=1)
-        self.gray = nn.Conv2d(1, target.channels, 3, padding=1, bias=False)
-        # It starts near gray: a tanh that starts at its ends needs hundreds of steps to come back.
-        for conv in (self.map, self.gray):
-            nn.init.normal_(conv.weight, std=0.01)
+        self.map = starts_gray(nn.Conv2d(widths[0], target.channels, 3, padding=1))
+        self.gray = starts_gray(nn.Conv2d(1, target.channels, 3, padding=1, bias=False))
         self.target, self.work_size = target, work_size
 
     @override
