@@ -199,8 +199,8 @@ class Result:
             return self._decided(prediction.biased(bias), note)
         if method != "quantile":
             raise ValueError(f'expected method to be "energy", "quantile" or None, got {method!r}')
-        gray = _resize(self.photo.rgb, size_of(self.ab)).to(self.ab.device)
-        painted = combine(color.rgb_to_lightness(gray)[None], self.ab[None])[0]
+        gray = _resize(self.photo.rgb[None], size_of(self.ab)).to(self.ab.device)
+        painted = combine(color.rgb_to_lightness(gray), self.ab[None])[0]
         assert isinstance(picture, Tensor | RatioHistogram)  # only those go with quantiles
         ab = color.rgb_to_lab(transfer.match_quantiles(painted, picture))[1:]
         return replace(self, prediction=None)._painted(ab, note)
@@ -238,9 +238,9 @@ class Result:
         if not 0 <= saturation < math.inf:
             raise ValueError(f"expected a saturation of at least 0, got {saturation}")
         if self.gains is None:
-            rgb = _paint(self.photo.rgb, self.ab, strength, saturation)
+            rgb = _paint(self.photo.rgb[None], self.ab[None], strength, saturation)[0]
         else:
-            rgb = _balance(self.photo.rgb, self.gains, strength, saturation)
+            rgb = _balance(self.photo.rgb[None], self.gains[None], strength, saturation)[0]
         return replace(self, rgb=rgb, strength=strength, saturation=saturation)
 
     def save(self, path: str | PathLike[str], *, quality: int = 95) -> None:
@@ -372,6 +372,28 @@ class Colorizer:
         result = self._predict(photo, None if other is None else other.rgb)
         return replace(result.adjust(), provenance=f"{self.provenance}{note}", seconds=time.perf_counter() - start)
 
+    @torch.no_grad()
+    def batch(self, rgb: Tensor) -> Tensor:
+        """Photographs of one size at once, as fast as the device allows: what a call makes of each of them.
+
+        Args:
+            rgb: sRGB in [0, 1], (N, 3, H, W).
+
+        Returns:
+            sRGB in [0, 1], (N, 3, H, W), on the colorizer's device.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if rgb.ndim != 4 or rgb.shape[1] != 3:
+            raise ValueError(f"expected photographs of shape (N, 3, H, W), got {tuple(rgb.shape)}")
+        rgb = rgb.to(self.device)
+        small = self._view(rgb)
+        if isinstance(self.model, WhiteBalance):
+            return _balance(rgb, shrink_area(self.model.gains(small), _GAIN_SIZE), 1, 1)
+        ab = self.target.chroma(self.model(self.model.to_input(small)), color.rgb_to_lightness(small))
+        return _paint(rgb, ab, 1, 1)
+
     @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
     def scenes(self, source: io.Source | io.Photo, count: int = 5) -> list[Scene]:
         """What a photograph shows: the likeliest scene classes, most probable first.
@@ -389,19 +411,23 @@ class Colorizer:
         if not self.classes:
             raise ValueError(f"{self.name} recognises no scenes; choose a method that does, such as iizuka16_small")
         photo = source if isinstance(source, io.Photo) else io.read(source)
-        small = self._view(photo.rgb)
-        probabilities = self.model.scene_scores(self.model.to_input(small))[0].softmax(dim=0)
+        probabilities = self.scene_probabilities(photo.rgb[None])[0]
         values, order = probabilities.topk(min(count, len(self.classes)))
         return [Scene(self.classes[k], p) for p, k in zip(values.tolist(), order.tolist(), strict=True)]
 
+    @torch.no_grad()
+    def scene_probabilities(self, rgb: Tensor) -> Tensor:
+        """Of each of `classes`: sRGB (N, 3, H, W) -> (N, classes), for methods that recognise scenes."""
+        return self.model.scene_scores(self.model.to_input(self._view(rgb))).softmax(dim=1)
+
     def _view(self, rgb: Tensor) -> Tensor:
-        """The photograph as the network sees it: (3, H, W) -> (1, 3, h, w) on its device."""
-        return _resize(rgb, self._work_size(rgb)).to(self.device)[None]
+        """Photographs as the network sees them: (N, 3, H, W) -> (N, 3, h, w) on its device."""
+        return _resize(rgb, self._work_size(rgb)).to(self.device)
 
     @torch.no_grad()
     def _predict(self, photo: io.Photo, reference: Tensor | None) -> Result:
         """What the network says, not yet painted."""
-        small = self._view(photo.rgb)
+        small = self._view(photo.rgb[None])
         if isinstance(self.model, WhiteBalance):
             gains, thumbnail = (shrink_area(x, _GAIN_SIZE) for x in (self.model.gains(small), small))
             ab = color.rgb_to_lab(_scaled(thumbnail, gains))[0, 1:]
@@ -465,38 +491,37 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, str
 
 @torch.no_grad()
 def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tensor:
-    """Chroma (2, h, w) on the lightness of ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
-    height, width = rgb.shape[-2:]
+    """Chroma (N, 2, h, w) on the lightness of ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W), a strip of rows at a time."""
     painted = torch.empty_like(rgb)
-    ab = F.interpolate(ab[None], size=(height, width), mode="bilinear", align_corners=False)
-    for strip in _strips(height, width):
-        lab = color.rgb_to_lab(rgb[None, :, strip].to(ab.device))
+    ab = F.interpolate(ab, size=size_of(rgb), mode="bilinear", align_corners=False)
+    for strip in _strips(rgb):
+        lab = color.rgb_to_lab(rgb[:, :, strip].to(ab.device))
         mixed = saturation * torch.lerp(lab[:, 1:], ab[:, :, strip], strength)
-        painted[:, strip] = combine(lab[:, :1], mixed)[0]
+        painted[:, :, strip] = combine(lab[:, :1], mixed)
     return painted
 
 
 @torch.no_grad()
 def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> Tensor:
-    """Gains (3, h, w) on ``rgb`` (3, H, W) -> sRGB (3, H, W), a strip of rows at a time."""
-    height, width = rgb.shape[-2:]
+    """Gains (N, 3, h, w) on ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W), a strip of rows at a time."""
     balanced = torch.empty_like(rgb)
-    if gains.shape[-2:] != (1, 1):
-        gains = F.interpolate(gains[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-    for strip in _strips(height, width):
-        before = rgb[:, strip].to(gains.device)
-        local = gains if gains.shape[-2:] == (1, 1) else gains[:, strip]
+    if size_of(gains) != (1, 1):
+        gains = F.interpolate(gains, size=size_of(rgb), mode="bilinear", align_corners=False)
+    for strip in _strips(rgb):
+        before = rgb[:, :, strip].to(gains.device)
+        local = gains if size_of(gains) == (1, 1) else gains[:, :, strip]
         mixed = torch.lerp(before, _scaled(before, local), strength)
         if saturation != 1:
             lab = color.rgb_to_lab(mixed)
-            mixed = combine(lab[None, :1], saturation * lab[None, 1:])[0]
-        balanced[:, strip] = mixed
+            mixed = combine(lab[:, :1], saturation * lab[:, 1:])
+        balanced[:, :, strip] = mixed
     return balanced
 
 
-def _strips(height: int, width: int) -> Iterator[slice]:
-    """Rows of a photograph, a bounded number of pixels at a time."""
-    rows = max(1, _STRIP // width)
+def _strips(rgb: Tensor) -> Iterator[slice]:
+    """Rows of photographs (N, 3, H, W), a bounded number of pixels at a time."""
+    height, width = size_of(rgb)
+    rows = max(1, _STRIP // (len(rgb) * width))
     return (slice(top, top + rows) for top in range(0, height, rows))
 
 
@@ -523,7 +548,7 @@ def shrink(photo: io.Photo) -> io.Photo:
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(C, H, W) in [0, 1] -> (C, *size), antialiased."""
+    """(N, C, H, W) in [0, 1] -> (N, C, *size), antialiased."""
     if size == size_of(image):
         return image
-    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return F.interpolate(image, size=size, mode="bilinear", antialias=True).clamp(0, 1)
