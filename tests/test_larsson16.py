@@ -406,11 +406,11 @@ def test_table_1_heads():
             "larsson16_lab_marginal": "LabMarginal",
             "larsson16_lab_joint": "LabJoint",
         }
-    # Eq. 1 on (a, b), up to the unit: 110 of Lab's.
+    # Eq. 1 on (a, b), up to the unit: 20 of Lab's.
     model = _larsson("larsson16_lab_l2_small")
     ab = torch.tensor([22.0, -33.0]).view(1, 2, 1, 1)
-    encoded = ab / 110
-    assert model.target.loss(torch.zeros(1, 2, 1, 1), encoded).item() == pytest.approx((22**2 + 33**2) / 2 / 110**2)
+    encoded = ab / 20
+    assert model.target.loss(torch.zeros(1, 2, 1, 1), encoded).item() == pytest.approx((22**2 + 33**2) / 2 / 20**2)
     torch.testing.assert_close(model.target.to_ab(encoded, torch.full((1, 1, 1, 1), 50.0)), ab)
 
 

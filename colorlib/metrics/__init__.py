@@ -1,5 +1,58 @@
-"""How well colours were predicted, by the definitions of the papers."""
+"""How well colours were predicted, by the definitions of the papers.
+
+:mod:`~colorlib.metrics.functional` has them as functions, one value per image; the classes, which average over a data
+set, need torchmetrics (extra ``train``) and come with it when first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from colorlib.metrics import functional
 
-__all__ = ["functional"]
+if TYPE_CHECKING:
+    from colorlib.metrics.modular import (
+        CIEDE2000,
+        PSNR,
+        SSIM,
+        AlphaBetaRMSE,
+        AngularError,
+        AngularStatistics,
+        BinAccuracy,
+        Colorfulness,
+        ColorfulnessDifference,
+        LabMSE,
+        LuvSquaredError,
+        SaturationDifference,
+    )
+
+__all__ = [
+    "CIEDE2000",
+    "PSNR",
+    "SSIM",
+    "AlphaBetaRMSE",
+    "AngularError",
+    "AngularStatistics",
+    "BinAccuracy",
+    "Colorfulness",
+    "ColorfulnessDifference",
+    "LabMSE",
+    "LuvSquaredError",
+    "SaturationDifference",
+    "functional",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from colorlib.metrics import modular
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{__name__}.{name} needs torchmetrics, of the extra `train`: pip install 'colorlib-torch[train]'"
+        ) from error
+
+    return getattr(modular, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

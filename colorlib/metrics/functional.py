@@ -111,10 +111,10 @@ def _psnr(preds: _Photos, target: _Photos) -> Tensor:
 
 
 def bin_accuracy(preds: Tensor, target: Tensor) -> Tensor:
-    """Share of pixels whose u of CIE Luv lies in the same of 50 bins over [-100, 100], and v (Hwang and Zhou 2016, 5.1).
+    """Share of pixels whose u lies in the same of 50 bins over [-100, 100], and whose v (Hwang and Zhou 2016, 5.1).
 
-    Bins are those of :class:`colorlib.targets.LuvBins`: values beyond the range, such as pure red's u of 175, count as
-    the outermost bin.
+    u and v are those of CIE Luv, the bins those of :class:`colorlib.targets.LuvBins`: values beyond the range, such as
+    pure red's u of 175, count as the outermost bin.
 
     Args:
         preds: sRGB in [0, 1], (N, 3, H, W).
@@ -170,7 +170,7 @@ def _luv_squared_error(preds: _Photos, target: _Photos) -> Tensor:
 def saturation_difference(preds: Tensor, target: Tensor) -> Tensor:
     """Relative deviation of the summed saturation of HSV, (sum S(preds) - sum S(target)) / sum S(target).
 
-    "Sat. diff." of Hwang and Zhou 2016, 5.1, which prints the sign; table 2 prints percent without one. Take ``.abs()``.
+    "Sat. diff." of Hwang and Zhou 2016, 5.1, whose formula has a sign where table 2 has none: that is ``.abs()``.
 
     Args:
         preds: sRGB in [0, 1], (N, 3, H, W).
@@ -279,7 +279,7 @@ def _ciede2000(preds: _Photos, target: _Photos) -> Tensor:
 
 
 def delta_e_2000(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """Colour difference Delta E 2000 of each pixel (CIE 142-2001, as Sharma, Wu and Dalal 2005 write it; kL = kC = kH = 1).
+    """Colour difference Delta E 2000 of each pixel (Sharma, Wu and Dalal 2005, with kL = kC = kH = 1).
 
     The formula itself jumps where hues are opposite: there rounding may move it by some hundredths.
 

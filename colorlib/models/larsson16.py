@@ -262,10 +262,15 @@ def larsson16(**kwargs: Any) -> Larsson16:
     return _build(HueChroma(), **FULL_SIZE | kwargs)
 
 
+def _lab() -> Regression:
+    """In units of 20, about the deviation of a and b: what an output without activation begins with."""
+    return Regression("lab", low=-5.5, high=5.5)
+
+
 @register_model("Larsson 2016, Lab L2", PAPER)
 def larsson16_lab_l2(**kwargs: Any) -> Larsson16:
     """Larsson 2016 regressing a and b of Lab (eq. 1, table 1)."""
-    return _build(Regression("lab", low=-1, high=1), **FULL_SIZE | kwargs)
+    return _build(_lab(), **FULL_SIZE | kwargs)
 
 
 @register_model("Larsson 2016, Lab marginal", PAPER)
@@ -289,7 +294,7 @@ def larsson16_small(**kwargs: Any) -> Larsson16:
 @register_model("Larsson 2016, Lab L2, small", PAPER)
 def larsson16_lab_l2_small(**kwargs: Any) -> Larsson16:
     """Compact Larsson 2016 regressing a and b of Lab."""
-    return _build(Regression("lab", low=-1, high=1), **SMALL | kwargs)
+    return _build(_lab(), **SMALL | kwargs)
 
 
 @register_model("Larsson 2016, Lab marginal, small", PAPER)
