@@ -1,6 +1,7 @@
 """The shell's door: ``colorlib colorize`` colours files, ``colorlib balance`` takes colour casts away.
 
-``scenes`` says what photographs show, ``models`` lists the methods, ``rebalance`` counts the colours of photographs.
+``scenes`` says what photographs show; ``models`` lists the methods; ``evaluate`` measures them, on what ``benchmarks``
+lists, and ``results`` shows it; ``rebalance`` counts the colours of photographs.
 
 What needs torch is imported where it is used, so that this module adds nothing to the time of ``--help``.
 """
@@ -28,6 +29,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from colorlib.benchmarks import Method
     from colorlib.colorizer import Colorizer, Result
     from colorlib.gallery import Gallery
     from colorlib.io import Photo
@@ -791,6 +793,158 @@ def _meaning(target: "Target") -> str:
     if isinstance(target, Regression):
         return f"{'picture' if target.channels == 3 else 'chroma'} in {target.space}"
     return type(target).__name__.lower()
+
+
+@app.command()
+def evaluate(
+    benchmark: Annotated[
+        list[str],
+        typer.Option("--benchmark", "-b", help="What `colorlib benchmarks` lists, all, or a folder of your own."),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="A ready method, a .safetensors file, or all; with settings: NAME:decoder=mode,fading=0 or "
+            "NAME:transfer=energy.",
+        ),
+    ],
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", "-d", envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."),
+    ] = [],  # noqa: B006 - read, never written
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Results folder.")] = Path("results"),
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Photographs at once.")] = 8,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N photographs only.")] = None,
+    seed: Annotated[int, typer.Option(help="Of decoders that draw.")] = 0,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Ray spreads it over a cluster.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes of Ray; default: by its resources.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Finish without photographs that are absent or damaged.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what the results folder holds.")] = False,
+) -> None:
+    """Measure methods on benchmarks: a Parquet file per run in --out, and a table of them here.
+
+    What was interrupted is taken up, and what is finished is not repeated. `grayscale` is always measured too: a
+    photograph without colour does well in many metrics. Options --model, --benchmark and --data may be repeated.
+
+    Exit code: 0 all is well, 1 a run failed, 2 it could not begin, 130 interrupted.
+    """
+    import pandas
+
+    from colorlib import benchmarks
+    from colorlib.benchmarks.tables import table
+    from colorlib.models import WeightsError
+
+    failed = False
+    try:
+        with _refusals():
+            plan = _measurements(benchmark, model)
+        for name, methods in plan.items():
+            runs = []
+            for method in methods:
+                try:
+                    rows = benchmarks.evaluate(
+                        method,
+                        name,
+                        data,
+                        out=out,
+                        device=device,
+                        batch_size=batch_size,
+                        limit=limit,
+                        seed=seed,
+                        engine=engine,
+                        workers=workers,
+                        allow_missing=allow_missing,
+                        again=again,
+                        progress=True,
+                    )
+                except benchmarks.AbsentError as error:
+                    skipped = "all" in benchmark
+                    failed |= not skipped
+                    _say(f"Skipped: {error}" if skipped else f"Error: {error}")
+                    break
+                except (benchmarks.DataError, WeightsError, ValueError, ImportError) as error:
+                    failed = True
+                    _say(f"{method.name} on {name} failed: {error}")
+                else:
+                    runs.append(rows)
+            for _, of_protocol in pandas.concat(runs, ignore_index=True).groupby("protocol") if runs else ():
+                typer.echo(table(of_protocol) + "\n")
+    except KeyboardInterrupt:
+        _say("Interrupted; the same command goes on from here.")
+        raise typer.Exit(130) from None
+    if failed:
+        raise typer.Exit(1)
+
+
+def _measurements(names: Sequence[str], models: Sequence[str]) -> "dict[str, list[Method]]":
+    """The methods to measure on each benchmark, what needs no method first."""
+    from colorlib.benchmarks import Method, list_benchmarks, protocol
+    from colorlib.models import list_models
+
+    wanted = [name for text in names for name in (list_benchmarks() if text == "all" else [text])]
+    plan: dict[str, list[Method]] = {}
+    try:
+        asked = [Method.of(name) for text in models for name in (list_models(ready=True) if text == "all" else [text])]
+        for name in wanted:
+            task = None if Path(name).exists() else protocol(name).task
+            methods = [method for method in asked if task in (None, method.task)]
+            if not methods:
+                raise UsageError(f"{name} measures methods that {task}; none of {', '.join(models)} does")
+            tasks = {method.task for method in methods}
+            gray = [Method.of("grayscale")] if "colorize" in tasks and task != "balance" else []
+            plan[name] = gray + [method for method in methods if method.name != "grayscale"]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return plan
+
+
+@app.command("benchmarks")
+def show_benchmarks(
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", "-d", envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."),
+    ] = [],  # noqa: B006
+) -> None:
+    """List the benchmarks, and whether their photographs are at hand."""
+    from colorlib.benchmarks import DataError, list_benchmarks, protocol
+
+    table = [("benchmark", "task", "photographs", "what it is")]
+    for name in list_benchmarks():
+        found = protocol(name)
+        try:
+            here = f"{len(found.find(data)):,}"
+        except DataError:
+            here = "not here"
+        table.append((found.id, found.task, here, found.about))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@app.command()
+def results(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Of `colorlib evaluate`; default: what colorlib brings.")
+    ] = None,
+    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Show only this one.")] = "",
+) -> None:
+    """Show results as tables: `grayscale` or the casts first, then the best first, with 95 % intervals."""
+    from colorlib.benchmarks.results import SHIPPED, read_results
+    from colorlib.benchmarks.tables import table
+
+    where = folder or SHIPPED
+    rows = read_results(where)
+    if rows.empty or (benchmark and benchmark not in set(rows["benchmark"])):
+        _say(f"Error: no results{f' of {benchmark}' if benchmark else ''} in {where}; colorlib evaluate makes some")
+        raise typer.Exit(2)
+    for (name, _), runs in rows.groupby(["benchmark", "protocol"], sort=False):
+        if benchmark in ("", name):
+            typer.echo(table(runs) + "\n")
 
 
 @app.command()

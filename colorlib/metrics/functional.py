@@ -17,7 +17,7 @@ from colorlib import color
 from colorlib.targets import AB_GRID, UV_BOUND
 
 LUV_BINS = 50  # of u and of v, over [-100, 100] (Hwang and Zhou 2016, 3.6)
-_CACHED_PIXELS = 2**18  # three maps of them are 3 MB, which a processor's cache holds; twice as many take longer each
+_CACHED_PIXELS = 2**18  # of the images computed at a time: three float32 maps of them are 3 MB
 _CUDA_PIXELS = 2**22
 
 # SSIM's Gaussian window, 11 x 11 of sigma 1.5 (Wang et al. 2004): one half of it, from the middle outwards.
@@ -34,7 +34,7 @@ class _Photos:
     """
 
     def __init__(self, rgb: Tensor):
-        self.rgb = rgb
+        self.rgb = rgb.contiguous()
 
     @cached_property
     def xyz(self) -> Tensor:
@@ -114,7 +114,7 @@ def bin_accuracy(preds: Tensor, target: Tensor) -> Tensor:
     """Share of pixels whose u lies in the same of 50 bins over [-100, 100], and whose v (Hwang and Zhou 2016, 5.1).
 
     u and v are those of CIE Luv, the bins those of :class:`colorlib.targets.LuvBins`: values beyond the range, such as
-    pure red's u of 175, count as the outermost bin.
+    pure red's u of 175, count as the outermost bin. Gray, u = v = 0, lies on an edge: there rounding decides.
 
     Args:
         preds: sRGB in [0, 1], (N, 3, H, W).
@@ -251,7 +251,7 @@ def _angular_error(preds: _Photos, target: _Photos, threshold: float = 150) -> T
 
 
 def _cross(x: Tensor, y: Tensor) -> Tensor:
-    """torch.linalg.cross along the channels, in a fifth of its time."""
+    """torch.linalg.cross along the channels, which is slow at it."""
     (x1, x2, x3), (y1, y2, y3) = x.unbind(dim=1), y.unbind(dim=1)
     return torch.stack([x2 * y3 - x3 * y2, x3 * y1 - x1 * y3, x1 * y2 - x2 * y1], dim=1)
 
@@ -376,7 +376,7 @@ def _ssim(preds: _Photos, target: _Photos) -> Tensor:
 
 def _blur(x: Tensor) -> Tensor:
     """(N, C, H + 10, W + 10) -> (N, C, H, W)."""
-    # Not a convolution: it takes ten times as long on a CPU, and CUDA would run it in TF32, autocast in bfloat16.
+    # Not a convolution: it takes several times as long on a CPU, and CUDA would run it in TF32, autocast in bfloat16.
     for dim in (-2, -1):
         size = x.shape[dim] - 2 * _RADIUS
         blurred = x.narrow(dim, _RADIUS, size) * _WINDOW[0]
@@ -434,7 +434,7 @@ def _mean_chroma(photos: _Photos) -> Tensor:
 
 
 def image_metrics(preds: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Every value of each image, exactly as the functions here give them, in about the time of half of them.
+    """Every value of each image, exactly as the functions here give them, in about half their time.
 
     Args:
         preds: sRGB in [0, 1], (N, 3, H, W).
@@ -569,7 +569,7 @@ def topk_correct(scores: Tensor, labels: Tensor, k: int = 1) -> Tensor:
 
 def _length(x: Tensor) -> Tensor:
     """Euclidean norm over the channels, whose gradient at 0 is 0: (N, C, H, W) -> (N, H, W)."""
-    # torch.linalg.vector_norm takes forty times as long along this dimension.
+    # torch.linalg.vector_norm takes ten times as long along this dimension.
     squared = x.square().sum(dim=1)
     return squared.where(squared > 0, 1).sqrt() * (squared > 0)
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib.models._backbones import efficientnet_lite0
-from colorlib.models._base import ColorModel
+from colorlib.models._base import ColorModel, starts_gray
 from colorlib.models._registry import Paper, register_model
 from colorlib.targets import Regression, Target, size_of
 
@@ -200,7 +200,7 @@ def _colorization(widths: tuple[int, int, int, int, int], outputs: int) -> nn.Se
         _conv(second, third),
         nn.Upsample(scale_factor=2, mode="nearest"),
         _conv(third, last),
-        nn.Conv2d(last, outputs, 3, padding=1),
+        starts_gray(nn.Conv2d(last, outputs, 3, padding=1)),
         nn.Sigmoid(),
     )
 

@@ -1,0 +1,24 @@
+"""What is measured on what, and what came of it."""
+
+from colorlib.benchmarks.methods import Method
+from colorlib.benchmarks.photos import AbsentError, DataError, PhotoSet
+from colorlib.benchmarks.protocols import Protocol, list_benchmarks, protocol
+from colorlib.benchmarks.reported import reported
+from colorlib.benchmarks.results import SCORES, Run, read_results, summarize
+from colorlib.benchmarks.runner import evaluate
+
+__all__ = [
+    "SCORES",
+    "AbsentError",
+    "DataError",
+    "Method",
+    "PhotoSet",
+    "Protocol",
+    "Run",
+    "evaluate",
+    "list_benchmarks",
+    "protocol",
+    "read_results",
+    "reported",
+    "summarize",
+]

@@ -1,0 +1,155 @@
+"""A method as it is measured: a name, with settings that differ from its own, and what paints by it."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from colorlib import io
+from colorlib.colorizer import Colorizer
+from colorlib.models import ColorModel, WhiteBalance, list_models, model_info
+from colorlib.models._registry import Task
+from colorlib.models._weights import file_sha256
+from colorlib.targets import Histogram
+
+Transfer = Literal["energy", "quantile"]
+# Of the target, as experiments vary them (Larsson et al. 2016, tables 1 and 5).
+TARGET_SETTINGS: dict[str, Callable[[str], Any]] = {"decoder": str, "fading": float, "temperature": float}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and its settings.
+
+    Attributes:
+        name: as results name it: ``larsson16_small``, or ``larsson16_small:decoder=mode,fading=0``.
+        model: a name of the registry, a weights file or folder, or a module.
+        settings: `decoder`, `fading` and `temperature` of its target, `size` at which the network sees photographs,
+            `transfer` (``energy`` or ``quantile``) of each photograph's true colours (Larsson et al. 2016, 3.4), and
+            of white balance ``picture=network``: the network's own picture, where else its gains are put on the
+            photograph.
+    """
+
+    name: str
+    model: str | PathLike[str] | ColorModel
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, model: "str | PathLike[str] | ColorModel | Method") -> "Method":
+        """A method from what names it: ``NAME`` or ``NAME:SETTING=VALUE,...``.
+
+        Raises:
+            ValueError: a setting that there is not, or neither a method nor a file of that name.
+        """
+        if isinstance(model, Method):
+            return model
+        if isinstance(model, ColorModel):
+            return cls(model.name, model)
+        name, colon, text = str(model).rpartition(":")
+        if not colon or "=" not in text:  # such as the drive of a path
+            name, text = str(model), ""
+        settings = tuple((key, value) for key, _, value in (part.partition("=") for part in text.split(",") if part))
+        known = {*TARGET_SETTINGS, "size", "transfer", "picture"}
+        for key, value in settings:
+            allowed = {"transfer": get_args(Transfer), "picture": ("network",)}.get(key)
+            if key not in known or (allowed and value not in allowed):
+                expected = f"{key} to be {' or '.join(allowed)}" if allowed else f"one of {', '.join(sorted(known))}"
+                raise ValueError(f"{model}: there is no setting {key}={value}; expected {expected}")
+        if name not in list_models() and Path(name).exists():
+            return cls(str(model), Path(name), settings)
+        return cls(str(model), model_info(name).name, settings)
+
+    @property
+    def task(self) -> Task:
+        """What it does.
+
+        Raises:
+            WeightsError: the weights file does not say whose it is.
+        """
+        return model_info(self.model).task if isinstance(self.model, str) else self.painter("cpu").task
+
+    @property
+    def weights(self) -> str:
+        """The sha256 of its weights; empty if there is nothing to learn."""
+        if isinstance(self.model, ColorModel):
+            tensors = self.model.state_dict()
+            return _digest(tensors[name] for name in sorted(tensors)) if tensors else ""
+        if isinstance(self.model, str):
+            info = model_info(self.model).weights
+            return info.sha256 if info else ""
+        path = Path(self.model)
+        return file_sha256(path / "model.safetensors" if path.is_dir() else path)
+
+    def painter(self, device: str | torch.device = "auto", *, true_histogram: bool = False) -> "Painter":
+        """Load it.
+
+        Args:
+            device: as of :class:`colorlib.Colorizer`.
+            true_histogram: where nothing else is set, `transfer` by energy if it predicts distributions, else by
+                quantiles.
+
+        Raises:
+            ValueError: an unknown name, or a setting that the method does not have.
+            WeightsError: no weights, or weights that are damaged.
+        """
+        return Painter(self, device, true_histogram)
+
+
+class Painter:
+    """Paints batches of photographs by a method.
+
+    Attributes:
+        colorizer: what does it.
+        transfer: how each photograph's true colours are shown to the method, if at all.
+    """
+
+    def __init__(self, method: Method, device: str | torch.device, true_histogram: bool):
+        settings: dict[str, Any] = dict(method.settings)
+        size = settings.pop("size", None)
+        self.transfer: Transfer | None = settings.pop("transfer", None)
+        self._network = "picture" in settings and settings.pop("picture") == "network"
+        self.colorizer = Colorizer(method.model, device=device, size=int(size) if size else None)
+        target = self.colorizer.target
+        if self._network and not isinstance(self.colorizer.model, WhiteBalance):
+            raise ValueError(f"{method.name}: only white balance has a picture of its own")
+        if self.transfer == "energy" and not isinstance(target, Histogram):
+            raise ValueError(f"{method.name}: predicts no distribution, so transfer=quantile is all that works")
+        for key, value in settings.items():
+            if not hasattr(target, key):
+                raise ValueError(f"{method.name}: {type(target).__name__} has no setting {key!r}")
+            setattr(target, key, TARGET_SETTINGS[key](value))
+        if true_histogram and self.transfer is None:
+            self.transfer = "energy" if isinstance(target, Histogram) else "quantile"
+
+    @property
+    def task(self) -> Task:
+        """What the method does."""
+        return self.colorizer.task
+
+    @torch.no_grad()
+    def __call__(self, rgb: Tensor) -> Tensor:
+        """Photographs of one size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W) on the method's device."""
+        if self._network:
+            return self.colorizer.model.colorize(rgb.to(self.colorizer.device))
+        if self.transfer is None:
+            return self.colorizer.batch(rgb)
+        return torch.stack([self._with_true_colours(one) for one in rgb])
+
+    def _with_true_colours(self, rgb: Tensor) -> Tensor:
+        photo = io.Photo(rgb.cpu())
+        if self.colorizer.model.takes_reference and not isinstance(self.colorizer.target, Histogram):
+            return self.colorizer(photo.rgb, reference=photo).rgb.to(self.colorizer.device)
+        result = self.colorizer(photo.rgb)
+        return result.transfer(photo, self.transfer).rgb.to(self.colorizer.device)
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,404 @@
+"""Results on a disk: a Parquet file per run, found, read, summed up.
+
+A results folder holds ``PROTOCOL/METHOD-WEIGHTS.parquet``: a row per photograph, whose columns also say where it comes
+from, so that any query engine reads all files in place: ``SELECT * FROM read_parquet('results/*/*.parquet',
+union_by_name=true)``. ``PROTOCOL/seconds/METHOD-WEIGHTS.parquet`` says how long each photograph took.
+"""
+
+import json
+import platform
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch as pytorch
+from numpy.typing import NDArray
+
+from colorlib import io
+from colorlib.benchmarks.protocols import Protocol
+from colorlib.benchmarks.protocols import protocol as find_protocol
+
+SHIPPED = Path(__file__).parent / "results"
+SCHEMA = "1"  # raised when a column changes its meaning
+_METADATA = b"colorlib"
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a run's rows follow from. The first block are columns of each row, all of it is in the file's metadata.
+
+    Attributes:
+        benchmark: name of the protocol.
+        protocol: its id.
+        keep: what every output shares with the photograph, see :class:`Protocol`.
+        model: the method, as it was asked for.
+        weights: sha256 of its weights; empty if it has none.
+        commit: of colorlib's repository, with a + where files differ from it; empty if it is no repository.
+        device: name of the processor.
+        dtype: in which networks run.
+        seed: of decoders that draw.
+        missing: photographs that were absent or could not be read.
+        digest: of the protocol.
+        batch_size: photographs that a network sees at once, if they are of one size.
+        threads: of torch on a CPU.
+        colorlib: its version.
+        torch: its version.
+        schema: of the columns.
+    """
+
+    benchmark: str
+    protocol: str
+    keep: str
+    model: str
+    weights: str
+    commit: str
+    device: str
+    dtype: str
+    seed: int
+    missing: int
+    digest: str
+    batch_size: int
+    threads: int
+    colorlib: str
+    torch: str
+    schema: str = SCHEMA
+
+    COLUMNS = ("benchmark", "protocol", "keep", "model", "weights", "commit", "device", "dtype", "seed", "missing")
+
+    @classmethod
+    def now(
+        cls, protocol: Protocol, model: str, weights: str, device: pytorch.device, batch_size: int, seed: int
+    ) -> Self:
+        """A run by this process."""
+        return cls(
+            benchmark=protocol.name,
+            protocol=protocol.id,
+            keep=protocol.keep,
+            model=model,
+            weights=weights,
+            commit=_commit(),
+            device=pytorch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+            dtype="float32",
+            seed=seed,
+            missing=0,
+            digest=protocol.digest,
+            batch_size=batch_size,
+            threads=pytorch.get_num_threads(),
+            colorlib=version("colorlib-torch"),
+            torch=str(pytorch.__version__),
+        )
+
+    @property
+    def file(self) -> Path:
+        """Where its rows lie in a results folder."""
+        safe = "".join(c if c.isalnum() or c in "._-=," else "+" for c in self.model)
+        return Path(self.protocol, f"{safe}-{self.weights[:8]}.parquet" if self.weights else f"{safe}.parquet")
+
+    def measured_the_same(self, other: "Run") -> bool:
+        """Whether two runs differ at most in the code and the machine that did it."""
+        fixed = ("protocol", "digest", "model", "weights", "seed", "schema")
+        return all(getattr(self, name) == getattr(other, name) for name in fixed)
+
+
+class Unfinished:
+    """The chunks of a run that are done, kept beside its file until all are.
+
+    Args:
+        file: what the run will write; None keeps nothing.
+        run: chunks of another one are thrown away.
+    """
+
+    def __init__(self, file: Path | None, run: Run):
+        self.folder = file and file.with_suffix(".parts")
+        if self.folder is None:
+            return
+        about = self.folder / "run.json"
+        mine = json.dumps(asdict(run))
+        if not about.is_file() or about.read_text(encoding="utf-8") != mine:
+            self.remove()
+            self.folder.mkdir(parents=True)
+            io.write_whole(about, mine.encode())
+
+    def read(self) -> dict[int, pa.Table]:
+        """What is done, by the index of the chunk."""
+        files = self.folder.glob("*.parquet") if self.folder else ()
+        return {int(file.stem): pq.read_table(file) for file in files}
+
+    def keep(self, index: int, rows: pa.Table) -> None:
+        """Keep a chunk, as a whole or not at all."""
+        if self.folder:
+            io.write_whole(self.folder / f"{index:06}.parquet", _parquet(rows))
+
+    def remove(self) -> None:
+        """Forget all."""
+        if self.folder and self.folder.exists():
+            shutil.rmtree(self.folder)
+
+
+def write_run(file: Path, run: Run, rows: pa.Table) -> None:
+    """Write a run's rows, and apart from them their seconds."""
+    seconds = file.parent / "seconds" / file.name
+    seconds.parent.mkdir(parents=True, exist_ok=True)
+    io.write_whole(seconds, _parquet(rows.select(["photo", "cast", "seconds"])))
+    named = named_rows(run, rows.drop_columns(["seconds"]))
+    io.write_whole(file, _parquet(named.replace_schema_metadata({_METADATA: json.dumps(asdict(run))})))
+
+
+def named_rows(run: Run, rows: pa.Table) -> pa.Table:
+    """Rows with the columns that say where they come from."""
+    for position, name in enumerate(Run.COLUMNS):
+        rows = rows.add_column(position, name, pa.array([getattr(run, name)] * len(rows)))
+    return rows
+
+
+def read_run(file: Path) -> tuple[Run, pd.DataFrame]:
+    """A run and its rows, with their seconds if they are there.
+
+    Raises:
+        ValueError: the file is damaged, or none of ours; the message names it.
+    """
+    run = read_header(file)
+    rows = pq.read_table(file).to_pandas()
+    seconds = file.parent / "seconds" / file.name
+    if seconds.is_file():
+        rows["seconds"] = pq.read_table(seconds)["seconds"].to_numpy()
+    return run, rows
+
+
+def read_header(file: Path) -> Run:
+    """What a file says of its run; its rows are not read.
+
+    Raises:
+        ValueError: the file is damaged, or none of ours; the message names it.
+    """
+    try:
+        metadata = pq.read_metadata(file).metadata or {}
+        run = Run(**json.loads(metadata[_METADATA]))
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{file}: expected a Parquet file that colorlib evaluate wrote, got another ({error})"
+        ) from error
+    if run.schema != SCHEMA:
+        raise ValueError(f"{file}: its columns are of schema {run.schema}, expected {SCHEMA}; measure it again")
+    return run
+
+
+def runs(folder: Path) -> Iterator[tuple[Path, Run]]:
+    """The runs of a results folder, sorted; files that cannot be read are named in a warning and left out."""
+    for file in sorted(folder.glob("*/*.parquet")):
+        try:
+            yield file, read_header(file)
+        except ValueError as error:
+            warnings.warn(str(error), stacklevel=2)
+
+
+def read_results(folder: Path = SHIPPED) -> pd.DataFrame:
+    """The rows of all runs in a results folder; by default those that come with colorlib."""
+    tables = [read_run(file)[1] for file, _ in runs(folder)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a number over photographs follows from a column.
+
+    Attributes:
+        column: of the rows.
+        better: whether more or less is better; None where neither is.
+        pooled: photographs weigh by their pixels.
+        transform: of each photograph's value, before the mean is taken.
+        inverse: of the mean.
+    """
+
+    column: str
+    better: Literal["higher", "lower"] | None
+    pooled: bool = False
+    transform: Callable[[Values], Values] = np.positive
+    inverse: Callable[[Values], Values] = np.positive
+
+
+def _within(k: int) -> Callable[[Values], Values]:
+    return lambda rank: (rank <= k).astype(float)
+
+
+SCORES = {
+    "rmse": Score("rmse", "lower", pooled=True),  # Larsson et al. 2016, eq. 10
+    "rmse_mean": Score("rmse", "lower"),
+    "psnr": Score("psnr", "higher"),  # eq. 11
+    "psnr_geometric": Score("psnr", "higher", transform=np.log, inverse=np.exp),  # Cheng et al. 2015
+    "ssim": Score("ssim", "higher"),
+    "ciede2000": Score("ciede2000", "lower"),
+    "lab_mse": Score("lab_mse", "lower"),
+    "luv_squared_error": Score("luv_squared_error", "lower"),
+    "bin_accuracy_u": Score("bin_accuracy_u", "higher"),
+    "bin_accuracy_v": Score("bin_accuracy_v", "higher"),
+    "saturation_difference": Score("saturation_difference", None),
+    "saturation_difference_absolute": Score("saturation_difference", "lower", transform=np.abs),
+    "colorfulness": Score("colorfulness", None),
+    "colorfulness_true": Score("colorfulness_true", None),
+    "chroma": Score("chroma", None),
+    "chroma_true": Score("chroma_true", None),
+    "angular_error": Score("angular_error", "lower"),
+    "angular_error_before": Score("angular_error_before", "lower"),
+    "top1": Score("scene_rank", "higher", transform=_within(1)),
+    "top5": Score("scene_rank", "higher", transform=_within(5)),
+    "seconds": Score("seconds", "lower"),
+}
+_BLOCK = 1 << 24  # draws held at a time
+
+
+def summarize(rows: pd.DataFrame, *, against: str | None = None, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """The scores of runs, with 95 % bootstrap intervals over photographs.
+
+    Photographs are drawn with replacement, the same ones for every method and score, and an interval lies between the
+    percentiles 2.5 and 97.5. A photograph without a value, such as the angle of one that is all dark, is left out of
+    that score.
+
+    Args:
+        rows: of one or several runs, as :func:`colorlib.benchmarks.evaluate` returns them.
+        against: also compare with this method, on the same photographs.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+
+    Returns:
+        A row for each protocol, method and score: ``value``, ``low``, ``high``, and ``photos``, how many have one; with
+        ``against`` also ``ratio`` to that method's value, ``ratio_low`` and ``ratio_high``.
+
+    Raises:
+        ValueError: no run of ``against``, or one of other photographs.
+    """
+    summed = []
+    for name, of_protocol in rows.groupby("protocol", sort=False):
+        runs = of_protocol.groupby(["model", "weights"], sort=False)
+        drawn = {key: _Drawn.of(str(name), run, resamples, seed) for key, run in runs}
+        base = next((x for (model, _), x in drawn.items() if model == against), None)
+        if against and base is None:
+            raise ValueError(f"{name}: there is no run of {against} to compare with; measure it too")
+        summed += [
+            pd.DataFrame({"protocol": name, "model": m, "weights": w} | x.table(base)) for (m, w), x in drawn.items()
+        ]
+    return pd.concat(summed, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A run's scores: their values, (scores,), and those of random draws, (resamples, scores)."""
+
+    names: list[str]
+    photos: Values
+    value: Values
+    draws: Values
+
+    @classmethod
+    def of(cls, name: str, run: pd.DataFrame, resamples: int, seed: int) -> Self:
+        names = [score for score, how in SCORES.items() if how.column in run and run[how.column].notna().any()]
+        values, weights = (np.stack(columns, axis=1) for columns in zip(*(_column(run, x) for x in names), strict=True))
+        # The rows of a photograph, one for each cast, are drawn together.
+        photo, photos = pd.factorize(run["photo"])
+        totals, known = (_sum_by(photo, len(photos), x) for x in (values * weights, weights))
+        inverse = [SCORES[x].inverse for x in names]
+
+        def means(counts: Values) -> Values:
+            mean = (counts @ totals) / (counts @ known)
+            return np.stack([f(mean[:, k]) for k, f in enumerate(inverse)], axis=1)
+
+        draw = np.random.default_rng(seed)
+        block = max(1, _BLOCK // len(photos))
+        sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+        share = np.full(len(photos), 1 / len(photos))
+        draws = np.concatenate([means(draw.multinomial(len(photos), share, n).astype(float)) for n in sizes])
+        return cls(names, (weights > 0).sum(axis=0), means(_subsets(name, len(photos))).mean(axis=0), draws)
+
+    def table(self, base: "_Drawn | None") -> dict[str, Any]:
+        low, high = np.nanpercentile(self.draws, [2.5, 97.5], axis=0)
+        columns = {"score": self.names, "value": self.value, "low": low, "high": high, "photos": self.photos}
+        if base is None:
+            return columns
+        if not np.array_equal(base.photos[:1], self.photos[:1]):
+            raise ValueError(
+                "expected runs of the same photographs to compare, got others; measure both without a limit"
+            )
+        place = [base.names.index(x) if x in base.names else -1 for x in self.names]
+        absent = np.array(place) < 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio, ratios = self.value / base.value[place], self.draws / base.draws[:, place]
+        low, high = np.nanpercentile(ratios, [2.5, 97.5], axis=0)
+        compared = {"ratio": ratio, "ratio_low": low, "ratio_high": high}
+        return columns | {key: np.where(absent, np.nan, x) for key, x in compared.items()}
+
+
+def _column(run: pd.DataFrame, name: str) -> tuple[Values, Values]:
+    """The values of a score, 0 where there is none, and their weights."""
+    how = SCORES[name]
+    values = run[how.column].to_numpy(dtype=float, na_value=np.nan)
+    known = ~np.isnan(values)
+    pixels = (run["height"] * run["width"]).to_numpy(dtype=float) if how.pooled else 1.0
+    transformed = how.transform(np.where(known, values, 1.0))
+    return np.where(known, transformed, 0.0), known * pixels
+
+
+def _sum_by(group: NDArray[np.intp], groups: int, values: Values) -> Values:
+    summed = np.zeros((groups, values.shape[1]))
+    np.add.at(summed, group, values)
+    return summed
+
+
+def _subsets(name: str, photos: int) -> Values:
+    """Which photographs a value is the mean over: (subsets, photos); all, but where the protocol draws some."""
+    try:
+        protocol = find_protocol(name)
+    except ValueError:  # of the user's own
+        return np.ones((1, photos))
+    if not protocol.subsets or photos <= protocol.subset_size:
+        return np.ones((1, photos))
+    draw = np.random.default_rng(protocol.seed)
+    chosen = np.zeros((protocol.subsets, photos))
+    for row in chosen:
+        row[draw.choice(photos, protocol.subset_size, replace=False)] = 1
+    return chosen
+
+
+@cache
+def _commit() -> str:
+    """The commit of the repository that colorlib is run from, with a + where its files differ."""
+    here = Path(__file__).parent
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if git("ls-files", Path(__file__).name) == "":  # installed below somebody else's repository
+            return ""
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parent))
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+@cache
+def _processor() -> str:
+    """Name of the CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    stream = BytesIO()
+    pq.write_table(rows, stream, compression="zstd")
+    return stream.getvalue()

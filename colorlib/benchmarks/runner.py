@@ -1,0 +1,319 @@
+"""Measure a method on a benchmark: a row per photograph, in one Parquet file per run.
+
+Photographs are measured in chunks of a fixed size, whatever the device, so that batches hold the same photographs in
+every run. Finished chunks lie beside the file until all are there: a run that was interrupted goes on with the next
+one and ends with the file, bit for bit, that an undisturbed run writes. What a clock says differs each time, so
+seconds have a file of their own.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from colorlib import io
+from colorlib.benchmarks import protocols
+from colorlib.benchmarks.methods import Method, Painter
+from colorlib.benchmarks.photos import DataError, Photo, read_list
+from colorlib.benchmarks.protocols import Protocol
+from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_header, read_run, write_run
+from colorlib.casts import Kind
+from colorlib.color import rgb_to_alphabeta, rgb_to_lightness
+from colorlib.metrics.functional import image_metrics
+from colorlib.models import ColorModel
+from colorlib.targets import correct_lightness, size_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 32  # photographs; at 256 pixels their float32 values take 30 MB
+READERS = 4  # threads that decode, ahead of the network
+BEFORE = ("angular_error", "rmse", "psnr", "ciede2000")  # of white balance, also measured of the cast itself
+# Edges of the histogram of each pixel's error, from which the curve of Larsson et al. 2016, figure 7, is drawn.
+ERROR_BINS, ERROR_RANGE = 50, 1.0
+Engine = Literal["local", "ray"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of a chunk.
+
+    Attributes:
+        index: of the chunk.
+        rows: a row per photograph, and kind of cast.
+        unreadable: photographs that could not be read, and why.
+    """
+
+    index: int
+    rows: pa.Table
+    unreadable: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to measure chunks."""
+
+    method: Method
+    protocol: Protocol
+    device: str
+    batch_size: int
+    seed: int
+    threads: int
+
+    @cached_property
+    def painter(self) -> Painter:
+        """The method, loaded once.
+
+        Raises:
+            ValueError: it does not do what the protocol measures.
+        """
+        painter = self.method.painter(self.device, true_histogram=self.protocol.true_histogram)
+        if painter.task != self.protocol.task:
+            raise ValueError(
+                f"{self.protocol.name} measures methods that {self.protocol.task}; {self.method.name} does not"
+            )
+        return painter
+
+    def load(self, photo: Photo) -> Tensor | str:
+        """A photograph as the protocol has it, or why it cannot be read."""
+        try:
+            return self.protocol.load(photo)
+        except (OSError, io.ImageError) as error:
+            return str(error)
+
+    def measure(self, index: int, photos: Sequence[Photo], loaded: Sequence[Tensor | str]) -> Part:
+        """Measure a chunk; its rows do not depend on what was measured before."""
+        torch.manual_seed(self.seed + index)  # of decoders that draw
+        pairs = list(zip(photos, loaded, strict=True))
+        unreadable = {photo.key: rgb for photo, rgb in pairs if isinstance(rgb, str)}
+        readable = [(photo, rgb) for photo, rgb in pairs if not isinstance(rgb, str)]
+        rows = [
+            row
+            for kind in self.protocol.casts or (None,)
+            for batch in _batches(readable, self.batch_size)
+            for row in self._rows([photo for photo, _ in batch], torch.stack([rgb for _, rgb in batch]), kind)
+        ]
+        return Part(index, _table(rows), unreadable)
+
+    @torch.no_grad()
+    def _rows(self, photos: Sequence[Photo], true: Tensor, kind: Kind | None) -> Iterator[Row]:
+        device = self.painter.colorizer.device
+        shown = true
+        if kind:
+            casted = [self.protocol.cast(rgb, photo.key, kind) for photo, rgb in zip(photos, true, strict=True)]
+            shown = torch.stack(casted)
+        true, shown = true.to(device), shown.to(device)
+        start = time.perf_counter()
+        painted = self.painter(shown)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = (time.perf_counter() - start) / len(photos)
+        if kind is None and self.protocol.keep == "mean":
+            painted = correct_lightness(painted, true.mean(dim=1, keepdim=True)).clamp(0, 1)
+        columns = image_metrics(painted, true)
+        if kind:
+            before = image_metrics(shown, true)
+            columns |= {f"{name}_before": before[name] for name in BEFORE}
+        columns["error_histogram"] = error_histogram(painted, true)
+        columns["lightness_true"] = rgb_to_lightness(true).mean(dim=(1, 2, 3))
+        values = {name: value.tolist() for name, value in columns.items()}
+        ranks = self._scene_ranks(photos, shown)
+        height, width = size_of(true)
+        for k, photo in enumerate(photos):
+            fixed = {"photo": photo.key, "label": photo.listed.label or None, "cast": kind}
+            measured = {name: value[k] for name, value in values.items()}
+            yield fixed | {"height": height, "width": width} | measured | {"scene_rank": ranks[k], "seconds": seconds}
+
+    def _scene_ranks(self, photos: Sequence[Photo], rgb: Tensor) -> list[int | None]:
+        """At which place the true scene is among the predicted ones, 1 being the first; ties count against it."""
+        classes = self.painter.colorizer.classes
+        labels = [classes.index(x) if (x := photo.listed.label) in classes else None for photo in photos]
+        if all(label is None for label in labels):
+            return [None] * len(photos)
+        scores = self.painter.colorizer.scene_probabilities(rgb)
+        return [None if k is None else int((row >= row[k]).sum()) for row, k in zip(scores, labels, strict=True)]
+
+
+def evaluate(
+    model: str | PathLike[str] | ColorModel | Method,
+    benchmark: str | PathLike[str] | Protocol,
+    data: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    *,
+    out: str | PathLike[str] | None = None,
+    device: str = "auto",
+    batch_size: int = 8,
+    limit: int | None = None,
+    seed: int = 0,
+    engine: Engine = "local",
+    workers: int | None = None,
+    allow_missing: bool = False,
+    again: bool = False,
+    progress: bool = False,
+) -> "pd.DataFrame":
+    """Measure a method on a benchmark.
+
+    Args:
+        model: the method: a name with embedded weights, with settings perhaps (see :class:`Method`), a weights file, or
+            a module.
+        benchmark: a name of :func:`list_benchmarks`, a protocol, or a folder of photographs or tar shard of your own.
+        data: where the photographs are: a folder, or several, that hold the benchmark's set by its name.
+        out: results folder, to which the run's Parquet file is written; a run that was interrupted is taken up there,
+            and one that is finished is not repeated. Default: nothing is written.
+        device: ``"auto"`` takes CUDA where there is one.
+        batch_size: photographs of one size that the network sees at once.
+        limit: measure so many photographs only, the first; under a protocol id of its own.
+        seed: of decoders that draw.
+        engine: ``"local"``, or ``"ray"``: on a Ray cluster, whose machines must see the photographs under the same
+            paths.
+        workers: processes of Ray; default: one per GPU, or per two CPUs.
+        allow_missing: finish without photographs that are absent or cannot be read; rows then say how many.
+        again: measure anew what the results folder already holds.
+        progress: show a bar.
+
+    Returns:
+        A row per photograph, and kind of cast; columns as the README has them.
+
+    Raises:
+        ValueError: a name that there is not, or a method of another task.
+        WeightsError: no weights, or weights that are damaged.
+        DataError: photographs are absent or cannot be read; what was measured is kept for the next attempt.
+
+    Example:
+        >>> from colorlib.benchmarks import evaluate
+        >>> rows = evaluate("grayscale", "skimage")
+        >>> len(rows), round(rows.psnr.mean(), 2)
+        (5, 24.08)
+    """
+    method = Method.of(model)
+    protocol, photos, absent = _planned(benchmark, data, method, limit, allow_missing)
+    job = Job(method, protocol, device, batch_size, seed, torch.get_num_threads())
+    run = Run.now(protocol, method.name, method.weights, job.painter.colorizer.device, batch_size, seed)
+    file = None if out is None else Path(out) / run.file
+    if file and not again and (finished := _finished(file)) and run.measured_the_same(finished):
+        return read_run(file)[1]
+    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
+    unfinished = Unfinished(file, run)
+    done = unfinished.read()
+    unreadable: dict[str, str] = {}
+    title = f"{method.name} on {protocol.name}"
+    before = sum(len(chunks[index]) for index in done)
+    with tqdm(total=len(photos), initial=before, unit="photo", disable=not progress, desc=title) as bar:
+        for part in _measured(job, {k: chunk for k, chunk in enumerate(chunks) if k not in done}, engine, workers):
+            done[part.index] = part.rows
+            unreadable |= part.unreadable
+            if not part.unreadable:  # else it is measured again when the run is taken up
+                unfinished.keep(part.index, part.rows)
+            bar.update(len(chunks[part.index]))
+    if unreadable and not (allow_missing and len(unreadable) < len(photos)):
+        raise DataError(_complaint(unreadable, len(photos), kept=file is not None))
+    rows = pa.concat_tables([done[index] for index in sorted(done)], promote_options="permissive")
+    run = replace(run, missing=absent + len(unreadable))
+    if file:
+        write_run(file, run, rows)
+        unfinished.remove()
+    return named_rows(run, rows).to_pandas()
+
+
+def error_histogram(preds: Tensor, target: Tensor) -> Tensor:
+    """How many pixels of each photograph err by how much in alpha-beta: sRGB (N, 3, H, W) twice -> (N, 51) integers.
+
+    Fifty bins over [0, 1], and what is beyond.
+    """
+    error = torch.linalg.vector_norm(rgb_to_alphabeta(preds) - rgb_to_alphabeta(target), dim=1)
+    bins = (error * (ERROR_BINS / ERROR_RANGE)).long().clamp(max=ERROR_BINS).flatten(start_dim=1)
+    counts = torch.zeros(len(bins), ERROR_BINS + 1, dtype=torch.long, device=bins.device)
+    return counts.scatter_add_(1, bins, torch.ones_like(bins))
+
+
+def _finished(file: Path) -> Run | None:
+    """The run that a file holds, if it holds one."""
+    try:
+        return read_header(file)
+    except ValueError:
+        return None
+
+
+def _planned(
+    benchmark: str | PathLike[str] | Protocol,
+    data: str | PathLike[str] | Iterable[str | PathLike[str]],
+    method: Method,
+    limit: int | None,
+    allow_missing: bool,
+) -> tuple[Protocol, list[Photo], int]:
+    """What to measure: a protocol, its photographs, and how many of them are absent."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"expected a limit of at least 1 photograph, got {limit}")
+    roots = [Path(data)] if isinstance(data, str | PathLike) else [Path(root) for root in data]
+    if not isinstance(benchmark, Protocol) and Path(benchmark).exists():
+        protocol, photos = protocols.of_path(Path(benchmark), method.task)
+    else:
+        protocol = benchmark if isinstance(benchmark, Protocol) else protocols.protocol(str(benchmark))
+        photos = protocol.find(roots, allow_missing=allow_missing)
+    expected = len(read_list(protocol.photos.listed)) if protocol.photos.listed else protocol.photos.count
+    absent = max(0, (expected or 0) - len(photos))
+    if limit is not None and limit < len(photos):
+        protocol, photos, absent = protocols.first(protocol, limit), photos[:limit], 0
+    return protocol, photos, absent
+
+
+def _measured(job: Job, chunks: dict[int, list[Photo]], engine: Engine, workers: int | None) -> Iterator[Part]:
+    """The chunks, measured, in any order."""
+    if engine == "ray":
+        from colorlib.benchmarks.cluster import measured_on_ray
+
+        yield from measured_on_ray(job, chunks, workers)
+        return
+    # While the network has one chunk, threads decode the next.
+    with ThreadPoolExecutor(READERS) as readers:
+        waiting = None
+        for index, photos in chunks.items():
+            loading = [readers.submit(job.load, photo) for photo in photos]
+            if waiting:
+                yield job.measure(*waiting[:2], [future.result() for future in waiting[2]])
+            waiting = (index, photos, loading)
+        if waiting:
+            yield job.measure(*waiting[:2], [future.result() for future in waiting[2]])
+
+
+# Named as Parquet names it, so that rows that were on a disk are the same as those that were not.
+_HISTOGRAM = pa.list_(pa.field("element", pa.int32()))
+_TYPES = {
+    **dict.fromkeys(("photo", "label", "cast"), pa.string()),
+    **dict.fromkeys(("height", "width", "scene_rank"), pa.int32()),
+    "error_histogram": _HISTOGRAM,
+    "seconds": pa.float64(),
+}
+
+
+def _table(rows: list[Row]) -> pa.Table:
+    """Rows with types that do not depend on what they hold."""
+    names = rows[0] if rows else {}
+    return pa.Table.from_pylist(rows, pa.schema([(name, _TYPES.get(name, pa.float32())) for name in names]))
+
+
+def _batches(readable: list[tuple[Photo, Tensor]], size: int) -> Iterator[list[tuple[Photo, Tensor]]]:
+    """Neighbours of one size, so many at once: order stays, and no photograph is squeezed to another's size."""
+    for _, same in groupby(readable, key=lambda pair: size_of(pair[1])):
+        group = list(same)
+        yield from (group[start : start + size] for start in range(0, len(group), size))
+
+
+def _complaint(unreadable: dict[str, str], photos: int, kept: bool) -> str:
+    shown = "\n".join(f"  {key}: {reason}" for key, reason in list(unreadable.items())[:10])
+    more = f"\n  and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
+    kept_word = " What was measured is kept, and the next attempt goes on from it." if kept else ""
+    return (
+        f"{len(unreadable)} of {photos} photographs could not be read:\n{shown}{more}\n"
+        f"Replace them, or finish without them: --allow-missing.{kept_word}"
+    )

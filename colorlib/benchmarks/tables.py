@@ -1,0 +1,88 @@
+"""Results for people to read: a table per benchmark, what needs no method first."""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+import torch
+
+from colorlib.benchmarks.results import summarize
+from colorlib.metrics.functional import angular_statistics
+
+Cells = Mapping[str, pd.Series]
+Column = Callable[[Cells], str]
+
+
+def table(rows: pd.DataFrame) -> str:
+    """The runs of one protocol, a line each, with 95 % intervals: `grayscale` or the casts first, then the best first.
+
+    Args:
+        rows: of all runs, see :func:`colorlib.benchmarks.evaluate`.
+    """
+    first = rows.iloc[0]
+    balance = pd.notna(first["cast"])
+    lead = "angular_error" if balance else "rmse"
+    lines = []
+    for (model, weights), scores in summarize(rows).groupby(["model", "weights"], sort=False):
+        run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
+        cells = {row["score"]: row for _, row in scores.iterrows()}
+        measured = _balance(cells, run) if balance else _colorization(cells)
+        missing = run["missing"].iloc[0]
+        named = {"method": f"{model} ({missing} missing)" if missing else str(model)}
+        lines.append((model != "grayscale", cells[lead]["value"], named | measured))
+    lines.sort(key=lambda line: line[:2])
+    shown = [line for _, _, line in lines]
+    if balance:
+        shown.insert(0, {"method": "the cast itself", **_before(rows)})
+    photos = rows.groupby(["model", "weights"])["photo"].nunique().max()
+    casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
+    kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept"}[first["keep"]]
+    return f"{first['protocol']}: {photos} photographs, {casts or kept}\n{_aligned(shown)}"
+
+
+def _colorization(cells: Cells) -> dict[str, str]:
+    columns = {
+        "RMSE": _with_interval(cells["rmse"], 4),
+        "PSNR": _with_interval(cells["psnr"], 2),
+        "CIEDE2000": f"{cells['ciede2000']['value']:.2f}",
+        "SSIM": f"{cells['ssim']['value']:.3f}" if "ssim" in cells else "-",
+        "sat. diff.": f"{100 * cells['saturation_difference']['value']:+.0f} %",
+        "chroma": f"{cells['chroma']['value']:.1f} of {cells['chroma_true']['value']:.1f}",
+        "U": f"{100 * cells['bin_accuracy_u']['value']:.1f} %",
+        "V": f"{100 * cells['bin_accuracy_v']['value']:.1f} %",
+    }
+    if "top1" in cells:
+        columns["top-1, top-5"] = f"{100 * cells['top1']['value']:.1f}, {100 * cells['top5']['value']:.1f} %"
+    return columns | {"seconds": _seconds(cells)}
+
+
+def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
+    before = cells["angular_error_before"]["value"]
+    shown = _statistics(run["angular_error"])
+    shown["mean"] = _with_interval(cells["angular_error"], 2)
+    return shown | {"of the cast": f"{cells['angular_error']['value'] / before:.3f}", "seconds": _seconds(cells)}
+
+
+def _before(rows: pd.DataFrame) -> dict[str, str]:
+    first = rows[(rows["model"] == rows["model"].iloc[0]) & (rows["weights"] == rows["weights"].iloc[0])]
+    return _statistics(first["angular_error_before"])
+
+
+def _statistics(values: pd.Series) -> dict[str, str]:
+    """Table 2 of Zhu and Funt 2018."""
+    found = angular_statistics(torch.tensor(values.to_numpy(dtype=float)))
+    return {name: f"{value.item():.2f}" for name, value in found.items()}
+
+
+def _with_interval(cell: pd.Series, digits: int) -> str:
+    return f"{cell['value']:.{digits}f} [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
+
+
+def _seconds(cells: Cells) -> str:
+    return f"{cells['seconds']['value']:.3f}" if "seconds" in cells else "-"
+
+
+def _aligned(lines: list[dict[str, str]]) -> str:
+    titles = list(dict.fromkeys(title for line in lines for title in line))
+    cells = [titles, *([line.get(title, "") for title in titles] for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
