@@ -205,12 +205,6 @@ def test_torchmetrics_comes_when_asked_for():
     _python(script)
 
 
-def test_without_torchmetrics_the_functions_work_and_the_classes_say_what_to_do():
-    script = "import sys; sys.modules['torchmetrics'] = None\nimport torch\nfrom colorlib import metrics\n"
-    script += "metrics.functional.image_metrics(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))\n"
-    script += "try: metrics.PSNR\nexcept ModuleNotFoundError as error: print(error)"
-    assert "colorlib.metrics.PSNR needs torchmetrics, of the extra `train`: pip install" in _python(script)
-
 
 def test_every_name_is_there():
     for name in metrics.__all__:

@@ -1,9 +1,9 @@
-"""What protocols fix: their digests, sizes and casts. Oracles: Pillow, numpy, the papers' formulas, the lists' sources."""
+"""What protocols fix: digests, sizes, casts. Oracles: Pillow, numpy, the papers' formulas, the lists' sources."""
 
 import hashlib
-import io
 import re
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,9 @@ from PIL import Image
 
 from colorlib import metrics
 from colorlib.benchmarks import DataError, Protocol, list_benchmarks, photos, protocol, protocols
-from colorlib.benchmarks.photos import Listed, Photo, PhotoSet, read_list
+from colorlib.benchmarks.photos import Photo, PhotoSet, read_list
 from colorlib.benchmarks.protocols import first, of_path
 from colorlib.casts import KINDS, Kind, ramp_cast
-from colorlib.io import ImageError
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the photographs are not at {DATA}")
@@ -531,7 +530,7 @@ def test_grayscale_measures_what_the_data_set_says(name: str, rmse: float, psnr:
 @needs_data
 @pytest.mark.parametrize("name", ["opencountry", "opencountry-test", "imagenet-nips", "coco", "miniplaces"])
 def test_listed_photographs_are_those_at_hand(name: str):
-    """All of them, in the lists' order; of twenty the hashes. Read as one benchmark, two folders are given."""
+    """All of them, in the lists' order; of twenty the hashes."""
     tried = protocol(name)
     root = DATA / "val" if name == "miniplaces" else DATA / "benchmarks"
     found = tried.find([root])
@@ -545,8 +544,6 @@ def test_listed_photographs_are_those_at_hand(name: str):
 def test_labels_of_mini_places_are_those_of_the_shard():
     found = protocol("miniplaces").find([DATA / "val"])
     classes = (DATA / "train" / "scenes-classes.txt").read_text().split()
-    import tarfile
-
     with tarfile.open(found[0].path) as shard:
         numbers = {
             member.name[:-4]: shard.extractfile(member).read() for member in shard if member.name.endswith("cls")

@@ -1,7 +1,7 @@
 """How well colours were predicted, by the definitions of the papers.
 
 :mod:`~colorlib.metrics.functional` has them as functions, one value per image; the classes, which average over a data
-set, need torchmetrics (extra ``train``) and come with it when first asked for.
+set, are torchmetrics' and come with it when first asked for: it takes a second to import.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,12 +44,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from colorlib.metrics import modular
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{__name__}.{name} needs torchmetrics, of the extra `train`: pip install 'colorlib-torch[train]'"
-        ) from error
+    from colorlib.metrics import modular
 
     return getattr(modular, name)
 

@@ -246,7 +246,8 @@ def _angular_error(preds: _Photos, target: _Photos, threshold: float = 150) -> T
     # Not the arc cosine, whose slope at 1 turns float32's rounding into hundredths of a degree.
     sine = _length(_cross(preds.rgb, target.rgb))
     angle = torch.atan2(sine, (preds.rgb * target.rgb).sum(dim=1)).rad2deg()
-    counts = 255 * target.rgb.sum(dim=1) > threshold
+    # Sums of 8-bit values that equal the threshold must not count by rounding.
+    counts = 255 * target.rgb.sum(dim=1) > threshold + 1e-3
     return (angle * counts).sum(dim=(-2, -1)) / counts.sum(dim=(-2, -1))
 
 
