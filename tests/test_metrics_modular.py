@@ -205,7 +205,6 @@ def test_torchmetrics_comes_when_asked_for():
     _python(script)
 
 
-
 def test_every_name_is_there():
     for name in metrics.__all__:
         assert getattr(metrics, name) is not None

@@ -1,7 +1,6 @@
 """Recipes are read, trained, stopped and resumed; data are filtered, cropped and labelled."""
 
 import io
-import re
 import tarfile
 from pathlib import Path
 
@@ -18,10 +17,8 @@ from typer.testing import CliRunner
 from colorlib import create_model
 from colorlib.cli import app as command_line
 from colorlib.color import rgb_to_lab
-from colorlib.metrics.functional import angular_error
 from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
-from training import score as scoring
 from training import trial
 from training.__main__ import main
 from training.data import PhotoData, color_std
@@ -300,100 +297,3 @@ def test_data_errors(tmp_path: Path, folder: Path, shard: Path):
         PhotoData(train=[str(tmp_path)]).train_dataloader()
     with pytest.raises(ValueError, match="mixes tar shards and folders"):
         PhotoData(train=[str(folder), str(shard)]).train_dataloader()
-
-
-def test_score_prints_mean_interval_and_difference(shard: Path, tmp_path: Path):
-    app = scoring.typer.Typer()
-    app.command()(scoring.score)
-    mine = tmp_path / "mine.safetensors"
-    save_weights(create_model("iizuka16_local_small", pretrained=True), mine, {"model": "iizuka16_local_small"})
-    run = CliRunner().invoke(app, [str(shard), "grayscale", "iizuka16_local_small", str(mine), "--size", "64"])
-    assert run.exit_code == 0, run.output
-    lines = run.stdout.splitlines()
-    assert any(line.startswith("11 photographs of 64 x 64") for line in lines)
-    gray = next(line for line in lines if line.startswith("grayscale"))
-    assert "(0.0000 [0.0000, 0.0000])" in gray
-    *_, embedded, from_file = (line.partition("RMSE")[2] for line in lines)
-    assert embedded == from_file
-
-
-def test_score_of_white_balance_on_casts(shard: Path):
-    """The cast's own angle first; gray world against its formula."""
-    app = scoring.typer.Typer()
-    app.command()(scoring.score)
-    run = CliRunner().invoke(app, [str(shard), "gray_world", "gray_world:network", "--casts", "global", "--size", "64"])
-    assert run.exit_code == 0, run.output
-    head, cast, *rows = run.stdout.splitlines()
-    assert head.startswith("11 photographs of 64 x 64")
-    assert "of the cast 1.000" in cast
-    ours, network = (row.partition("mean")[2] for row in rows)
-    assert ours == network
-    angles = []
-    photos = PhotoData(val=[str(shard)], size=64, batch_size=1, workers=0).val_dataloader()
-    for index, one in enumerate(photos):
-        rgb = one["rgb"].float() / 255
-        red, blue = (0.6 + 0.8 * x.item() for x in _drawn(index))
-        seen = (rgb * torch.tensor([red, 1, blue]).view(3, 1, 1)).clamp(0, 1)
-        means = seen.mean(dim=(-2, -1), keepdim=True)
-        angles.append(angular_error((seen * means[:, 1:2] / means).clamp(0, 1), rgb))
-    assert float(ours.split()[0]) == pytest.approx(torch.cat(angles).mean().item(), abs=2e-3)
-    refused = CliRunner().invoke(app, [str(shard), "grayscale", "--casts", "ramps"])
-    assert refused.exit_code != 0
-    assert "a method of white balance" in re.sub(r"[\s│]+", " ", refused.output)
-
-
-def _drawn(seed: int) -> torch.Tensor:
-    """What `random_casts` draws for one picture after it has chosen among one kind."""
-    generator = torch.Generator().manual_seed(seed)
-    torch.randint(1, (1,), generator=generator)
-    return torch.rand(2, 1, 1, 1, generator=generator)
-
-
-def test_score_takes_settings_and_true_histograms(shard: Path):
-    """The default is the median; a drawn colour is another one, and so is one that knows the true histogram."""
-    app = scoring.typer.Typer()
-    app.command()(scoring.score)
-    name = "larsson16_small"
-    variants = [name, *(f"{name}:{x}" for x in ("decoder=median", "decoder=sample", "transfer=energy"))]
-    run = CliRunner().invoke(app, [str(shard), *variants, "--size", "64", "--keep", "mean", "--limit", "6"])
-    assert run.exit_code == 0, run.output
-    head, *lines = run.stdout.splitlines()
-    assert head.startswith("6 photographs of 64 x 64")
-    assert head.endswith("(R + G + B) / 3 kept")
-    best, median, sample, energy = (float(line.split("RMSE ")[1].split()[0]) for line in lines)
-    assert best == median
-    assert len({best, sample, energy}) == 3
-    refused = (
-        (f"{name}:decode=mode", "no setting 'decode'"),
-        (f"{name}:bins=16", "no setting 'bins'"),
-        (f"{name}:temperature=0", "temperature above 0"),
-        ("grayscale:x", "no setting 'x'"),
-        ("grayscale:transfer=energy", "energy of a"),
-    )
-    for wrong, message in refused:
-        run = CliRunner().invoke(app, [str(shard), wrong])
-        assert run.exit_code != 0
-        assert message in re.sub(r"[\s│]+", " ", run.output)  # however wide the box is
-
-
-def test_scores_with_the_mean_kept_are_of_corrected_pictures(shard: Path):
-    """The gray of (R + G + B) / 3 by numpy against what is printed for `grayscale`."""
-    app = scoring.typer.Typer()
-    app.command()(scoring.score)
-    run = CliRunner().invoke(app, [str(shard), "grayscale", "--size", "64", "--keep", "mean", "--limit", "10"])
-    printed = float(run.stdout.split("PSNR ")[1].split()[0])
-    photos = PhotoData(val=[str(shard)], size=64, batch_size=50, workers=0)
-    rgb = next(iter(photos.val_dataloader()))["rgb"][:10].numpy() / 255  # the eleventh has no colour: infinite PSNR
-    error = ((rgb - rgb.mean(axis=1, keepdims=True)) ** 2).mean(axis=(1, 2, 3))
-    assert printed == pytest.approx((-10 * np.log10(error)).mean(), abs=1e-3)
-
-
-def test_interval_covers_the_mean_of_a_known_distribution():
-    """Against the normal interval: 1.96 standard errors to each side."""
-    values = np.random.default_rng(1).normal(5, 2, size=400)
-    mean, rest = scoring._interval(values, 10_000).split(" [")
-    low, high = map(float, rest[:-1].split(", "))
-    error = 1.96 * values.std() / 20
-    assert float(mean) == pytest.approx(values.mean(), abs=1e-3)
-    assert low == pytest.approx(values.mean() - error, abs=0.02)
-    assert high == pytest.approx(values.mean() + error, abs=0.02)

@@ -1,6 +1,7 @@
 """Results for people to read: a table per benchmark, what needs no method first."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
@@ -9,7 +10,6 @@ from colorlib.benchmarks.results import summarize
 from colorlib.metrics.functional import angular_statistics
 
 Cells = Mapping[str, pd.Series]
-Column = Callable[[Cells], str]
 
 
 def table(rows: pd.DataFrame) -> str:
@@ -22,7 +22,8 @@ def table(rows: pd.DataFrame) -> str:
     balance = pd.notna(first["cast"])
     lead = "angular_error" if balance else "rmse"
     lines = []
-    for (model, weights), scores in summarize(rows).groupby(["model", "weights"], sort=False):
+    gray = "grayscale" if "grayscale" in set(rows["model"]) else None
+    for (model, weights), scores in summarize(rows, against=gray).groupby(["model", "weights"], sort=False):
         run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
         cells = {row["score"]: row for _, row in scores.iterrows()}
         measured = _balance(cells, run) if balance else _colorization(cells)
@@ -42,6 +43,7 @@ def table(rows: pd.DataFrame) -> str:
 def _colorization(cells: Cells) -> dict[str, str]:
     columns = {
         "RMSE": _with_interval(cells["rmse"], 4),
+        "of gray": _with_interval(cells["rmse"], 3, "ratio", "ratio_low", "ratio_high"),
         "PSNR": _with_interval(cells["psnr"], 2),
         "CIEDE2000": f"{cells['ciede2000']['value']:.2f}",
         "SSIM": f"{cells['ssim']['value']:.3f}" if "ssim" in cells else "-",
@@ -73,8 +75,9 @@ def _statistics(values: pd.Series) -> dict[str, str]:
     return {name: f"{value.item():.2f}" for name, value in found.items()}
 
 
-def _with_interval(cell: pd.Series, digits: int) -> str:
-    return f"{cell['value']:.{digits}f} [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
+def _with_interval(cell: pd.Series, digits: int, *names: str) -> str:
+    value, low, high = (cell.get(name, math.nan) for name in names or ("value", "low", "high"))
+    return "-" if math.isnan(value) else f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _seconds(cells: Cells) -> str:
