@@ -31,7 +31,8 @@ class PhotoData(L.LightningDataModule):
             Drawn without end.
         val: what to validate on, likewise; every photograph once.
         size: side of the crops.
-        resize: short side to which photographs are scaled before a random crop; validation scales to ``size``.
+        resize: short side to which photographs are scaled before a random crop, or two between which it is drawn for
+            each photograph; validation scales to ``size``.
         batch_size: photographs a step and process.
         workers: loader processes.
         min_color_std: photographs of lower :func:`color_std` are left out of training.
@@ -46,7 +47,7 @@ class PhotoData(L.LightningDataModule):
         train: list[str] | None = None,
         val: list[str] | None = None,
         size: int = 224,
-        resize: int = 256,
+        resize: int | tuple[int, int] = 256,
         batch_size: int = 128,
         workers: int = 2,
         min_color_std: float = 3.0,
@@ -63,7 +64,9 @@ class PhotoData(L.LightningDataModule):
         to_bytes = [v2.ToImage(), v2.ToDtype(torch.uint8)]
         turn = [v2.RandomRotation(rotation, v2.InterpolationMode.BILINEAR)] if rotation else []
         mirror = v2.RandomHorizontalFlip(flip)
-        self.augment = v2.Compose([v2.Resize(resize), *turn, v2.RandomCrop(size), mirror, *to_bytes])
+        low, high = (resize, resize) if isinstance(resize, int) else resize
+        scale = v2.RandomShortestSize(list(range(low, high + 1)))
+        self.augment = v2.Compose([scale, *turn, v2.RandomCrop(size), mirror, *to_bytes])
         self.centre = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *to_bytes])
 
     @override

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from typing_extensions import override
@@ -13,6 +14,7 @@ from colorlib import create_model
 from colorlib.casts import random_casts
 from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
 from colorlib.models import ColorModel, WhiteBalance
+from training.degrade import degrade
 
 Batch = dict[str, Tensor]
 
@@ -34,6 +36,11 @@ class ColorTask(L.LightningModule):
         freeze: submodules that keep their weights and their batch statistics.
         channels_last: memory layout; faster for bf16 convolutions on CPUs and for CUDA.
         weights: a safetensors file to begin with, such as an earlier round's; default: fresh ones.
+        scenes: weight of the cross-entropy of scene classes, which a linear layer on the mean of the encoder's last map
+            predicts while training; the layer is thrown away after it. What a scene is teaches an encoder more than
+            its colours do.
+        classes: how many scene classes there are.
+        aged: share of the training photographs that the network sees as old ones, see :mod:`training.degrade`.
     """
 
     def __init__(
@@ -47,6 +54,9 @@ class ColorTask(L.LightningModule):
         freeze: Iterable[str] = (),
         channels_last: bool = False,
         weights: str | None = None,
+        scenes: float = 0.0,
+        classes: int = 100,
+        aged: float = 0.0,
     ):
         super().__init__()
         self.save_hyperparameters(ignore="optimizer")
@@ -59,6 +69,15 @@ class ColorTask(L.LightningModule):
         self.frozen = [self.model.get_submodule(name) for name in freeze]
         for module in self.frozen:
             module.requires_grad_(False)
+        self.scenes, self.aged = scenes, aged
+        if scenes:
+            encoder = self.model.get_submodule("encoder")
+            self.classifier = torch.nn.Linear(encoder.channels[-1], classes)  # type: ignore[index,arg-type]
+            last = encoder.get_submodule("stages")[-1]  # type: ignore[index]
+            last.register_forward_hook(self._keep)
+
+    def _keep(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self._last_map = output
 
     @override
     def setup(self, stage: str) -> None:
@@ -103,7 +122,10 @@ class ColorTask(L.LightningModule):
 
     @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.model.losses(_unit(batch["rgb"]), batch["label"])
+        rgb = _unit(batch["rgb"])
+        losses = self.model.losses(rgb, batch["label"], degrade(rgb, self.aged) if self.aged else None)
+        if self.scenes:
+            losses |= self._with_scenes(losses["loss"], batch["label"])
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
         return losses["loss"]
 
@@ -111,6 +133,8 @@ class ColorTask(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         rgb = _unit(batch["rgb"])
         losses = self.model.losses(rgb, batch["label"])
+        if self.scenes:
+            losses |= self._with_scenes(losses["loss"], batch["label"])
         if isinstance(self.model, WhiteBalance):
             perturbed = random_casts(rgb, ("global",), torch.Generator().manual_seed(batch_idx))
             pairs = {"angle": angular_error(self.model.colorize(perturbed), rgb), "cast": angular_error(perturbed, rgb)}
@@ -120,6 +144,14 @@ class ColorTask(L.LightningModule):
             scores = {"rmse_alphabeta": rmse_alphabeta(painted, rgb).mean(), "psnr": psnr(painted, rgb).mean()}
         values = {f"val/{name}": value for name, value in {**losses, **scores}.items()}
         self.log_dict(values, batch_size=len(rgb), prog_bar=True, sync_dist=True)
+
+    def _with_scenes(self, loss: Tensor, label: Tensor) -> dict[str, Tensor]:
+        """The loss with that of the scenes; pictures without a label add nothing."""
+        scores = self.classifier(self._last_map.float().mean(dim=(2, 3)))
+        known = (label >= 0).sum().clamp(min=1)
+        scene = F.cross_entropy(scores, label, ignore_index=-1, reduction="sum") / known
+        top1 = (scores.argmax(dim=1) == label).sum() / known
+        return {"loss": loss + self.scenes * scene, "color": loss, "scene": scene.detach(), "top1": top1}
 
 
 def _unit(rgb: Tensor) -> Tensor:

@@ -95,17 +95,18 @@ class ColorModel(nn.Module, ABC):
     def calibrate(self, rgb: Tensor) -> None:
         """Before training, adapt what a fresh model takes from data: sRGB (N, 3, H, W) in [0, 1]; most take nothing."""
 
-    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
+    def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:
         """The training loss of the paper.
 
         Args:
             rgb: sRGB (N, 3, H, W) in [0, 1].
             label: scene class (N,), -1 where unknown; used by methods that learn from it.
+            shown: the same photographs as the network is to see them, such as aged ones; default: as they are.
 
         Returns:
             ``"loss"`` to minimise, and its parts under other names.
         """
-        prediction = self(self.to_input(rgb))
+        prediction = self(self.to_input(rgb if shown is None else shown))
         return {"loss": self.target.loss(prediction, self.target.encode(rgb, size_of(prediction)))}
 
 

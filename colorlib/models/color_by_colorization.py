@@ -96,8 +96,10 @@ class ColorByColorization(WhiteBalance):
         return balanced
 
     @override
-    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
-        """Mean squared error of photographs restored from random casts."""
+    def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:
+        """Mean squared error of photographs restored from random casts, or from ``shown``."""
+        if shown is not None:
+            return {"loss": self.target.loss(self(self.to_input(shown)), self.target.encode(rgb))}
         perturbed = random_casts(rgb)
         kept = torch.rand(len(rgb)).to(rgb.device) < self.clean
         inputs = torch.where(kept[:, None, None, None], rgb, perturbed)

@@ -92,9 +92,9 @@ class Hwang16Classification(ColorModel):
         return scores
 
     @override
-    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
+    def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:
         """The target's loss; on the way, training gathers the means of its bins."""
-        prediction = self(self.to_input(rgb))
+        prediction = self(self.to_input(rgb if shown is None else shown))
         encoded = self.target.encode(rgb, size_of(prediction))
         if self.training:
             self.target.gather(encoded)

@@ -177,9 +177,9 @@ class Iizuka16(ColorModel):
         return scores
 
     @override
-    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
+    def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:
         """Eq. 6: ``color`` + alpha ``scene``, the cross-entropy over the pictures whose label is known."""
-        prediction, scores = self.predict_with_scene(self.to_input(rgb))
+        prediction, scores = self.predict_with_scene(self.to_input(rgb if shown is None else shown))
         color = self.target.loss(prediction, self.target.encode(rgb, size_of(prediction)))
         if scores is None or self.alpha == 0:
             return {"loss": color, "color": color}

@@ -183,10 +183,10 @@ class Larsson16(ColorModel):
         return [maps[name] for name in self.components]
 
     @override
-    def losses(self, rgb: Tensor, label: Tensor) -> dict[str, Tensor]:
+    def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:
         """The target's loss at random pixels of each photograph (section 3.5)."""
         count, _, height, width = rgb.shape
-        lightness = self.pad(self.to_input(rgb))
+        lightness = self.pad(self.to_input(rgb if shown is None else shown))
         x = torch.randint(width, (count, self.points), device=rgb.device)
         y = torch.randint(height, (count, self.points), device=rgb.device)
         size = torch.tensor((lightness.shape[-1], lightness.shape[-2]), device=rgb.device)
