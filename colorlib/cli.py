@@ -884,6 +884,7 @@ def evaluate(
 def _measurements(names: Sequence[str], models: Sequence[str]) -> "dict[str, list[Method]]":
     """The methods to measure on each benchmark, what needs no method first."""
     from colorlib.benchmarks import Method, list_benchmarks, protocol
+    from colorlib.benchmarks.runner import is_own
     from colorlib.models import list_models
 
     wanted = [name for text in names for name in (list_benchmarks() if text == "all" else [text])]
@@ -891,7 +892,7 @@ def _measurements(names: Sequence[str], models: Sequence[str]) -> "dict[str, lis
     try:
         asked = [Method.of(name) for text in models for name in (list_models(ready=True) if text == "all" else [text])]
         for name in wanted:
-            task = None if Path(name).exists() else protocol(name).task
+            task = None if is_own(name) else protocol(name).task
             methods = [method for method in asked if task in (None, method.task)]
             if not methods:
                 raise UsageError(f"{name} measures methods that {task}; none of {', '.join(models)} does")
@@ -911,15 +912,18 @@ def show_benchmarks(
     ] = [],  # noqa: B006
 ) -> None:
     """List the benchmarks, and whether their photographs are at hand."""
-    from colorlib.benchmarks import DataError, list_benchmarks, protocol
+    from colorlib.benchmarks import AbsentError, DataError, list_benchmarks, protocol
 
     table = [("benchmark", "task", "photographs", "what it is")]
     for name in list_benchmarks():
         found = protocol(name)
         try:
             here = f"{len(found.find(data)):,}"
-        except DataError:
+        except AbsentError:
             here = "not here"
+        except DataError as error:
+            here = "incomplete"
+            _say(str(error))
         table.append((found.id, found.task, here, found.about))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:

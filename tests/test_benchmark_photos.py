@@ -419,9 +419,14 @@ def test_files_of_one_name_that_differ_are_said(data: Path, tmp_path: Path, hash
     assert str(two / "pear.png") in str(raised.value)
 
 
-def test_copies_do_no_harm(data: Path, tmp_path: Path):
-    (tmp_path / "lists" / "fruit.csv").write_text("photo\npear.png\n")
-    for folder in "ba":
+@pytest.mark.parametrize("hashed", [False, True])
+def test_of_copies_the_first_is_taken(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: bool):
+    """In whatever order the disk has them."""
+    rglob = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda path, pattern: sorted(rglob(path, pattern), reverse=True))
+    digest = hashlib.sha256(CONTENTS["pear.png"]).hexdigest() if hashed else ""
+    (tmp_path / "lists" / "fruit.csv").write_text(f"photo,sha256\npear.png,{digest}\n")
+    for folder in "bac":
         put(data / "fruit" / folder, {"pear.png": CONTENTS["pear.png"]})
     [photo] = find(FRUIT, [data])
     assert photo.path == data / "fruit" / "a" / "pear.png"

@@ -202,7 +202,7 @@ def test_unreadable_photographs_fail_the_run_at_its_end_and_keep_the_rest(photos
     (photos / "03.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=re.escape("2 of 40 photographs could not be read")) as raised:
         evaluate("grayscale", photos, out=tmp_path)
-    assert "03.png" in str(raised.value)
+    assert "\n  03.png: no picture" in str(raised.value)
     assert "35.png" in str(raised.value)
     assert "--allow-missing" in str(raised.value)
     assert not list(tmp_path.glob("*/*.parquet"))
@@ -230,6 +230,7 @@ def test_white_balance_is_measured_beside_its_casts(photos: Path):
     whole = replace(protocol("coco-ramps"), name="here", photos=benchmarks.PhotoSet("photos", "this test"))
     rows = evaluate("gray_world", whole, photos.parent)
     assert len(rows) == 4 * 40
+    assert set(rows["keep"]) == {"none"}
     assert rows.groupby("photo")["cast"].apply(set).map(set(KINDS[1:]).__eq__).all()
     row = rows[(rows["photo"] == "07.png") & (rows["cast"] == "left")].iloc[0]
     true = io.read(photos / "07.png").rgb[None]
@@ -291,6 +292,7 @@ def test_settings_change_the_decoder_of_this_run_only(photos: Path):
     mode = evaluate("larsson16_small:decoder=mode,fading=0", photos, limit=4)
     again = evaluate("larsson16_small", photos, limit=4)
     assert not np.allclose(mode["rmse"], again["rmse"])
+    assert set(mode["keep"]) == {"mean"}
     assert set(mode["model"]) == {"larsson16_small:decoder=mode,fading=0"}
     sample = [evaluate("larsson16_small:decoder=sample", photos, limit=4, seed=s)["rmse"] for s in (0, 0, 1)]
     np.testing.assert_array_equal(sample[0], sample[1])
@@ -315,6 +317,14 @@ def test_settings_change_the_decoder_of_this_run_only(photos: Path):
 def test_what_cannot_be_measured_is_said(method: str, benchmark: str, message: str):
     with pytest.raises(ValueError, match=re.escape(message)):
         evaluate(method, benchmark)
+
+
+def test_a_benchmark_is_meant_where_a_folder_has_its_name(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    (photos.parent / "skimage").mkdir()
+    (photos / "00.png").rename(photos.parent / "skimage" / "00.png")
+    monkeypatch.chdir(photos.parent)
+    assert set(evaluate("grayscale", "skimage", limit=1)["photo"]) == {"astronaut.png"}
+    assert set(evaluate("grayscale", "./skimage")["photo"]) == {"00.png"}
 
 
 def test_no_weights_are_said():

@@ -88,11 +88,11 @@ class Photo:
     size: int = -1
     listed: Listed = Listed()
 
-    def content(self) -> bytes:
-        """The bytes of the file."""
+    def content(self, at_most: int = -1) -> bytes:
+        """The bytes of the file, or the first of them."""
         with self.path.open("rb") as stream:
             stream.seek(self.offset or 0)
-            return stream.read(self.size)
+            return stream.read(self.size if at_most < 0 or 0 <= self.size < at_most else at_most)
 
     def read(self) -> io.Photo:
         """The picture.
@@ -107,7 +107,10 @@ class Photo:
                 f"another photograph than the one listed: its sha256 is {found[:16]}..., expected "
                 f"{self.listed.sha256[:16]}...; take the set from its source"
             )
-        return io.read(content)
+        try:
+            return io.read(content)
+        except io.ImageError as error:
+            raise io.ImageError(str(error).removeprefix("bytes: ")) from error  # whoever asked knows its name
 
 
 @cache

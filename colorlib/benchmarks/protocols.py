@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import torch
@@ -113,23 +113,26 @@ class Protocol:
         """A photograph (3, H, W) under a simulated cast of a kind."""
         if kind != "global":
             return ramp_cast(rgb[None], kind)[0]
-        seed = int.from_bytes(hashlib.sha256(f"{self.seed}/{key}".encode()).digest()[:7])
+        # By the file's own name, wherever it lies.
+        seed = int.from_bytes(hashlib.sha256(f"{self.seed}/{PurePosixPath(key).name}".encode()).digest()[:7])
         return random_casts(rgb[None], ("global",), torch.Generator().manual_seed(seed))[0]
 
 
 def of_path(path: Path, task: Task = "colorize") -> tuple[Protocol, list[Photo]]:
     """A protocol for any folder of photographs or tar shard, and its photographs.
 
-    Its id holds a digest of their names and sizes, so that numbers of different folders are not mistaken for each
-    other's.
+    Its id holds a digest of their names, sizes and beginnings, so that numbers of different folders are not mistaken
+    for each other's.
 
     Raises:
         DataError: no photograph is there.
     """
     photos = of_folder(path)
-    names = "\n".join(f"{photo.key} {photo.path.stat().st_size if photo.size < 0 else photo.size}" for photo in photos)
-    suffix = "-global" if task == "balance" else ""
-    name = f"{path.resolve().stem}-{hashlib.sha256(names.encode()).hexdigest()[:8]}{suffix}"
+    digest = hashlib.sha256()
+    for photo in photos:
+        size = photo.path.stat().st_size if photo.size < 0 else photo.size
+        digest.update(f"{photo.key} {size} ".encode() + photo.content(4096))
+    name = f"{path.resolve().stem}-{digest.hexdigest()[:8]}{'-global' if task == 'balance' else ''}"
     given = PhotoSet(name, source=str(path), count=len(photos))
     kinds: tuple[Kind, ...] = ("global",) if task == "balance" else ()
     return Protocol(name, given, about="photographs of your own", casts=kinds), photos
@@ -283,4 +286,4 @@ def protocol(name: str) -> Protocol:
 
 def first(whole: Protocol, count: int) -> Protocol:
     """The protocol of a benchmark's first photographs only, under an id of its own."""
-    return replace(whole, name=f"{whole.name}[{count}]")
+    return replace(whole, name=f"{whole.name}[{count}]", subsets=0)

@@ -42,7 +42,7 @@ class Run:
     Attributes:
         benchmark: name of the protocol.
         protocol: its id.
-        keep: what every output shares with the photograph, see :class:`Protocol`.
+        keep: what every output shares with the photograph, see :class:`Protocol`; of white balance ``"none"``.
         model: the method, as it was asked for.
         weights: sha256 of its weights; empty if it has none.
         commit: of colorlib's repository, with a + where files differ from it; empty if it is no repository.
@@ -85,7 +85,7 @@ class Run:
         return cls(
             benchmark=protocol.name,
             protocol=protocol.id,
-            keep=protocol.keep,
+            keep=protocol.keep if protocol.task == "colorize" else "none",
             model=model,
             weights=weights,
             commit=_commit(),

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from colorlib import io
 from colorlib.benchmarks import protocols
 from colorlib.benchmarks.methods import Method, Painter
-from colorlib.benchmarks.photos import DataError, Photo, read_list
+from colorlib.benchmarks.photos import DataError, Photo
 from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_header, read_run, write_run
 from colorlib.casts import Kind
@@ -255,16 +255,21 @@ def _planned(
     if limit is not None and limit < 1:
         raise ValueError(f"expected a limit of at least 1 photograph, got {limit}")
     roots = [Path(data)] if isinstance(data, str | PathLike) else [Path(root) for root in data]
-    if not isinstance(benchmark, Protocol) and Path(benchmark).exists():
-        protocol, photos = protocols.of_path(Path(benchmark), method.task)
-    else:
+    if isinstance(benchmark, Protocol) or not is_own(benchmark):
         protocol = benchmark if isinstance(benchmark, Protocol) else protocols.protocol(str(benchmark))
         photos = protocol.find(roots, allow_missing=allow_missing)
-    expected = len(read_list(protocol.photos.listed)) if protocol.photos.listed else protocol.photos.count
+    else:
+        protocol, photos = protocols.of_path(Path(benchmark), method.task)
+    expected = protocol.photos.expected
     absent = max(0, (expected or 0) - len(photos))
     if limit is not None and limit < len(photos):
         protocol, photos, absent = protocols.first(protocol, limit), photos[:limit], 0
     return protocol, photos, absent
+
+
+def is_own(benchmark: str | PathLike[str]) -> bool:
+    """Whether it is a folder or shard of the user's; of a name that is both, the benchmark is meant."""
+    return str(benchmark) not in protocols.list_benchmarks() and Path(benchmark).exists()
 
 
 def _measured(job: Job, chunks: dict[int, list[Photo]], engine: Engine, workers: int | None) -> Iterator[Part]:

@@ -36,8 +36,8 @@ def table(rows: pd.DataFrame) -> str:
         shown.insert(0, {"method": "the cast itself", **_before(rows)})
     photos = rows.groupby(["model", "weights"])["photo"].nunique().max()
     casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
-    kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept"}[first["keep"]]
-    return f"{first['protocol']}: {photos} photographs, {casts or kept}\n{_aligned(shown)}"
+    kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept", "none": casts}[first["keep"]]
+    return f"{first['protocol']}: {photos} photographs, {kept}\n{_aligned(shown)}"
 
 
 def _colorization(cells: Cells) -> dict[str, str]:
