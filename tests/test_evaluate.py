@@ -210,6 +210,8 @@ def test_unreadable_photographs_fail_the_run_at_its_end_and_keep_the_rest(photos
     assert len(rows) == 38
     assert set(rows["missing"]) == {2}
     assert {"03.png", "35.png"}.isdisjoint(rows["photo"])
+    with pytest.raises(DataError, match="2 of 40"):  # what was finished without them is no answer to this
+        evaluate("grayscale", photos, out=tmp_path)
 
 
 def test_the_good_chunks_survive_a_bad_photograph(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -200,7 +200,8 @@ def evaluate(
     job = Job(method, protocol, device, batch_size, seed, torch.get_num_threads())
     run = Run.now(protocol, method.name, method.weights, job.painter.colorizer.device, batch_size, seed)
     file = None if out is None else Path(out) / run.file
-    if file and not again and (finished := _finished(file)) and run.measured_the_same(finished):
+    finished = None if file is None or again else _finished(file)
+    if file and finished and run.measured_the_same(finished) and (allow_missing or not finished.missing):
         return read_run(file)[1]
     chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
     unfinished = Unfinished(file, run)

@@ -26,7 +26,7 @@ def table(rows: pd.DataFrame) -> str:
     for (model, weights), scores in summarize(rows, against=gray).groupby(["model", "weights"], sort=False):
         run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
         cells = {row["score"]: row for _, row in scores.iterrows()}
-        measured = _balance(cells, run) if balance else _colorization(cells)
+        measured = _balance(cells, run) if balance else _colorization(cells, run)
         missing = run["missing"].iloc[0]
         named = {"method": f"{model} ({missing} missing)" if missing else str(model)}
         lines.append((model != "grayscale", cells[lead]["value"], named | measured))
@@ -40,7 +40,7 @@ def table(rows: pd.DataFrame) -> str:
     return f"{first['protocol']}: {photos} photographs, {kept}\n{_aligned(shown)}"
 
 
-def _colorization(cells: Cells) -> dict[str, str]:
+def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
     columns = {
         "RMSE": _with_interval(cells["rmse"], 4),
         "of gray": _with_interval(cells["rmse"], 3, "ratio", "ratio_low", "ratio_high"),
@@ -54,14 +54,14 @@ def _colorization(cells: Cells) -> dict[str, str]:
     }
     if "top1" in cells:
         columns["top-1, top-5"] = f"{100 * cells['top1']['value']:.1f}, {100 * cells['top5']['value']:.1f} %"
-    return columns | {"seconds": _seconds(cells)}
+    return columns | {"seconds": _seconds(run)}
 
 
 def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
     before = cells["angular_error_before"]["value"]
     shown = _statistics(run["angular_error"])
     shown["mean"] = _with_interval(cells["angular_error"], 2)
-    return shown | {"of the cast": f"{cells['angular_error']['value'] / before:.3f}", "seconds": _seconds(cells)}
+    return shown | {"of the cast": f"{cells['angular_error']['value'] / before:.3f}", "seconds": _seconds(run)}
 
 
 def _before(rows: pd.DataFrame) -> dict[str, str]:
@@ -80,8 +80,9 @@ def _with_interval(cell: pd.Series, digits: int, *names: str) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _seconds(cells: Cells) -> str:
-    return f"{cells['seconds']['value']:.3f}" if "seconds" in cells else "-"
+def _seconds(run: pd.DataFrame) -> str:
+    """The median: the first photographs of a run pay for its beginning."""
+    return f"{run['seconds'].median():.3f}" if "seconds" in run else "-"
 
 
 def _aligned(lines: list[dict[str, str]]) -> str:
