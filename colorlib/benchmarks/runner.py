@@ -125,7 +125,8 @@ class Job:
         if kind:
             before = image_metrics(shown, true)
             columns |= {f"{name}_before": before[name] for name in BEFORE}
-        columns["error_histogram"] = error_histogram(painted, true)
+        else:
+            columns["error_histogram"] = error_histogram(painted, true)
         columns["lightness_true"] = rgb_to_lightness(true).mean(dim=(1, 2, 3))
         values = {name: value.tolist() for name, value in columns.items()}
         ranks = self._scene_ranks(photos, shown)
