@@ -1,5 +1,6 @@
 """Measure on a Ray cluster: the chunks of a run go through Ray Data, each process loads the method once."""
 
+import logging
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ def measured_on_ray(job: "Job", chunks: dict[int, list[Photo]], workers: int | N
         return
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the runner has one
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     cuda = job.painter.colorizer.device.type == "cuda"
     resources = ray.cluster_resources()
     count = workers or max(1, math.floor(resources.get("GPU", 0) if cuda else resources.get("CPU", 2) / 2))
