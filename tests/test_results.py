@@ -203,6 +203,19 @@ def test_table_begins_with_gray_and_orders_by_rmse(folder: Path):
     assert f"{psnr['value']:.2f} [{psnr['low']:.2f}, {psnr['high']:.2f}]" in lines[3]
 
 
+def test_table_compares_runs_of_the_same_photographs_only(folder: Path):
+    rows = read_results(folder)
+    chosen = rows[rows["protocol"] == "skimage@1"]
+    welsh = chosen["model"] == "welsh02"
+    ratio = (chosen["rmse"][welsh] * chosen["height"] * chosen["width"]).sum() / (
+        chosen["rmse"][~welsh] * chosen["height"] * chosen["width"]
+    ).sum()
+    assert f" {ratio:.3f} [" in table(chosen).splitlines()[3]
+    fewer = pd.concat([chosen[~welsh], chosen[welsh].iloc[:4].assign(missing=1)])
+    assert "welsh02 (1 missing)" in table(fewer)
+    assert f" {ratio:.3f} [" not in table(fewer)
+
+
 def test_table_of_white_balance_begins_with_the_cast(folder: Path):
     rows = read_results(folder)
     chosen = rows[rows["protocol"] == "skimage-global@1"]

@@ -22,7 +22,9 @@ def table(rows: pd.DataFrame) -> str:
     balance = pd.notna(first["cast"])
     lead = "angular_error" if balance else "rmse"
     lines = []
-    gray = "grayscale" if "grayscale" in set(rows["model"]) else None
+    photos = rows.groupby(["model", "weights"])["photo"].nunique()
+    # Runs that finished without some photographs are shown, but not compared.
+    gray = "grayscale" if "grayscale" in set(rows["model"]) and photos.nunique() == 1 else None
     for (model, weights), scores in summarize(rows, against=gray).groupby(["model", "weights"], sort=False):
         run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
         cells = {row["score"]: row for _, row in scores.iterrows()}
@@ -34,10 +36,9 @@ def table(rows: pd.DataFrame) -> str:
     shown = [line for _, _, line in lines]
     if balance:
         shown.insert(0, {"method": "the cast itself", **_before(rows)})
-    photos = rows.groupby(["model", "weights"])["photo"].nunique().max()
     casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
     kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept", "none": casts}[first["keep"]]
-    return f"{first['protocol']}: {photos} photographs, {kept}\n{_aligned(shown)}"
+    return f"{first['protocol']}: {photos.max()} photographs, {kept}\n{_aligned(shown)}"
 
 
 def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
