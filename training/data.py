@@ -1,34 +1,51 @@
-"""Photographs for training: folders and WebDataset tar shards, filtered, cropped and flipped as in the papers."""
+"""Photographs for training: folders and WebDataset tar shards, filtered, cropped and flipped as in the papers.
+
+What a run sees depends on its seed alone, and so it goes on after a stop as if there had been none. Photographs come in
+rounds, each in an order of its own and shared out among the loaders of all processes; every photograph's augmentation
+has a seed of its own. A checkpoint says how far each loader is in which round; a resumed one passes over that much of
+this round without decoding it.
+"""
 
 import io
 import random
-from collections.abc import Callable, Iterator
+import re
+import tarfile
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import lightning as L
 import torch
 import webdataset as wds
 from braceexpand import braceexpand
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torchvision.transforms import v2
 from typing_extensions import override
 
 from colorlib.color import rgb_to_lab
+from training import download
 
 Sample = dict[str, Any]
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
+download.register()
 
 
 class PhotoData(L.LightningDataModule):
     """Batches of ``rgb``, sRGB bytes (N, 3, size, size), and ``label``, scene class (N,), -1 where unknown.
 
+    Every photograph is seen by one loader of one process; in training, once a round. Shards are shared out where there
+    are enough of them, else their photographs, and then every loader reads all of them.
+
     Args:
         train: what to train on: tar shards (``shards-{000..009}.tar``, samples ``key.jpg`` and perhaps ``key.cls``),
-            folders of shards, or folders of photographs, whose first-level subfolders, sorted, are the classes.
-            Drawn without end.
+            local or ``http://``, folders of shards, or folders of photographs, whose first-level subfolders, sorted,
+            are the classes. Drawn without end.
         val: what to validate on, likewise; every photograph once.
         size: side of the crops.
         resize: short side to which photographs are scaled before a random crop, or two between which it is drawn for
@@ -40,12 +57,17 @@ class PhotoData(L.LightningDataModule):
         labelled: whether ``.cls`` files and subfolders are classes of this task.
         flip: share of the training photographs that are mirrored.
         rotation: training photographs are turned by up to so many degrees; corners that come from outside are black.
+
+    Attributes:
+        seed: of the order and the augmentation: torch's own when the module was made.
+        batches: how many this process has trained on; the loaders' come in turn.
+        positions: of each loader, the round and how many photographs of that it has had.
     """
 
     def __init__(
         self,
-        train: list[str] | None = None,
-        val: list[str] | None = None,
+        train: list[str] | str | None = None,
+        val: list[str] | str | None = None,
         size: int = 224,
         resize: int | tuple[int, int] = 256,
         batch_size: int = 128,
@@ -58,9 +80,12 @@ class PhotoData(L.LightningDataModule):
     ):
         super().__init__()
         self.save_hyperparameters()
-        self.train_paths, self.val_paths = train or [], val or []
+        self.train_paths, self.val_paths = _listed(train), _listed(val)
         self.batch_size, self.workers, self.shuffle, self.labelled = batch_size, workers, shuffle, labelled
         self.min_color_std = min_color_std
+        self.seed = [torch.initial_seed()]
+        self.batches = 0
+        self.positions = [(0, 0)] * max(workers, 1)
         to_bytes = [v2.ToImage(), v2.ToDtype(torch.uint8)]
         turn = [v2.RandomRotation(rotation, v2.InterpolationMode.BILINEAR)] if rotation else []
         mirror = v2.RandomHorizontalFlip(flip)
@@ -71,31 +96,97 @@ class PhotoData(L.LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[Any]:
-        # A resumed run goes on with other photographs than the first one began with.
-        seed = self.trainer.global_step if self.trainer else 0
-        return self._loader(
-            *_source(self.train_paths, "train", endless_seed=seed),
-            wds.shuffle(self.shuffle, rng=random.Random(seed)),
-            wds.map(self._decode, handler=wds.warn_and_continue),
-            wds.select(self._colourful),
-            wds.map(lambda sample: self._finish(sample, self.augment)),
-        )
+        # Its processes end with an epoch, if there are epochs: the next ones begin where the run then is.
+        return self._loader(partial(self._draw, _find(self.train_paths, "train")), persistent=False)
 
     @override
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         if not self.val_paths:
             return []
-        return self._loader(
-            *_source(self.val_paths, "val"),
-            wds.map(self._decode, handler=wds.warn_and_continue),
-            wds.map(lambda sample: self._finish(sample, self.centre)),
+        return self._loader(partial(self._once, _find(self.val_paths, "val")), persistent=self.workers > 0)
+
+    @override
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        # Here a step begins; what loaders have ready beyond it would be lost with the run.
+        if (position := batch.pop("position", None)) is not None:
+            number, done = position[-1].tolist()
+            self.positions[self.batches % len(self.positions)] = (number, done)
+            self.batches += 1
+        return batch
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        strategy = self.trainer.strategy  # type: ignore[union-attr]
+        positions = strategy.all_gather(torch.tensor(self.positions, device=strategy.root_device))
+        return {
+            "seed": self.seed,
+            "batches": self.batches,
+            "positions": positions.view(-1, *positions.shape[-2:]).cpu(),
+        }
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seed, self.batches, positions = (state_dict[key] for key in ("seed", "batches", "positions"))
+        rank, processes = self._process()
+        if positions.shape[:2] == (processes, len(self.positions)):
+            self.positions = [(number, done) for number, done in positions[rank].tolist()]
+            return
+        self.seed = [*self.seed, self.batches]  # not the photographs that the run began with
+        warnings.warn(
+            f"the checkpoint is of {positions.shape[0]} processes with {positions.shape[1]} loaders, this run of "
+            f"{processes} with {len(self.positions)}: photographs come in a new order. For an exact continuation, "
+            "resume with as many",
+            stacklevel=2,
         )
 
-    def _loader(self, *stages: Any) -> DataLoader[Any]:
-        batches = wds.DataPipeline(*stages, wds.batched(self.batch_size, collation_fn=torch.utils.data.default_collate))
-        return DataLoader(batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0)
+    def _loader(self, source: partial[Iterator[Sample]], persistent: bool) -> DataLoader[Any]:
+        batches = wds.batched(self.batch_size, collation_fn=torch.utils.data.default_collate)
+        pipeline = wds.DataPipeline(source, batches)
+        return DataLoader(pipeline, batch_size=None, num_workers=self.workers, persistent_workers=persistent)
+
+    def _process(self) -> tuple[int, int]:
+        """Which process this is, and of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _share(self, first: int = 0) -> tuple[int, "_Share"]:
+        """Which loader of this process this is if loader `first` is due now, and its share of the photographs."""
+        rank, processes = self._process()
+        info = get_worker_info()
+        loader = (first + (info.id if info else 0)) % len(self.positions)
+        return loader, _Share(loader * processes + rank, processes * len(self.positions))
+
+    def _once(self, source: "_Source") -> Iterator[Sample]:
+        """This loader's photographs for validation."""
+        _, share = self._share()
+        for sample in wds.map(self._decode, handler=wds.warn_and_continue)(source.samples(share)):
+            yield {"rgb": self.centre(sample["image"]), "label": sample["label"]}
+
+    def _draw(self, source: "_Source") -> Iterator[Sample]:
+        """This loader's photographs for training, round after round, from where the run is."""
+        loader, share = self._share(self.batches)
+        now, done = self.positions[loader]
+        for number in count(now):
+            yield from self._round(source, share, number, done if number == now else 0)
+
+    def _round(self, source: "_Source", share: "_Share", number: int, done: int) -> Iterator[Sample]:
+        order = random.Random(mixed_seed(*self.seed, number))  # the same for all who share
+        samples = source.samples(share, order)
+        own_order = random.Random(mixed_seed(*self.seed, number, share.place))
+        samples = wds.shuffle(self.shuffle, rng=own_order)(samples)
+        numbered = ({**one, "position": (number, index)} for index, one in enumerate(samples, 1))
+        decoded = wds.map(self._decode, handler=wds.warn_and_continue)(islice(numbered, done, None))
+        sample = None
+        for sample in wds.select(self._colourful)(decoded):
+            yield self._augmented(sample, share)
+        if sample is None and not done:
+            raise ValueError(
+                f"loader {share.place + 1} of {share.places} found no photograph in colour in a whole round: pass more "
+                "of them with --data.train, fewer --data.workers, or a lower --data.min_color_std"
+            )
 
     def _decode(self, sample: Sample) -> Sample:
+        if "path" in sample:
+            sample = _read_photo(sample)
         name = next((suffix for suffix in SUFFIXES if suffix in sample), None)
         if name is None:
             raise ValueError(f"{sample['__key__']}: expected a file of {', '.join(SUFFIXES)}, got {', '.join(sample)}")
@@ -104,13 +195,22 @@ class PhotoData(L.LightningDataModule):
                 photo = image.convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
             raise ValueError(f"{sample['__key__']}: {error}") from error
-        return {"image": photo, "label": int(sample["cls"]) if self.labelled and "cls" in sample else -1}
+        label = torch.tensor(int(sample["cls"]) if self.labelled and "cls" in sample else -1)
+        return {"image": photo, "label": label, "position": sample.get("position")}
 
     def _colourful(self, sample: Sample) -> bool:
         return color_std(sample["image"]) >= self.min_color_std
 
-    def _finish(self, sample: Sample, transform: Callable[[Image.Image], Tensor]) -> dict[str, Tensor]:
-        return {"rgb": transform(sample["image"]), "label": torch.tensor(sample["label"])}
+    def _augmented(self, sample: Sample, share: "_Share") -> Sample:
+        with torch.random.fork_rng(devices=[]):  # there may be no loader process around it
+            torch.default_generator.manual_seed(mixed_seed(*self.seed, share.place, *sample["position"]))
+            rgb = self.augment(sample["image"])
+        return {"rgb": rgb, "label": sample["label"], "position": torch.tensor(sample["position"])}
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed for several numbers; those of neighbours have nothing in common."""
+    return random.Random(str(numbers)).getrandbits(63)
 
 
 def color_std(image: Image.Image) -> float:
@@ -125,63 +225,96 @@ def color_std(image: Image.Image) -> float:
     return float(rgb_to_lab(pixels)[1:].flatten(1).var(dim=1, correction=0).sum().sqrt())
 
 
-def _source(paths: list[str], what: str, endless_seed: int | None = None) -> list[Any]:
-    """Pipeline stages that yield undecoded samples, endless if there is a seed."""
+@dataclass(frozen=True)
+class _Share:
+    """Of a stream shared out among so many places: every so manieth item, from one's own place on."""
+
+    place: int
+    places: int
+
+    def of(self, items: Iterable[Any]) -> Iterator[Any]:
+        return islice(items, self.place, None, self.places)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Tar shards, or photographs as samples without their bytes."""
+
+    shards: list[str]
+    photos: list[Sample]
+
+    def samples(self, share: _Share, order: random.Random | None = None) -> Iterator[Sample]:
+        """Undecoded samples, of shards or photographs in the order given or in a random one."""
+        units: list[Any] = self.shards or self.photos
+        if order:
+            units = order.sample(units, len(units))
+        if not self.shards:
+            return share.of(units)
+        return _read_shards(share.of(units)) if len(units) >= share.places else share.of(_read_shards(units))
+
+
+def _listed(paths: list[str] | str | None) -> list[str]:
+    """``"[a-{000..009}.tar, b.tar]"`` too, which is no YAML: there braces stand for something else."""
+    if isinstance(paths, str):
+        return [path.strip() for path in re.split(r",(?![^{}]*\})", paths.strip().removeprefix("[").removesuffix("]"))]
+    return paths or []
+
+
+def _find(paths: list[str], what: str) -> _Source:
     if not paths:
         raise ValueError(f"no photographs to {what} on: pass --data.{what} with shards or folders")
-    shards, photos = _expand(paths)
-    if shards and photos:
-        raise ValueError(f"data.{what} mixes tar shards and folders of photographs: pack the folders into shards")
-    if photos:
-        return [_Photos(photos, endless_seed), wds.split_by_node, wds.split_by_worker, wds.map(_read_photo)]
-    if endless_seed is None:
-        return [wds.SimpleShardList(shards), wds.split_by_node, wds.split_by_worker, wds.tarfile_to_samples()]
-    return [wds.ResampledShards(shards, seed=endless_seed, deterministic=True), wds.tarfile_to_samples()]
-
-
-def _expand(paths: list[str]) -> tuple[list[str], list[Sample]]:
-    """Shards, and photographs as samples without their bytes."""
     shards: list[str] = []
     photos: list[Sample] = []
-    for path in (Path(one) for pattern in paths for one in braceexpand(pattern)):
-        if path.is_file():
-            shards.append(str(path))
-        elif path.is_dir():
-            tars = [str(tar) for tar in sorted(path.glob("*.tar"))]
+    for path in (one for pattern in paths for one in braceexpand(pattern)):
+        if urlparse(path).scheme in wds.gopen_schemes or Path(path).is_file():
+            shards.append(path)
+        elif Path(path).is_dir():
+            tars = [str(tar) for tar in sorted(Path(path).glob("*.tar"))]
             shards += tars
-            photos += [] if tars else _folder(path)
+            photos += [] if tars else _folder(Path(path))
         else:
             raise FileNotFoundError(f"{path} is neither a tar shard nor a folder")
-    return shards, photos
+    if shards and photos:
+        raise ValueError(
+            f"data.{what} mixes tar shards and folders of photographs: pack the folders, python -m training shards"
+        )
+    return _Source(shards, photos)
+
+
+def find_photos(root: Path) -> list[tuple[Path, str | None]]:
+    """The photographs below a folder, sorted, and the first-level subfolders they are in.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    paths = sorted(path for path in root.rglob("*") if path.suffix[1:].lower() in SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(f"{root} holds neither tar shards nor photographs ({', '.join(SUFFIXES)})")
+    below = [path.relative_to(root).parts for path in paths]
+    return [(path, parts[0] if len(parts) > 1 else None) for path, parts in zip(paths, below, strict=True)]
+
+
+def classes_of(root: Path) -> list[str]:
+    """The first-level subfolders, sorted."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir())
 
 
 def _folder(root: Path) -> list[Sample]:
-    classes = {folder.name: index for index, folder in enumerate(sorted(p for p in root.iterdir() if p.is_dir()))}
-    photos = []
-    for path in sorted(p for p in root.rglob("*") if p.suffix[1:].lower() in SUFFIXES):
-        below = path.relative_to(root).parts
-        label = {"cls": str(classes[below[0]])} if len(below) > 1 else {}
-        photos.append({"__key__": str(path), "path": path, **label})
-    if not photos:
-        raise FileNotFoundError(f"{root} holds neither tar shards nor photographs ({', '.join(SUFFIXES)})")
-    return photos
-
-
-class _Photos(torch.utils.data.IterableDataset[Sample]):
-    """Photographs of a folder: once in order, or over and over, shuffled anew each time."""
-
-    def __init__(self, photos: list[Sample], endless_seed: int | None):
-        self.photos, self.endless_seed = photos, endless_seed
-
-    def __iter__(self) -> Iterator[Sample]:
-        if self.endless_seed is None:
-            yield from self.photos
-            return
-        rng = random.Random(self.endless_seed)
-        while True:
-            yield from rng.sample(self.photos, len(self.photos))
+    photos, classes = find_photos(root), classes_of(root)
+    labels = [{"cls": str(classes.index(name))} if name else {} for _, name in photos]
+    return [{"__key__": str(path), "path": path, **label} for (path, _), label in zip(photos, labels, strict=True)]
 
 
 def _read_photo(sample: Sample) -> Sample:
     path: Path = sample["path"]
     return {**sample, path.suffix[1:].lower(): path.read_bytes()}
+
+
+def _read_shards(shards: Iterable[str]) -> Iterator[Sample]:
+    for shard in shards:
+        try:
+            yield from wds.tarfile_to_samples()([{"url": shard}])
+        except (OSError, tarfile.TarError) as error:
+            # webdataset adds to the first word, which is the reason, what it was reading.
+            reason, _, _ = str(getattr(error, "strerror", None) or error.args[0]).partition(" @ <")
+            raise OSError(reason if shard in reason else f"{shard}: {reason}; is it a whole tar archive?") from error
