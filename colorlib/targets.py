@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
@@ -682,11 +683,19 @@ class LuvBins(_Marginal):
 
     @torch.no_grad()
     def gather(self, encoded: Tensor) -> None:
-        """Count these pixels in the means of their bins: what :meth:`encode` gave, (N, 2, h, w)."""
+        """Count these pixels in the means of their bins: what :meth:`encode` gave, (N, 2, h, w).
+
+        Of several processes that train together, each counts the pixels of all.
+        """
+        seen = self.totals.new_zeros(2, 2 * self.bins)
         for channel, k in enumerate(self.digitize(encoded)):
             where = (channel * self.bins + k).flatten()
-            self.totals.index_add_(0, where, encoded[:, channel].flatten().to(self.totals))
-            self.counts += torch.bincount(where, minlength=2 * self.bins)
+            seen[0].index_add_(0, where, encoded[:, channel].flatten().to(seen))
+            seen[1] += torch.bincount(where, minlength=2 * self.bins)
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(seen)
+        self.totals += seen[0]
+        self.counts += seen[1]
 
     @override
     def smoothed(self, prediction: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage import data
 from torch import Tensor
 
@@ -22,6 +24,20 @@ def photos() -> list[Tensor]:
 def batch(photos: list[Tensor]) -> Tensor:
     """(3, 3, 128, 160)."""
     return torch.stack(photos)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of three crops of real photographs, one loose photograph without a class, one that is no picture."""
+    root = tmp_path_factory.mktemp("photos")
+    for label, photograph in (("cats", data.chelsea()), ("people", data.astronaut())):
+        (root / label).mkdir()
+        for i in range(3):
+            crop = Image.fromarray(photograph[20 * i : 20 * i + 200, 50 : 50 + 220 + 10 * i])
+            crop.save(root / label / f"{i}.jpg", quality=95)
+    Image.fromarray(data.coffee()[:200, :200]).save(root / "loose.png", "JPEG", quality=95)
+    (root / "cats" / "broken.jpg").write_bytes(b"no picture")
+    return root
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

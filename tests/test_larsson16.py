@@ -387,7 +387,7 @@ def test_no_network_says_where_the_file_belongs(tmp_path: Path, monkeypatch: pyt
 def test_encoders_by_name():
     with pytest.raises(ValueError, match=r"expected an encoder of .*efficientnet_lite0, .*vgg16, .* got 'resnet'"):
         create_encoder("resnet")
-    with pytest.raises(ValueError, match='expected weights to be "imagenet" or None'):
+    with pytest.raises(ValueError, match='expected weights to be "imagenet", "hed" or None'):
         create_encoder("vgg16", "places")
     # An architecture takes whichever it is given.
     with torch.device("meta"):

@@ -41,19 +41,6 @@ def _jpeg(array: np.ndarray) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of three crops of real photographs, one loose photograph without a class, one that is no picture."""
-    root = tmp_path_factory.mktemp("photos")
-    for label, photograph in (("cats", data.chelsea()), ("people", data.astronaut())):
-        (root / label).mkdir()
-        for i in range(3):
-            (root / label / f"{i}.jpg").write_bytes(_jpeg(photograph[20 * i : 20 * i + 200, 50 : 50 + 220 + 10 * i]))
-    (root / "loose.png").write_bytes(_jpeg(data.coffee()[:200, :200]))
-    (root / "cats" / "broken.jpg").write_bytes(b"no picture")
-    return root
-
-
-@pytest.fixture(scope="session")
 def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight labelled photographs, two without labels and one gray one."""
     path = tmp_path_factory.mktemp("shards") / "photos-000000.tar"
@@ -74,12 +61,10 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _debug(folder: Path, root: Path, *more: str) -> LightningCLI:
-    arguments = [
-        *("fit", "--config", str(RECIPES / "debug.yaml"), f"--data.train=[{folder}]", f"--data.val=[{folder}]"),
-        *(f"--trainer.default_root_dir={root}", f"--trainer.logger.init_args.save_dir={root}"),
-        *(f"--trainer.callbacks.dirpath={root}/checkpoints", "--trainer.enable_progress_bar=false"),
-    ]
-    return main([*arguments, *more])
+    recipe = root / "debug.yaml"
+    recipe.write_text((RECIPES / "debug.yaml").read_text().replace("runs/debug", str(root)))
+    data_args = [f"--data.train=[{folder}]", f"--data.val=[{folder}]", "--trainer.enable_progress_bar=false"]
+    return main(["fit", "--config", str(recipe), *data_args, *more])
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from colorlib import create_model
 from colorlib.casts import random_casts
 from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
 from colorlib.models import ColorModel, WhiteBalance
+from training.data import mixed_seed
 from training.degrade import degrade
 
 Batch = dict[str, Tensor]
@@ -41,6 +42,7 @@ class ColorTask(L.LightningModule):
             its colours do.
         classes: how many scene classes there are.
         aged: share of the training photographs that the network sees as old ones, see :mod:`training.degrade`.
+        compile: let `torch.compile` translate the training loss, model included; the first steps then take minutes.
     """
 
     def __init__(
@@ -57,13 +59,17 @@ class ColorTask(L.LightningModule):
         scenes: float = 0.0,
         classes: int = 100,
         aged: float = 0.0,
+        compile: bool = False,
     ):
         super().__init__()
         self.save_hyperparameters(ignore="optimizer")
+        self.seed = torch.initial_seed()
         self.model_name, self.model_args = model, model_args or {}
         self.model = create_model(model, weights=weights, **self.model_args).train()
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
+        # The loss and not the module: methods that train on points never call their model. The names of weights stay.
+        self.losses = torch.compile(self.model.losses) if compile else self.model.losses
         self.optimizer, self.schedule = optimizer, schedule
         self.warmup_steps, self.halve_every = warmup_steps, halve_every
         self.frozen = [self.model.get_submodule(name) for name in freeze]
@@ -75,6 +81,12 @@ class ColorTask(L.LightningModule):
             self.classifier = torch.nn.Linear(encoder.channels[-1], classes)  # type: ignore[index,arg-type]
             last = encoder.get_submodule("stages")[-1]  # type: ignore[index]
             last.register_forward_hook(self._keep)
+        self.train()  # Lightning keeps the modes that it finds: here, those of the frozen parts
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, such as the weights' average, needs no optimizer; a recipe's holds the trainer and its processes.
+        return {**super().__getstate__(), "optimizer": None}
 
     def _keep(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._last_map = output
@@ -121,9 +133,18 @@ class ColorTask(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @override
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A resumed run draws the same points, casts and ages as one that never stopped.
+        torch.manual_seed(mixed_seed(self.seed, self.global_rank, self.current_epoch, batch_idx))
+
+    @override
+    def on_validation_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        torch.manual_seed(mixed_seed(self.seed, self.global_rank, batch_idx))  # in every round the same
+
+    @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         rgb = _unit(batch["rgb"])
-        losses = self.model.losses(rgb, batch["label"], degrade(rgb, self.aged) if self.aged else None)
+        losses = self.losses(rgb, batch["label"], degrade(rgb, self.aged) if self.aged else None)
         if self.scenes:
             losses |= self._with_scenes(losses["loss"], batch["label"])
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)

