@@ -450,7 +450,8 @@ def build() -> gr.Blocks:
                 gr.Warning(html.escape(str(error)), title="Nothing can be taken from this file")
                 return {reference: visit.preview}  # the one before, if any: what was taken from it is still shown
             changes = take_after(visit)
-            if path is not None and path.suffix.lower() not in SHOWN_BY_BROWSERS:
+            if path is not None:
+                # What browsers do not show, and what a painting that began before this upload has taken off the page.
                 changes |= {reference: visit.preview}
             return changes
 

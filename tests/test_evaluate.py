@@ -215,15 +215,16 @@ def test_unreadable_photographs_fail_the_run_at_its_end_and_keep_the_rest(photos
 
 
 def test_the_good_chunks_survive_a_bad_photograph(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    here = replace(protocol("coco"), name="here", photos=benchmarks.PhotoSet("photos", "this test"))
     good = (photos / "35.png").read_bytes()
-    (photos / "35.png").write_bytes(b"no picture" + bytes(len(good) - 10))  # of the same size: the same folder
+    (photos / "35.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"(?s)35\.png.*kept"):
-        evaluate("grayscale", photos, out=tmp_path)
+        evaluate("grayscale", here, photos.parent, out=tmp_path / "out")
     (photos / "35.png").write_bytes(good)
     measured = []
     measure = runner.Job.measure
     monkeypatch.setattr(runner.Job, "measure", lambda self, i, *args: measured.append(i) or measure(self, i, *args))
-    rows = evaluate("grayscale", photos, out=tmp_path)
+    rows = evaluate("grayscale", here, photos.parent, out=tmp_path / "out")
     assert measured == [1]
     assert len(rows) == 40
 

@@ -119,8 +119,9 @@ def test_bfloat16_agrees(model: ColorModel, batch: Tensor):
         exact = model(model.to_input(batch))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = model(model.to_input(batch))
-    # Half a percent of the output range on average: eight bits of mantissa through some twenty layers.
-    assert (rough.float() - exact).abs().mean() < 5e-3 * _range(exact)
+    # Half a percent of the output range on average: eight bits of mantissa through some twenty layers; and the rounding
+    # of a sigmoid's middle, beside which networks begin.
+    assert (rough.float() - exact).abs().mean() < 5e-3 * _range(exact) + 2**-10
 
 
 @pytest.mark.parametrize("name", LEARNED)
