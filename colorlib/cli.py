@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from tqdm import tqdm
 
+from colorlib._text import aligned
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -58,6 +60,10 @@ Size = Annotated[
 Strength = Annotated[float, typer.Option(min=0, max=1, help="0 leaves the photo's own colour.")]
 Saturation = Annotated[float, typer.Option(min=0, help="Factor on the chroma.")]
 Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")]
+Sets = Annotated[
+    list[Path],
+    typer.Option("--data", "-d", envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object for each file to stdout.")]
 
 
@@ -705,10 +711,7 @@ def models(
             typer.echo(json.dumps(row))
         return
     titles = ("name", "task", "paper", "parameters", "operations", "target", "weights", "license")
-    table = [titles, *([_cell(row, title) for title in titles] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    typer.echo(aligned([titles, *([_cell(row, title) for title in titles] for row in rows)]))
 
 
 def _cell(row: Mapping[str, Any], title: str) -> str:
@@ -810,10 +813,7 @@ def evaluate(
             "NAME:transfer=energy.",
         ),
     ],
-    data: Annotated[
-        list[Path],
-        typer.Option("--data", "-d", envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."),
-    ] = [],  # noqa: B006 - read, never written
+    data: Sets = [],  # noqa: B006 - read, never written
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Results folder.")] = Path("results"),
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Photographs at once.")] = 8,
@@ -906,10 +906,7 @@ def _measurements(names: Sequence[str], models: Sequence[str]) -> "dict[str, lis
 
 @app.command("benchmarks")
 def show_benchmarks(
-    data: Annotated[
-        list[Path],
-        typer.Option("--data", "-d", envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."),
-    ] = [],  # noqa: B006
+    data: Sets = [],  # noqa: B006
 ) -> None:
     """List the benchmarks, and whether their photographs are at hand."""
     from colorlib.benchmarks import AbsentError, DataError, list_benchmarks, protocol
@@ -925,9 +922,7 @@ def show_benchmarks(
             here = "incomplete"
             _say(str(error))
         table.append((found.id, found.task, here, found.about))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    typer.echo(aligned(table))
 
 
 @app.command()

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from typing_extensions import override
@@ -14,6 +13,7 @@ from colorlib import create_model
 from colorlib.casts import random_casts
 from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
 from colorlib.models import ColorModel, WhiteBalance
+from colorlib.models.iizuka16 import scene_loss
 from training.data import mixed_seed
 from training.degrade import degrade
 
@@ -169,9 +169,8 @@ class ColorTask(L.LightningModule):
     def _with_scenes(self, loss: Tensor, label: Tensor) -> dict[str, Tensor]:
         """The loss with that of the scenes; pictures without a label add nothing."""
         scores = self.classifier(self._last_map.float().mean(dim=(2, 3)))
-        known = (label >= 0).sum().clamp(min=1)
-        scene = F.cross_entropy(scores, label, ignore_index=-1, reduction="sum") / known
-        top1 = (scores.argmax(dim=1) == label).sum() / known
+        scene = scene_loss(scores, label)
+        top1 = (scores.argmax(dim=1) == label).sum() / (label >= 0).sum().clamp(min=1)
         return {"loss": loss + self.scenes * scene, "color": loss, "scene": scene.detach(), "top1": top1}
 
 

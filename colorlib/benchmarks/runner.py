@@ -29,7 +29,7 @@ from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_header, read_run, write_run
 from colorlib.casts import Kind
 from colorlib.color import rgb_to_alphabeta, rgb_to_lightness
-from colorlib.metrics.functional import image_metrics
+from colorlib.metrics.functional import angular_error, ciede2000, image_metrics, psnr, rmse_alphabeta
 from colorlib.models import ColorModel
 from colorlib.targets import correct_lightness, size_of
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 CHUNK = 32  # photographs; at 256 pixels their float32 values take 30 MB
 READERS = 4  # threads that decode, ahead of the network
-BEFORE = ("angular_error", "rmse", "psnr", "ciede2000")  # of white balance, also measured of the cast itself
+BEFORE = {"angular_error": angular_error, "rmse": rmse_alphabeta, "psnr": psnr, "ciede2000": ciede2000}  # of the cast
 # Edges of the histogram of each pixel's error, from which the curve of Larsson et al. 2016, figure 7, is drawn.
 ERROR_BINS, ERROR_RANGE = 50, 1.0
 Engine = Literal["local", "ray"]
@@ -123,8 +123,7 @@ class Job:
             painted = correct_lightness(painted, true.mean(dim=1, keepdim=True)).clamp(0, 1)
         columns = image_metrics(painted, true)
         if kind:
-            before = image_metrics(shown, true)
-            columns |= {f"{name}_before": before[name] for name in BEFORE}
+            columns |= {f"{name}_before": metric(shown, true) for name, metric in BEFORE.items()}
         else:
             columns["error_histogram"] = error_histogram(painted, true)
         columns["lightness_true"] = rgb_to_lightness(true).mean(dim=(1, 2, 3))

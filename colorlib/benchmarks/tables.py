@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 import torch
 
+from colorlib._text import aligned
 from colorlib.benchmarks.results import summarize
 from colorlib.metrics.functional import angular_statistics
 
@@ -88,6 +89,4 @@ def _seconds(run: pd.DataFrame) -> str:
 
 def _aligned(lines: list[dict[str, str]]) -> str:
     titles = list(dict.fromkeys(title for line in lines for title in line))
-    cells = [titles, *([line.get(title, "") for title in titles] for line in lines)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return aligned([titles, *([line.get(title, "") for title in titles] for line in lines)])

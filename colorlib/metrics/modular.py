@@ -10,6 +10,7 @@ Scene classifiers (Iizuka et al. 2016, table 2) need no class here: torchmetrics
 """
 
 import math
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -48,9 +49,9 @@ class _ImageMean(Metric):
         sum_and_weight = torch.zeros(2, *shape, dtype=torch.float64)
         self.add_state(self._state, sum_and_weight, dist_reduce_fx="sum")
 
+    @abstractmethod
     def _values(self, preds: Tensor, target: Tensor) -> Tensor:
         """One per image: (N, *shape)."""
-        raise NotImplementedError
 
     def _weight(self, target: Tensor) -> float:
         """How much each image of a batch counts."""
@@ -157,16 +158,8 @@ class LuvSquaredError(_ImageMean):
         return functional.luv_squared_error(preds, target)
 
 
-class SaturationDifference(_ImageMean):
-    """Mean over images of the relative deviation of saturation, a fraction (Hwang and Zhou 2016, 5.1).
-
-    Gray targets are left out.
-
-    Args:
-        absolute: whether to average its size, so that a pale and a gaudy image do not make up for each other. Lower
-            is better then; signed, 0 is best.
-        **kwargs: those of ``torchmetrics.Metric``.
-    """
+class _Difference(_ImageMean):
+    """Mean over images of a difference that has a sign."""
 
     def __init__(self, absolute: bool = False, **kwargs: Any):
         super().__init__(absolute, **kwargs)
@@ -177,10 +170,30 @@ class SaturationDifference(_ImageMean):
         """False of sizes; signed, neither."""
         return False if self.absolute else None
 
+    @abstractmethod
+    def _signed(self, preds: Tensor, target: Tensor) -> Tensor:
+        """One per image: (N,)."""
+
     @override
     def _values(self, preds: Tensor, target: Tensor) -> Tensor:
-        values = functional.saturation_difference(preds, target)
+        values = self._signed(preds, target)
         return values.abs() if self.absolute else values
+
+
+class SaturationDifference(_Difference):
+    """Mean over images of the relative deviation of saturation, a fraction (Hwang and Zhou 2016, 5.1).
+
+    Gray targets are left out.
+
+    Args:
+        absolute: whether to average its size, so that a pale and a gaudy image do not make up for each other. Lower
+            is better then; signed, 0 is best.
+        **kwargs: those of ``torchmetrics.Metric``.
+    """
+
+    @override
+    def _signed(self, preds: Tensor, target: Tensor) -> Tensor:
+        return functional.saturation_difference(preds, target)
 
 
 class LabMSE(_ImageMean):
@@ -269,7 +282,7 @@ class Colorfulness(_ImageMean):
         super().update(preds, preds)
 
 
-class ColorfulnessDifference(_ImageMean):
+class ColorfulnessDifference(_Difference):
     """Mean over images of how much more colourful the prediction looks than the target.
 
     "Delta CF" is printed in two ways, an order of magnitude apart: the size of this mean, ``compute().abs()``, is the
@@ -280,19 +293,9 @@ class ColorfulnessDifference(_ImageMean):
         **kwargs: those of ``torchmetrics.Metric``.
     """
 
-    def __init__(self, absolute: bool = False, **kwargs: Any):
-        super().__init__(absolute, **kwargs)
-        self.absolute = absolute
-
-    @property
-    def higher_is_better(self) -> bool | None:  # type: ignore[override]
-        """False of sizes; signed, neither."""
-        return False if self.absolute else None
-
     @override
-    def _values(self, preds: Tensor, target: Tensor) -> Tensor:
-        values = functional.colorfulness(preds) - functional.colorfulness(target)
-        return values.abs() if self.absolute else values
+    def _signed(self, preds: Tensor, target: Tensor) -> Tensor:
+        return functional.colorfulness(preds) - functional.colorfulness(target)
 
 
 class CIEDE2000(_ImageMean):

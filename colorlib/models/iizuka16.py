@@ -183,11 +183,15 @@ class Iizuka16(ColorModel):
         color = self.target.loss(prediction, self.target.encode(rgb, size_of(prediction)))
         if scores is None or self.alpha == 0:
             return {"loss": color, "color": color}
-        # A sum over known labels, so that a batch without any has loss 0 and not 0 / 0.
-        scene = F.cross_entropy(scores.float(), label, ignore_index=-1, reduction="sum") / (label >= 0).sum().clamp(
-            min=1
-        )
+        scene = scene_loss(scores, label)
         return {"loss": color + self.alpha * scene, "color": color, "scene": scene}
+
+
+def scene_loss(scores: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy of scene classes over the pictures whose label is known: (N, classes) and (N,), -1 if unknown."""
+    # A sum over known labels, so that a batch without any has loss 0 and not 0 / 0.
+    known = (label >= 0).sum().clamp(min=1)
+    return F.cross_entropy(scores.float(), label, ignore_index=-1, reduction="sum") / known
 
 
 def _colorization(widths: tuple[int, int, int, int, int], outputs: int) -> nn.Sequential:
