@@ -26,8 +26,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from tqdm import tqdm
 
-from colorlib._text import aligned
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -703,6 +701,7 @@ def models(
     Operations are the multiply-accumulates of convolutions and matrix products for a photo of 256 x 256. The target
     is what a network predicts: channels of a colour space, or probabilities of bins.
     """
+    from colorlib._text import aligned
     from colorlib.models import list_models, model_info
 
     rows = [_describe(model_info(name)) for name in list_models()]
@@ -909,6 +908,7 @@ def show_benchmarks(
     data: Sets = [],  # noqa: B006
 ) -> None:
     """List the benchmarks, and whether their photographs are at hand."""
+    from colorlib._text import aligned
     from colorlib.benchmarks import AbsentError, DataError, list_benchmarks, protocol
 
     table = [("benchmark", "task", "photographs", "what it is")]
