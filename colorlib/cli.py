@@ -108,6 +108,7 @@ class Order:
     quality: int
     as_json: bool
     decode: str | None = None
+    vivid: bool = True
     reference: Path | None = None
     transfer: Transfer | None = None
     samples: int = 0
@@ -326,6 +327,13 @@ def colorize(
             "has them; default: the paper's. A sample is drawn anew for each photo, but alike in every run.",
         ),
     ] = None,
+    vivid: Annotated[
+        bool,
+        typer.Option(
+            help="About as colourful as photographs are, or paler, as it was learned, which is nearer to the truth on "
+            "average. With --decode, always the latter."
+        ),
+    ] = True,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -382,6 +390,7 @@ def colorize(
             quality=quality,
             as_json=as_json,
             decode=decode,
+            vivid=vivid,
             reference=reference,
             transfer=transfer,
             samples=samples or 0,
@@ -469,7 +478,7 @@ def _begin(order: Order) -> "tuple[Colorizer, Example, Plan]":
     """All that may be refused, before anything is written."""
     if order.transfer and not order.reference:
         raise UsageError(f"--transfer {order.transfer} needs a picture to take colours from; name it by --reference")
-    colorizer = _colorizer(order.model, order.device, order.size, order.decode, order.task)
+    colorizer = _colorizer(order.model, order.device, order.size, order.decode, order.vivid, order.task)
     asked = {
         "--samples": order.samples > 0,
         "--uncertainty": order.uncertainty,
@@ -490,7 +499,12 @@ def _begin(order: Order) -> "tuple[Colorizer, Example, Plan]":
 
 
 def _colorizer(
-    model: str, device: str, size: int | None = None, decoder: str | None = None, task: "Task | None" = None
+    model: str,
+    device: str,
+    size: int | None = None,
+    decoder: str | None = None,
+    vivid: bool = True,
+    task: "Task | None" = None,
 ) -> "Colorizer":
     """The method, ready to be used, if it does the task; else raise UsageError."""
     from colorlib.colorizer import Colorizer
@@ -499,7 +513,7 @@ def _colorizer(
     if model in list_models():
         _need_task(model, model_info(model).task, task)  # before its weights are missed
     try:
-        colorizer = Colorizer(model, device=device, size=size, decoder=decoder)
+        colorizer = Colorizer(model, device=device, size=size, decoder=decoder, vivid=vivid)
     except (ValueError, WeightsError) as error:
         raise UsageError(f"{error}\n`colorlib models` lists all methods") from error
     _need_task(colorizer.name, colorizer.task, task)

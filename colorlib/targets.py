@@ -31,9 +31,11 @@ class Target(nn.Module, ABC):
 
     Attributes:
         channels: how many channels the network must put out.
+        saturation: factor on the chroma of finished photographs; may be set. 1 is what was predicted.
     """
 
     channels: int
+    saturation: float = 1.0
 
     @abstractmethod
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -63,8 +65,8 @@ class Target(nn.Module, ABC):
         return combine(lightness, self.chroma(prediction, lightness))
 
     def chroma(self, prediction: Tensor, lightness: Tensor) -> Tensor:
-        """:meth:`to_ab` for L of any size: (N, channels, h, w) and L (N, 1, H, W) -> (N, 2, h, w)."""
-        return self.to_ab(prediction, resize_area(lightness, size_of(prediction)))
+        """:meth:`to_ab`, saturated, for L of any size: (N, channels, h, w) and L (N, 1, H, W) -> (N, 2, h, w)."""
+        return self.saturation * self.to_ab(prediction, resize_area(lightness, size_of(prediction)))
 
 
 def combine(lightness: Tensor, ab: Tensor) -> Tensor:

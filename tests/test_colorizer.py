@@ -10,7 +10,7 @@ from torch import Tensor
 
 import colorlib
 from colorlib import Colorizer, color, create_model, io, list_models
-from colorlib.models import ColorModel
+from colorlib.models import ColorModel, model_info
 from colorlib.models._weights import save_weights
 from colorlib.targets import Regression
 
@@ -79,6 +79,33 @@ def test_strength_and_saturation_repaint_without_the_network():
     torch.testing.assert_close(chroma(1, 0.25), full / 4, rtol=0.02, atol=0.1)
     torch.testing.assert_close(chroma(0, 1), torch.zeros(2), rtol=0, atol=0.05)
     assert len(model.seen) == runs
+
+
+@pytest.mark.parametrize("name", [name for name in READY if (info := model_info(name).weights) and info.vivid])
+def test_vivid_is_what_the_index_says_of_the_default_decoder(name: str):
+    look = model_info(name).weights.vivid
+    vivid, plain = Colorizer(name), Colorizer(name, vivid=False)
+    assert {key: getattr(vivid.target, key) for key in look} == look
+    assert plain.target.saturation == 1
+    assert vivid.provenance == f"{plain.provenance}, vivid"
+    photo = data.astronaut()[::2, ::2]
+    by_hand = Colorizer(name, vivid=False)
+    if "temperature" in look:
+        by_hand.target.temperature = look["temperature"]
+        decided = Colorizer(name, decoder=vivid.target.decoder)  # as experiments ask for it: nothing added
+        torch.testing.assert_close(decided(photo).ab, plain(photo).ab)
+    torch.testing.assert_close(vivid(photo).ab, look["saturation"] * by_hand(photo).ab)
+
+
+def test_saturation_of_a_target_is_of_finished_photographs_only():
+    """A reference's colours are taken as they are: energy transfer knows no other saturation."""
+    photo, reference = data.astronaut()[::4, ::4], data.coffee()
+    colorizer = Colorizer("larsson16_small", vivid=False)
+    expected, taken = colorizer(photo).ab, colorizer(photo).transfer(reference).ab
+    colorizer.target.saturation = 1.5
+    result = colorizer(photo)
+    torch.testing.assert_close(result.ab, 1.5 * expected)
+    torch.testing.assert_close(result.transfer(reference).ab, taken)
 
 
 def test_no_strength_gives_a_colour_photograph_back():

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from skimage import data
+from skimage.metrics import structural_similarity
 
-from training.degrade import BLACK, GRAIN, WHITE, degrade
+from training.degrade import BLACK, GRAIN, QUALITY, SEPIA, WHITE, _jpeg, degrade
 
 
 @pytest.fixture
@@ -17,9 +18,15 @@ def _aged(photos: torch.Tensor, share: float = 1.0, seed: int = 0) -> torch.Tens
     return degrade(photos, share, torch.Generator().manual_seed(seed))
 
 
-def test_old_photographs_are_gray_and_in_range(photos: torch.Tensor):
+def test_old_photographs_are_of_one_hue_and_in_range(photos: torch.Tensor):
+    """Sepia takes a fixed part of G and more of B; JPEG and rounding move that by little."""
     old = _aged(photos)
-    assert (old == old[:, :1]).all()
+    for picture in old:
+        red, green, blue = picture.flatten(1)
+        for channel, most in ((green, SEPIA[1]), (blue, SEPIA[2])):
+            kept = (red @ channel / (red @ red)).item()
+            assert 1 - most - 0.01 <= kept <= 1.01
+            assert (channel - kept * red).abs().mean() < 0.04
     assert (old >= 0).all()
     assert (old <= 1).all()
     assert not torch.equal(old[0], old[1].flip(-1))  # each in its own way
@@ -53,6 +60,16 @@ def test_fading_and_grain_are_as_bounded():
     assert levels[200:].min() > WHITE - 3 * GRAIN
     assert deviations.max() < 1.2 * GRAIN
     assert deviations.max() > 0.8 * GRAIN
+
+
+def test_jpeg_loses_as_much_as_its_quality_says(photos: torch.Tensor):
+    """Of scikit-image's SSIM."""
+    photo = photos[0].numpy()
+    kept = [
+        structural_similarity(photo, _jpeg(photos[0], quality).numpy(), channel_axis=0, data_range=1)
+        for quality in QUALITY
+    ]
+    assert 0.6 < kept[0] < 0.95 < 0.98 < kept[1]
 
 
 def test_seeds_repeat(photos: torch.Tensor):

@@ -12,18 +12,22 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 from PIL import Image
 from skimage import data
+from skimage.color import rgb2lab
+from torch import Tensor
 from typer.testing import CliRunner
 
-from colorlib import create_model
+from colorlib import Colorizer, create_model
 from colorlib.cli import app as command_line
 from colorlib.color import rgb_to_lab
 from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
+from colorlib.targets import Regression
 from training import trial
 from training.__main__ import main
 from training.data import PhotoData, color_std
 from training.export import export
 from training.task import ColorTask
+from training.vivid import fit_saturation, mean_chroma
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"
 
@@ -325,3 +329,34 @@ def test_data_errors(tmp_path: Path, folder: Path, shard: Path):
         PhotoData(train=[str(tmp_path)]).train_dataloader()
     with pytest.raises(ValueError, match="mixes tar shards and folders"):
         PhotoData(train=[str(folder), str(shard)]).train_dataloader()
+
+
+class Pale(ColorModel):
+    """Sees a photograph's own chroma, and answers with half of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target, self.stride, self.work_size = Regression("lab", -110, 110), 1, None
+
+    def to_input(self, rgb: Tensor) -> Tensor:
+        return rgb_to_lab(rgb)[:, 1:]
+
+    def predict(self, lightness: Tensor) -> Tensor:
+        return lightness / 2
+
+
+def test_saturation_is_fitted_to_photographs():
+    """Half the chroma needs 1.76 times for 0.88 of it, and steps are of 0.05; gamut takes nothing, as it all fits."""
+    colorizer = Colorizer(Pale())
+    photos = torch.from_numpy(data.astronaut()[None, ::8, ::8]).movedim(-1, 1) / 255
+    assert fit_saturation(colorizer, photos, wanted=0.88) == pytest.approx(1.8)
+    assert colorizer.target.saturation == pytest.approx(1.8)
+    assert fit_saturation(colorizer, photos, wanted=0.4) == 1
+    assert fit_saturation(colorizer, photos, most=1.5) == 1.5
+
+
+def test_mean_chroma_is_scikit_images():
+    photo = data.astronaut()[::8, ::8]
+    expected = np.linalg.norm(rgb2lab(photo)[..., 1:], axis=-1).mean()
+    found = mean_chroma(torch.from_numpy(photo)[None].movedim(-1, 1) / 255)
+    assert found.item() == pytest.approx(expected, rel=1e-4)

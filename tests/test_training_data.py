@@ -109,6 +109,14 @@ def test_every_photograph_is_trained_on_once_a_round(tars: Path, world: int, wor
     assert rounds[0] != sorted(COLOURED)
 
 
+def test_a_batch_is_of_several_shards(tars: Path):
+    """Though no shuffling brings them together, and all photographs of one shard may be of one kind."""
+    batch = next(iter(_photos([str(tars)], batch_size=9, shuffle=1).train_dataloader()))
+    shards, counts = (batch["label"] // 10).unique(return_counts=True)
+    assert shards.tolist() == [0, 1, 2]
+    assert counts.min() >= 2
+
+
 def test_folders_are_shared_too(folder: Path):
     of_ranks = [_photos([str(folder)], rank, 2, workers=1) for rank in range(2)]
     with warnings.catch_warnings(record=True):

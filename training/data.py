@@ -11,6 +11,7 @@ import random
 import re
 import tarfile
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,7 @@ from training import download
 
 Sample = dict[str, Any]
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
+SHARDS_AT_ONCE = 8  # that a loader reads in turn
 download.register()
 
 
@@ -250,7 +252,8 @@ class _Source:
             units = order.sample(units, len(units))
         if not self.shards:
             return share.of(units)
-        return _read_shards(share.of(units)) if len(units) >= share.places else share.of(_read_shards(units))
+        read = _read_shards if order is None else _read_mixed
+        return read(share.of(units)) if len(units) >= share.places else share.of(read(units))
 
 
 def _listed(paths: list[str] | str | None) -> list[str]:
@@ -318,3 +321,17 @@ def _read_shards(shards: Iterable[str]) -> Iterator[Sample]:
             # webdataset adds to the first word, which is the reason, what it was reading.
             reason, _, _ = str(getattr(error, "strerror", None) or error.args[0]).partition(" @ <")
             raise OSError(reason if shard in reason else f"{shard}: {reason}; is it a whole tar archive?") from error
+
+
+def _read_mixed(shards: Iterable[str]) -> Iterator[Sample]:
+    """Samples of several shards in turn, so that kinds of photographs packed apart come together."""
+    waiting = iter(shards)
+    reading = deque(_read_shards([shard]) for shard in islice(waiting, SHARDS_AT_ONCE))
+    while reading:
+        stream = reading.popleft()
+        sample = next(stream, None)
+        if sample is not None:
+            yield sample
+            reading.append(stream)
+        elif (shard := next(waiting, None)) is not None:
+            reading.append(_read_shards([shard]))

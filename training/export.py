@@ -19,6 +19,7 @@ def export(
     data: Annotated[str, typer.Option(help="What it was trained on, for the index of embedded weights.")] = "",
     license: Annotated[str, typer.Option(help="SPDX identifier of the weights.")] = "Apache-2.0",
     classes: Annotated[Path | None, typer.Option(help="Names of the scene classes, a line each.")] = None,
+    recipe: Annotated[str, typer.Option(help="The last recipe of this training; default: NAME.yaml.")] = "",
 ) -> Path:
     """Write a checkpoint's model as safetensors; into the package's own folder, list it in the index too."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -40,11 +41,20 @@ def export(
     metadata |= {"classes": json.dumps(names)} if names else {}
     sha256 = save_weights(model, path, {**metadata, "steps": str(state["global_step"])})
     if path.parent == EMBEDDED:
-        row = WeightsInfo(path.name, sha256, license, f"training/recipes/{name}.yaml", data, classes=names)
+        row = WeightsInfo(
+            path.name, sha256, license, f"training/recipes/{recipe or f'{name}.yaml'}", data, classes=names
+        )
         rows = {key: asdict(info) for key, info in {**weights_index(), name: row}.items()}
         (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     return path
+
+
+def list_weights(name: str, info: WeightsInfo) -> None:
+    """Make this a method's row in the index of embedded weights."""
+    rows = {key: asdict(row) for key, row in {**weights_index(), name: info}.items()}
+    (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    weights_index.cache_clear()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,13 @@ from colorlib.targets import Histogram
 
 Transfer = Literal["energy", "quantile"]
 # Of the target, as experiments vary them (Larsson et al. 2016, tables 1 and 5).
-TARGET_SETTINGS: dict[str, Callable[[str], Any]] = {"decoder": str, "fading": float, "temperature": float}
+TARGET_SETTINGS: dict[str, Callable[[str], Any]] = {
+    "decoder": str,
+    "fading": float,
+    "temperature": float,
+    "saturation": float,
+}
+_WORDS = {"look": ("vivid",), "picture": ("network",)}  # settings that are there or not
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,10 @@ class Method:
     Attributes:
         name: as results name it: ``larsson16_small``, or ``larsson16_small:decoder=mode,fading=0``.
         model: a name of the registry, a weights file or folder, or a module.
-        settings: `decoder`, `fading` and `temperature` of its target, `size` at which the network sees photographs,
-            `transfer` (``energy`` or ``quantile``) of each photograph's true colours (Larsson et al. 2016, 3.4), and
-            of white balance ``picture=network``: the network's own picture, where else its gains are put on the
-            photograph.
+        settings: `decoder`, `fading`, `temperature` and `saturation` of its target, ``look=vivid`` for those that
+            :class:`colorlib.Colorizer` has by default, `size` at which the network sees photographs, `transfer`
+            (``energy`` or ``quantile``) of each photograph's true colours (Larsson et al. 2016, 3.4), and of white
+            balance ``picture=network``: the network's own picture, where else its gains are put on the photograph.
     """
 
     name: str
@@ -54,9 +60,9 @@ class Method:
         if not colon or "=" not in text:  # such as the drive of a path
             name, text = str(model), ""
         settings = tuple((key, value) for key, _, value in (part.partition("=") for part in text.split(",") if part))
-        known = {*TARGET_SETTINGS, "size", "transfer", "picture"}
+        known = {*TARGET_SETTINGS, "size", "transfer", *_WORDS}
         for key, value in settings:
-            allowed = {"transfer": get_args(Transfer), "picture": ("network",)}.get(key)
+            allowed = get_args(Transfer) if key == "transfer" else _WORDS.get(key)
             if key not in known or (allowed and value not in allowed):
                 expected = f"{key} to be {' or '.join(allowed)}" if allowed else f"one of {', '.join(sorted(known))}"
                 raise ValueError(f"{model}: there is no setting {key}={value}; expected {expected}")
@@ -112,8 +118,8 @@ class Painter:
         settings: dict[str, Any] = dict(method.settings)
         size = settings.pop("size", None)
         self.transfer: Transfer | None = settings.pop("transfer", None)
-        self._network = "picture" in settings and settings.pop("picture") == "network"
-        self.colorizer = Colorizer(method.model, device=device, size=int(size) if size else None)
+        self._network, vivid = (settings.pop(word, None) is not None for word in ("picture", "look"))
+        self.colorizer = Colorizer(method.model, device=device, size=int(size) if size else None, vivid=vivid)
         target = self.colorizer.target
         if self._network and not isinstance(self.colorizer.model, WhiteBalance):
             raise ValueError(f"{method.name}: only white balance has a picture of its own")

@@ -1,7 +1,9 @@
 """What every method has in common."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
@@ -131,7 +133,7 @@ class WhiteBalance(ColorModel):
     def gains(self, rgb: Tensor) -> Tensor:
         """What balances photographs of any size, found on small copies: factors on R, G and B.
 
-        Of a network, those that :func:`local_gains` reads off its answer.
+        Of a network, those that :func:`smooth_gains` reads off its answer.
 
         Args:
             rgb: sRGB (N, 3, H, W) in [0, 1].
@@ -139,34 +141,37 @@ class WhiteBalance(ColorModel):
         Returns:
             (N, 3, h, w), smooth; (N, 3, 1, 1) where they are the same everywhere.
         """
-        return local_gains(rgb, self.colorize(rgb))
+        return smooth_gains(rgb, self.colorize(rgb))
 
 
-_GAIN_WINDOW = 8  # of a picture's short side, the part that half a window of local gains spans
+def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
+    """The factors on R, G and B, smooth over the picture, that come nearest to turning one picture into another.
 
-
-def local_gains(before: Tensor, after: Tensor) -> Tensor:
-    """The factors on R, G and B that come nearest to turning one picture into another, around each pixel.
-
-    Least squares over a window of a quarter of the short side: what a network changes in a photograph's light is
-    smooth; what it changes in its detail is error, and would not fit the detail of a larger copy.
+    Least squares among polynomials of second degree in x and y: what a network changes in a photograph's light is
+    smooth, as Zhu and Funt's casts are; what it changes in its detail is error, and would not fit a larger copy's.
 
     Args:
         before: sRGB (N, 3, H, W) in [0, 1].
         after: the same, balanced.
 
     Returns:
-        (N, 3, H, W); near 1 where ``before`` is black beside the rest of it.
+        (N, 3, H, W); 1 where ``before`` is all black.
     """
-    radius = max(1, min(size_of(before)) // _GAIN_WINDOW)
-
-    def mean(x: Tensor) -> Tensor:
-        for kernel, padding in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
-            x = F.avg_pool2d(x, kernel, stride=1, padding=padding, count_include_pad=False)
-        return x
-
-    prior = 1e-3 * before.square().mean(dim=(-2, -1), keepdim=True) + 1e-8
-    return (mean(before * after) + prior) / (mean(before.square()) + prior)
+    height, width = size_of(before)
+    kind: dict[str, Any] = {"device": before.device, "dtype": torch.float64}
+    x, y = (torch.linspace(-1, 1, n, **kind) if n > 1 else torch.zeros(1, **kind) for n in (width, height))
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y]).flatten(1)
+    energy = before.double().square().flatten(2)
+    normal = torch.einsum("kp,lp,ncp->nckl", terms, terms, energy) / (height * width)
+    given = torch.einsum("kp,ncp->nck", terms, (before.double() * after.double()).flatten(2)) / (height * width)
+    # Pulls towards a gain of 1, too weakly to be seen but where a picture says nothing.
+    pull = 1e-4 * energy.mean(dim=-1) + 1e-8
+    normal = normal + pull[..., None, None] * torch.eye(len(terms), **kind)
+    given[..., 0] += pull
+    flat = torch.einsum("nck,kp->ncp", torch.linalg.solve(normal, given), terms)
+    gains: Tensor = flat.clamp(min=0).unflatten(-1, (height, width))
+    return gains.to(before.dtype)
 
 
 def normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:

@@ -1,0 +1,83 @@
+"""How saturated a method's pictures should be by default: ``python -m training.vivid NAME --data ../shared/data/val``.
+
+What is learned hedges between the colours that are possible, and is paler than photographs are. A sharper softmax,
+where there is one, decides more; a factor on chroma does the rest, the one by which validation photographs come out
+nearly as colourful as they are.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from colorlib import Colorizer, color
+from colorlib.benchmarks import protocol
+from colorlib.models._weights import weights_index
+from colorlib.targets import Histogram
+from training.export import list_weights
+
+TEMPERATURE = 0.4  # by eye: below, regions fall apart into patches; above, colours mix to brown
+CHROMA = 0.9  # of the photographs' own: as much again where a guess is wrong looks worse than a little too little
+BATCH = 50
+
+
+def mean_chroma(rgb: Tensor) -> Tensor:
+    """Of CIE Lab, each picture's mean: (N, 3, H, W) -> (N,)."""
+    chroma: Tensor = torch.linalg.vector_norm(color.rgb_to_lab(rgb)[:, 1:], dim=1)
+    return chroma.mean(dim=(-2, -1))
+
+
+@torch.no_grad()
+def fit_saturation(colorizer: Colorizer, photos: Tensor, wanted: float = CHROMA, most: float = 4.0) -> float:
+    """The saturation of its target by which a colorizer gives photographs a share of the chroma that they have.
+
+    Args:
+        colorizer: its target's saturation is left at what is returned.
+        photos: sRGB (N, 3, H, W).
+        wanted: mean chroma over mean true chroma.
+        most: where to stop, if even that is too little.
+
+    Returns:
+        At least 1, in steps of 0.05.
+    """
+    true = mean_chroma(photos).mean()
+
+    def share(saturation: float) -> float:
+        colorizer.target.saturation = saturation
+        painted = torch.cat([mean_chroma(colorizer.batch(some)).cpu() for some in photos.split(BATCH)])
+        return (painted.mean() / true).item()
+
+    low, high = 20, round(20 * most)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if share(middle / 20) >= wanted else (middle + 1, high)
+    colorizer.target.saturation = low / 20
+    return low / 20
+
+
+def main(
+    names: Annotated[list[str], typer.Argument(help="Methods with embedded weights.")],
+    data: Annotated[list[Path], typer.Option(help="Where Mini Places' validation photographs are.")],
+    temperature: Annotated[float, typer.Option(help="Of methods that predict distributions.")] = TEMPERATURE,
+    photos: Annotated[int, typer.Option(help="How many to look at.")] = 300,
+) -> None:
+    """Choose each method's default look, and list it in the index of embedded weights."""
+    validation = protocol("miniplaces")
+    found = validation.find(data)
+    step = -(-len(found) // photos)  # they are sorted by class
+    rgb = torch.stack([validation.load(photo) for photo in found[::step]])
+    for name in names:
+        colorizer = Colorizer(name, vivid=False)
+        look: dict[str, float] = {}
+        if isinstance(colorizer.target, Histogram):
+            look["temperature"] = colorizer.target.temperature = temperature
+        look["saturation"] = fit_saturation(colorizer, rgb)
+        print(f"{name}: {look}")
+        list_weights(name, replace(weights_index()[name], vivid=look))
+
+
+if __name__ == "__main__":
+    typer.run(main)
