@@ -285,9 +285,9 @@ class Colorizer:
             model's `work_size`.
         decoder: how a predicted distribution becomes a colour, such as ``"median"`` or ``"mode"``: one of the
             `decoders` of the model's target, the default being its first. ``"sample"`` draws from torch's generator.
-        vivid: with the temperature and saturation at which the method's pictures are about as colourful as photographs
-            are. What is learned hedges between the colours that are possible, and is pale: nearer to the truth by the
-            papers' measures, and what benchmarks measure. Of embedded weights only, and of the default decoder.
+        vivid: with the saturation by which the method's pictures are about as colourful as photographs are. What is
+            learned hedges between the colours that are possible, and is pale: nearer to the truth by the papers'
+            measures, and what benchmarks measure. Of embedded weights only, and of the default decoder.
 
     Attributes:
         model: the module.
@@ -324,7 +324,7 @@ class Colorizer:
     ):
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
-        self.model, self.name, weights, self.classes, look = _load(model)
+        self.model, self.name, weights, self.classes, saturation = _load(model)
         self.task: Task = "balance" if isinstance(self.model, WhiteBalance) else "colorize"
         self.device = _device(device)
         self.model.eval().to(self.device)
@@ -334,12 +334,11 @@ class Colorizer:
             if not isinstance(self.target, Histogram):
                 raise ValueError(f"{self.name} predicts one colour a pixel: no distribution is there to be decoded")
             self.target.decoder = decoder
-            look = {}
-        for setting, value in look.items() if vivid else ():
-            setattr(self.target, setting, value)
+        elif vivid:
+            self.target.saturation = saturation
         details = f" (weights sha256 {weights})" if weights else ""
         details += f", {decoder} of its distribution" if decoder else ""
-        details += ", vivid" if vivid and look else ""
+        details += f", saturation x{self.target.saturation:g}" if self.target.saturation != 1 else ""
         verb = "White-balanced" if self.task == "balance" else "Colorized"
         self.provenance = f"{verb} by colorlib {version('colorlib-torch')}, model {self.name}{details}"
 
@@ -479,10 +478,10 @@ def _device(device: str | torch.device) -> torch.device:
 
 def _load(
     model: str | PathLike[str] | ColorModel,
-) -> tuple[ColorModel, str, str | None, tuple[str, ...], dict[str, float]]:
-    """A module, its name, of weights from a file the first digits of the sha256, its scene classes, its vivid look."""
+) -> tuple[ColorModel, str, str | None, tuple[str, ...], float]:
+    """A module, its name, of weights from a file the first digits of the sha256, its scene classes, its saturation."""
     if isinstance(model, ColorModel):
-        return model, model.name, None, (), {}
+        return model, model.name, None, (), 1.0
     path = Path(model)
     if str(model) not in list_models() and path.is_dir():
         path = path / "model.safetensors"
@@ -493,14 +492,16 @@ def _load(
         name = metadata["model"]
         module = create_model(name, weights=path, **json.loads(metadata.get("model_args", "{}")))
         digest: str | None = file_sha256(path)
-        classes, look = tuple(json.loads(metadata.get("classes", "[]"))), dict[str, float]()
+        classes, saturation = tuple(json.loads(metadata.get("classes", "[]"))), 1.0
     else:
         name = str(model)
         module = create_model(name, pretrained=True)
         weights = model_info(name).weights
-        digest, classes, look = (weights.sha256, tuple(weights.classes), weights.vivid) if weights else (None, (), {})
+        digest, classes, saturation = None, (), 1.0
+        if weights:
+            digest, classes, saturation = weights.sha256, tuple(weights.classes), weights.saturation
     fold_batchnorm(module)
-    return module.to(memory_format=torch.channels_last), name, digest and digest[:16], classes, look
+    return module.to(memory_format=torch.channels_last), name, digest and digest[:16], classes, saturation
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
 """How saturated a method's pictures should be by default: ``python -m training.vivid NAME --data ../shared/data/val``.
 
-What is learned hedges between the colours that are possible, and is paler than photographs are. A sharper softmax,
-where there is one, decides more; a factor on chroma does the rest, the one by which validation photographs come out
-nearly as colourful as they are.
+What is learned hedges between the colours that are possible, and is paler than photographs are. The factor on chroma is
+the one by which validation photographs come out nearly as colourful as they are.
 """
 
 from dataclasses import replace
@@ -16,10 +15,8 @@ from torch import Tensor
 from colorlib import Colorizer, color
 from colorlib.benchmarks import protocol
 from colorlib.models._weights import weights_index
-from colorlib.targets import Histogram
 from training.export import list_weights
 
-TEMPERATURE = 0.4  # by eye: below, regions fall apart into patches; above, colours mix to brown
 CHROMA = 0.9  # of the photographs' own: as much again where a guess is wrong looks worse than a little too little
 BATCH = 50
 
@@ -61,22 +58,17 @@ def fit_saturation(colorizer: Colorizer, photos: Tensor, wanted: float = CHROMA,
 def main(
     names: Annotated[list[str], typer.Argument(help="Methods with embedded weights.")],
     data: Annotated[list[Path], typer.Option(help="Where Mini Places' validation photographs are.")],
-    temperature: Annotated[float, typer.Option(help="Of methods that predict distributions.")] = TEMPERATURE,
     photos: Annotated[int, typer.Option(help="How many to look at.")] = 300,
 ) -> None:
-    """Choose each method's default look, and list it in the index of embedded weights."""
+    """Choose each method's default saturation, and list it in the index of embedded weights."""
     validation = protocol("miniplaces")
     found = validation.find(data)
     step = -(-len(found) // photos)  # they are sorted by class
     rgb = torch.stack([validation.load(photo) for photo in found[::step]])
     for name in names:
-        colorizer = Colorizer(name, vivid=False)
-        look: dict[str, float] = {}
-        if isinstance(colorizer.target, Histogram):
-            look["temperature"] = colorizer.target.temperature = temperature
-        look["saturation"] = fit_saturation(colorizer, rgb)
-        print(f"{name}: {look}")
-        list_weights(name, replace(weights_index()[name], vivid=look))
+        saturation = fit_saturation(Colorizer(name, vivid=False), rgb)
+        list_weights(name, replace(weights_index()[name], saturation=saturation))
+        print(f"{name}: saturation {saturation}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class WeightsInfo:
         recipe: the training recipe that made them.
         data: what they were trained on.
         metrics: our own measurements, by protocol.
-        vivid: settings of the target that make its pictures about as colourful as photographs are.
+        saturation: factor on the chroma it predicts by which its pictures are about as colourful as photographs are.
         classes: names of the scenes it recognises, in the order of its scores; none if it has no classifier.
         repo: Hub repository that holds the same file, if published.
         revision: commit of that repository.
@@ -46,7 +46,7 @@ class WeightsInfo:
     recipe: str
     data: str
     metrics: dict[str, Any] = field(default_factory=dict)
-    vivid: dict[str, float] = field(default_factory=dict)
+    saturation: float = 1.0
     classes: tuple[str, ...] = ()
     repo: str | None = None
     revision: str | None = None
