@@ -18,6 +18,7 @@ from colorlib.models._weights import weights_index
 from training.export import list_weights
 
 CHROMA = 0.9  # of the photographs' own: as much again where a guess is wrong looks worse than a little too little
+MOST = 2.0  # by eye: beyond, patches of foliage and sky glow
 BATCH = 50
 
 
@@ -28,7 +29,7 @@ def mean_chroma(rgb: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fit_saturation(colorizer: Colorizer, photos: Tensor, wanted: float = CHROMA, most: float = 4.0) -> float:
+def fit_saturation(colorizer: Colorizer, photos: Tensor, wanted: float = CHROMA, most: float = MOST) -> float:
     """The saturation of its target by which a colorizer gives photographs a share of the chroma that they have.
 
     Args:
