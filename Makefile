@@ -1,24 +1,32 @@
-# `make demo` and `make test` set up all they need on a machine that has Python 3.11 or newer.
+# `make demo`, `make dashboard` and `make test` set up all they need on a machine that has Python 3.11 or newer.
 PYTHON ?= python3
 PORT ?= 7860
+DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo test lint format clean
+.PHONY: demo dashboard test lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
+
+# RESULTS= another folder of results, or hf://datasets/OWNER/NAME; DATA= photographs of benchmarks, for the page Images
+dashboard: .venv/.dashboard
+	cd dashboard && COLORLIB_RESULTS="$(RESULTS)" COLORLIB_DATA="$(DATA)" \
+		../$(BIN)/streamlit run app.py --server.port $(DASHBOARD_PORT)
 
 test: .venv/.dev .venv/.browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy dashboard # apart: it has an app.py of its own
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy dashboard # apart: it has an app.py of its own
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
@@ -35,6 +43,10 @@ clean:
 
 .venv/.demo: .venv/.uv pyproject.toml constraints.txt
 	$(INSTALL) '.[demo]'
+	touch $@
+
+.venv/.dashboard: .venv/.uv pyproject.toml constraints.txt
+	$(INSTALL) '.[dashboard]'
 	touch $@
 
 .venv/.dev: .venv/.uv pyproject.toml constraints.txt

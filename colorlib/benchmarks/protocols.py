@@ -21,7 +21,7 @@ from colorlib import io
 from colorlib.benchmarks.photos import LISTS, Photo, PhotoSet, find, of_folder
 from colorlib.casts import KINDS, Kind, ramp_cast, random_casts
 from colorlib.models._registry import Task
-from colorlib.targets import size_of
+from colorlib.targets import correct_lightness, size_of
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,15 @@ class Protocol:
             top, left = (max(0, (side - self.crop) // 2) for side in size_of(rgb))
             rgb = rgb[:, top : top + self.crop, left : left + self.crop]
         return rgb
+
+    def corrected(self, painted: Tensor, true: Tensor) -> Tensor:
+        """Pictures with what `keep` says taken from the photographs, as they are scored: (N, 3, H, W) twice -> one.
+
+        Methods keep L* themselves.
+        """
+        if self.task == "balance" or self.keep == "lightness":
+            return painted
+        return correct_lightness(painted, true.mean(dim=1, keepdim=True)).clamp(0, 1)
 
     def cast(self, rgb: Tensor, key: str, kind: Kind) -> Tensor:
         """A photograph (3, H, W) under a simulated cast of a kind."""

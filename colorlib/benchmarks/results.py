@@ -177,14 +177,18 @@ def read_run(file: Path) -> tuple[Run, pd.DataFrame]:
     return run, rows
 
 
-def read_header(file: Path) -> Run:
+def read_header(file: Path | str, content: BytesIO | None = None) -> Run:
     """What a file says of its run; its rows are not read.
+
+    Args:
+        file: its path.
+        content: what is in it, if it is not on this disk.
 
     Raises:
         ValueError: the file is damaged, or none of ours; the message names it.
     """
     try:
-        metadata = pq.read_metadata(file).metadata or {}
+        metadata = pq.read_metadata(content or file).metadata or {}
         run = Run(**json.loads(metadata[_METADATA]))
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise ValueError(

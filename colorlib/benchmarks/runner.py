@@ -31,7 +31,7 @@ from colorlib.casts import Kind
 from colorlib.color import rgb_to_alphabeta, rgb_to_lightness
 from colorlib.metrics.functional import angular_error, ciede2000, image_metrics, psnr, rmse_alphabeta
 from colorlib.models import ColorModel
-from colorlib.targets import correct_lightness, size_of
+from colorlib.targets import size_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +119,7 @@ class Job:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = (time.perf_counter() - start) / len(photos)
-        if kind is None and self.protocol.keep == "mean":
-            painted = correct_lightness(painted, true.mean(dim=1, keepdim=True)).clamp(0, 1)
+        painted = self.protocol.corrected(painted, true)
         columns = image_metrics(painted, true)
         if kind:
             columns |= {f"{name}_before": metric(shown, true) for name, metric in BEFORE.items()}

@@ -1,0 +1,195 @@
+"""What the pages share: the store, what scores are called, which benchmarks and methods there are to choose."""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+import torch
+from store import Store
+
+from colorlib import create_model
+from colorlib.benchmarks import protocol as find_protocol
+from colorlib.benchmarks import summarize
+from colorlib.benchmarks.protocols import Protocol
+from colorlib.benchmarks.results import SCORES, SHIPPED
+
+GRAY = "grayscale"
+# Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again, dashed.
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F"]
+DASHES = ["solid", "dash"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """How a score is written.
+
+    Attributes:
+        name: over its column.
+        digits: after the point.
+        percent: whether it is a share.
+    """
+
+    name: str
+    digits: int
+    percent: bool = False
+
+    def format(self, value: float) -> str:
+        """A value as it is printed."""
+        return f"{100 * value:.1f} %" if self.percent else f"{value:.{self.digits}f}"
+
+
+LABELS = {
+    "rmse": Label("RMSE", 4),
+    "rmse_mean": Label("RMSE, mean of photographs", 4),
+    "psnr": Label("PSNR (dB)", 2),
+    "psnr_geometric": Label("PSNR, geometric (dB)", 2),
+    "ssim": Label("SSIM", 3),
+    "ciede2000": Label("CIEDE2000", 2),
+    "lab_mse": Label("Lab MSE", 5),
+    "luv_squared_error": Label("Luv squared error", 1),
+    "bin_accuracy_u": Label("accuracy U", 3, percent=True),
+    "bin_accuracy_v": Label("accuracy V", 3, percent=True),
+    "saturation_difference": Label("saturation diff.", 3, percent=True),
+    "saturation_difference_absolute": Label("|saturation diff.|", 3, percent=True),
+    "colorfulness": Label("colourfulness", 1),
+    "colorfulness_true": Label("colourfulness, true", 1),
+    "chroma": Label("chroma", 1),
+    "chroma_true": Label("chroma, true", 1),
+    "angular_error": Label("angular error (°)", 2),
+    "angular_error_before": Label("angle of the cast (°)", 2),
+    "top1": Label("scene top-1", 3, percent=True),
+    "top5": Label("scene top-5", 3, percent=True),
+}
+
+
+def arguments() -> argparse.Namespace:
+    """What came after ``--`` on the command line, or else from the environment."""
+    parser = argparse.ArgumentParser(prog="streamlit run dashboard/app.py --")
+    parser.add_argument("results", nargs="?", default=os.environ.get("COLORLIB_RESULTS") or str(SHIPPED))
+    roots = [Path(root) for root in os.environ.get("COLORLIB_DATA", "").split(os.pathsep) if root]
+    parser.add_argument("--data", action="append", type=Path, default=None)
+    found = parser.parse_args(sys.argv[1:])
+    found.data = found.data or roots
+    return found
+
+
+@st.cache_resource(ttl=600, show_spinner="Finding results")
+def _opened(place: str) -> Store:
+    return Store.open(place)
+
+
+def open_store() -> Store:
+    """The results; without any, the page says how to make some and ends."""
+    place = arguments().results
+    try:
+        store = _opened(place)
+    except (FileNotFoundError, OSError) as error:
+        st.error(f"No results: {error}")
+        store = None
+    for sentence in store.skipped if store else ():
+        st.warning(sentence, icon=":material/broken_image:")
+    if store is None or store.runs.empty:
+        st.info(
+            "There is nothing to show yet. A run of a method on a benchmark writes a file of results:\n\n"
+            "```sh\ncolorlib evaluate --model all --benchmark skimage -o results\n"
+            "streamlit run dashboard/app.py -- results\n```"
+        )
+        st.stop()
+    return store
+
+
+@st.cache_data(ttl=600, max_entries=64, show_spinner="Drawing photographs for the intervals")
+def summary(place: str, protocol: str) -> pd.DataFrame:
+    """The scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
+    rows = _opened(place).rows(protocol, columns="COLUMNS(lambda c: c <> 'error_histogram')")
+    return summarize(rows, against=GRAY if GRAY in set(rows["model"]) else None)
+
+
+@st.cache_data(ttl=600, max_entries=64)
+def seconds(place: str, protocol: str) -> pd.DataFrame:
+    """See :meth:`store.Store.seconds`."""
+    return _opened(place).seconds(protocol)
+
+
+def protocol_of(store: Store, identity: str) -> Protocol | None:
+    """The protocol of this name and version, if this version of colorlib knows it."""
+    try:
+        found = find_protocol(identity.partition("@")[0])
+    except ValueError:
+        return None
+    return found if found.id == identity else None
+
+
+def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
+    """Ask which protocol; the choice is kept in the address.
+
+    Args:
+        store: the results.
+        casts: whether it is one of white balance.
+        key: of the widget and in the address.
+    """
+    identities = [p for p in store.protocols if (store.of(p)["keep"].iloc[0] == "none") == casts]
+    if not identities:
+        st.info("No run of this kind is among the results.")
+        st.stop()
+    if not casts:  # where models were chosen comes first; what needs no download, last
+        identities.sort(key=lambda p: (p.startswith("skimage"), p != "miniplaces@1", p))
+
+    # No words beside the id: what is shown is what the address holds.
+    chosen: str = st.selectbox("Benchmark", identities, key=key, bind="query-params")
+    return chosen
+
+
+def describe_protocol(store: Store, identity: str) -> str:
+    """What was done to photographs and pictures, in a sentence."""
+    runs = store.of(identity)
+    found = protocol_of(store, identity)
+    kept = {
+        "mean": "the mean of R, G and B is the photograph's",
+        "lightness": "L* is the photograph's",
+        "none": "nothing is kept",
+    }[runs["keep"].iloc[0]]
+    size = ""
+    if found and found.side:
+        size = f" {found.side} x {found.side} pixels," if found.square else f" at most {found.side} on the short side,"
+    about = f" {found.about[0].upper()}{found.about[1:]};" if found else ""
+    return f"{about}{size} {kept}.".strip()
+
+
+def choose_scores(label: str, scores: list[str], default: list[str], key: str, place: Any = st) -> list[str]:
+    """Ask which scores, by their names; never none."""
+    names = {LABELS[score].name: score for score in scores}
+    chosen = place.multiselect(label, list(names), [LABELS[s].name for s in default], key=key, bind="query-params")
+    return [names[name] for name in chosen] or default
+
+
+def better(score: str) -> str:
+    """An arrow to where it is better, for a column's title."""
+    return {"higher": " ↑", "lower": " ↓"}.get(SCORES[score].better or "", "")
+
+
+def line(model: str, models: list[str]) -> dict[str, str]:
+    """The colour and dash of a method among those that are shown; gray is dotted gray."""
+    if model == GRAY:
+        return {"color": "#777777", "dash": "dot"}
+    place = [m for m in models if m != GRAY].index(model)
+    return {"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place // len(PALETTE) % len(DASHES)]}
+
+
+def shown(figure: go.Figure, alt: str, key: str | None = None) -> None:
+    """A chart at the page's width, in its theme."""
+    figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend={"orientation": "h", "y": -0.2})
+    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False}, alt=alt)
+
+
+@st.cache_data
+def parameters(model: str) -> int:
+    """How many a method of the registry has."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in create_model(model).parameters())

@@ -1,0 +1,69 @@
+"""White balance: how much of a simulated cast is left, in the statistics of Zhu and Funt's table 2."""
+
+import common
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+import torch
+
+from colorlib.metrics.functional import angular_statistics
+
+store = common.open_store()
+st.title("White balance")
+protocol = common.choose_protocol(store, casts=True)
+st.caption(
+    f"{common.describe_protocol(store, protocol)} The angle between each pixel's colour and its true one, in degrees, "
+    "averaged over a photograph; dark pixels do not count. Statistics are over photographs and casts."
+)
+rows = store.rows(protocol, columns='model, weights, photo, "cast", angular_error, angular_error_before')
+
+
+def statistics(values: pd.Series) -> dict[str, float]:
+    """Of table 2."""
+    return {name: x.item() for name, x in angular_statistics(torch.tensor(values.to_numpy(dtype=float))).items()}
+
+
+first = rows[rows["model"] == rows["model"].iloc[0]]
+before = statistics(first["angular_error_before"])
+lines = [{"method": "the cast itself", **before, "of the cast": 1.0}]
+for model, run in rows.groupby("model"):
+    after = statistics(run["angular_error"])
+    lines.append({"method": model, **after, "of the cast": after["mean"] / before["mean"]})
+table = pd.concat([pd.DataFrame(lines[:1]), pd.DataFrame(lines[1:]).sort_values("mean")])
+numbers = {name: st.column_config.NumberColumn(name, format="%.2f") for name in before}
+st.dataframe(
+    table,
+    hide_index=True,
+    column_config=numbers | {"of the cast": st.column_config.NumberColumn(format="%.3f")},
+    alt=f"Angular error statistics on {protocol}",
+)
+st.download_button(
+    "CSV of this table", table.to_csv(index=False), f"{protocol.partition('@')[0]}.csv", "text/csv", on_click="ignore"
+)
+st.caption("The paper prints, for COCO: mean 7.5 before and 4.3 after. All of its numbers are on the page Papers.")
+
+st.subheader("Before and after")
+method = st.selectbox("Method", table["method"].iloc[1:], key="method", bind="query-params")
+run = rows[rows["model"] == method]
+most = float(run[["angular_error", "angular_error_before"]].max().max())
+figure = go.Figure()
+figure.add_scatter(
+    x=[0, most], y=[0, most], mode="lines", name="no change", line={"dash": "dot", "color": "#777777"}, hoverinfo="skip"
+)
+figure.add_scatter(
+    x=run["angular_error_before"],
+    y=run["angular_error"],
+    text=run["photo"] + ", " + run["cast"],
+    mode="markers",
+    name="a photograph under a cast",
+    marker={"opacity": 0.6, "color": common.PALETTE[0]},
+)
+figure.update_xaxes(title="angle of the cast (°)")
+figure.update_yaxes(title="angle left (°)")
+common.shown(figure, f"Angular error after {method} against that of the cast", key="before-after")
+st.page_link(
+    "views/images.py",
+    label=f"Images of {method}",
+    icon=":material/image:",
+    query_params={"task": "balance", "benchmark-balance": protocol, "method": method},
+)

@@ -1,0 +1,87 @@
+"""Beyond the mean: how errors are spread over pixels and photographs, and what they go with."""
+
+import common
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from common import LABELS
+
+from colorlib.benchmarks.runner import ERROR_BINS, ERROR_RANGE
+
+PROPERTIES = {
+    "colorfulness_true": "colourfulness of the photograph",
+    "chroma_true": "mean chroma of the photograph",
+    "lightness_true": "mean L* of the photograph",
+    "saturation_true": "mean saturation of the photograph",
+}
+EDGES = np.linspace(0, ERROR_RANGE, ERROR_BINS + 1)
+PARTS = 10  # of equally many photographs each, whose medians are drawn
+
+store = common.open_store()
+st.title("Distributions")
+protocol = common.choose_protocol(store, casts=False)
+models = store.of(protocol)["model"].tolist()
+chosen = (
+    st.multiselect(
+        "Methods",
+        models,
+        [m for m in models if m != "welsh02" and ":" not in m],
+        key="methods-shown",
+        bind="query-params",
+    )
+    or models
+)
+st.caption(common.describe_protocol(store, protocol))
+rows = store.rows(protocol, chosen)
+
+st.subheader("Cumulative error")
+st.caption("Share of all pixels whose error in alpha and beta is below a threshold: figure 7 of Larsson et al. 2016.")
+figure = go.Figure()
+for model, run in rows.groupby("model"):
+    counts = np.stack(run["error_histogram"].to_list()).sum(axis=0)
+    share = np.concatenate([[0], counts.cumsum() / counts.sum()])[: len(EDGES)]
+    figure.add_scatter(x=EDGES, y=share, name=model, mode="lines", line=common.line(model, chosen))
+figure.update_xaxes(title="error", range=[0, 1])
+figure.update_yaxes(title="share of pixels below", tickformat=".0%")
+common.shown(figure, f"Cumulative alpha-beta error of {len(chosen)} methods on {protocol}", key="cumulative")
+
+st.subheader("PSNR")
+st.caption("How many photographs reach which PSNR: figure 8 of Larsson et al. 2016.")
+figure = go.Figure()
+finite = rows[np.isfinite(rows["psnr"])]
+edges = np.arange(np.floor(finite["psnr"].min()), np.ceil(finite["psnr"].quantile(0.995)) + 1)
+for model, run in finite.groupby("model"):
+    counts, _ = np.histogram(run["psnr"], bins=edges)
+    figure.add_scatter(
+        x=edges[:-1] + 0.5,
+        y=counts / len(run),
+        name=model,
+        mode="lines",
+        line=common.line(model, chosen) | {"shape": "hvh"},
+    )
+figure.update_xaxes(title="PSNR (dB)")
+figure.update_yaxes(title="share of photographs", tickformat=".0%")
+common.shown(figure, f"Histogram of PSNR of {len(chosen)} methods on {protocol}", key="psnr-histogram")
+
+st.subheader("Error and photograph")
+left, right = st.columns(2)
+properties = {name: column for column, name in PROPERTIES.items()}
+property_ = properties[left.selectbox("Property", list(properties), key="property", bind="query-params")]
+names = {LABELS[score].name: score for score in ("psnr", "rmse", "ciede2000", "lab_mse")}
+score = names[right.selectbox("Score", list(names), key="score", bind="query-params")]
+st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
+figure = go.Figure()
+for model, run in rows.groupby("model"):
+    part = pd.qcut(run[property_].rank(method="first"), min(PARTS, len(run)), labels=False)
+    medians = run.groupby(part)[[property_, score]].median()
+    figure.add_scatter(
+        x=medians[property_],
+        y=medians[score],
+        name=model,
+        mode="lines+markers",
+        line=common.line(model, chosen),
+    )
+figure.update_xaxes(title=PROPERTIES[property_])
+figure.update_yaxes(title=LABELS[score].name + common.better(score))
+common.shown(figure, f"{LABELS[score].name} against {PROPERTIES[property_]}", key="property-plot")

@@ -1,0 +1,122 @@
+"""From a row of the leaderboard to its photographs: worst and best, each method's picture, and where it errs."""
+
+import common
+import numpy as np
+import pandas as pd
+import plotly.express as px
+import streamlit as st
+from common import GRAY, LABELS
+from pictures import error_map, find_pictures, runnable
+
+from colorlib.benchmarks.results import SCORES
+
+COUNT = 12  # photographs on a page of the list
+CHOICES = {
+    "colorize": ["rmse", "psnr", "ciede2000", "saturation_difference"],
+    "balance": ["angular_error", "ciede2000"],
+}
+
+store = common.open_store()
+st.title("Images")
+task = st.segmented_control(
+    "Task",
+    ["colorize", "balance"],
+    default="colorize",
+    required=True,
+    key="task",
+    bind="query-params",
+)
+protocol = common.choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
+left, middle, right = st.columns([2, 2, 2])
+models = [m for m in store.of(protocol)["model"] if m != GRAY]
+method = left.selectbox("Method", models, key="method", bind="query-params")
+there = CHOICES[task]
+by = {LABELS[name].name: name for name in there}
+score = by[middle.selectbox("By", list(by), key="by", bind="query-params")]
+end = right.segmented_control(
+    "First", ["worst", "best"], default="worst", required=True, key="end", bind="query-params"
+)
+
+columns = ["photo", "label", '"cast"', "height", "width", *dict.fromkeys([*there, "psnr", "rmse"])]
+rows = store.rows(protocol, [method], ", ".join(columns))
+if rows.empty:
+    st.info(f"{method} was not measured on {protocol}.")
+    st.stop()
+badness = rows[score].abs() if SCORES[score].better is None else rows[score]
+lower_first = (SCORES[score].better == "higher") == (end == "worst")
+ordered = rows.loc[badness.sort_values(ascending=lower_first, kind="stable").index].reset_index(drop=True)
+pages = -(-len(ordered) // COUNT)
+page = st.number_input("Page", 1, pages, key="page", bind="query-params", help=f"{pages} pages of {COUNT} photographs")
+some = ordered.iloc[(page - 1) * COUNT : page * COUNT]
+names = [row.photo if pd.isna(row.cast) else f"{row.photo}, {row.cast}" for row in some.itertuples()]
+found = find_pictures(protocol, tuple(map(str, common.arguments().data)))
+if found is None:
+    st.info(
+        f"The photographs of {protocol} are not on this machine, so only their numbers are shown. With them: "
+        "`streamlit run dashboard/app.py -- RESULTS --data PHOTOS`"
+    )
+else:
+    thumbnails = st.columns(6)
+    for place, (row, name) in enumerate(zip(some.itertuples(), names, strict=True)):
+        with thumbnails[place % 6]:
+            small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
+            st.image(
+                small.movedim(0, -1).numpy(),
+                width="stretch",
+                alt=f"{name} by {method}",
+                caption=f"{LABELS[score].format(getattr(row, score))}",
+            )
+st.dataframe(
+    some.dropna(axis=1, how="all"),
+    hide_index=True,
+    column_config={s: st.column_config.NumberColumn(LABELS[s].name, format="%.4g") for s in there},
+    alt=f"{end} photographs of {method} on {protocol}",
+)
+photo = st.selectbox("Photograph", names, key="photo", bind="query-params")
+row = some.iloc[names.index(photo)]
+cast = None if pd.isna(row["cast"]) else row["cast"]
+others = store.rows(protocol, None, ", ".join(["model", *there, "photo", '"cast"']))
+same = others[(others["photo"] == row["photo"]) & ((others["cast"] == cast) | (cast is None))].drop(
+    columns=["photo", "cast"]
+)
+
+st.subheader(photo)
+st.dataframe(
+    same.sort_values(score, ascending=SCORES[score].better != "higher"),
+    hide_index=True,
+    column_config={s: st.column_config.NumberColumn(LABELS[s].name + common.better(s), format="%.4g") for s in there},
+    alt=f"Scores of every method on {photo}",
+)
+if found is None:
+    st.stop()
+ready = [m for m in same["model"] if m != GRAY and runnable(m)]
+compared = st.multiselect(
+    "Painted", ready, [method] if method in ready else ready[:1], key="painted", bind="query-params"
+)
+true, seen = found.load(row["photo"], cast)
+shown = [("the photograph", true), ("what methods see", seen)]
+painted = [(name, found.paint(name, row["photo"], cast)) for name in compared]
+for start in range(0, len(shown + painted), 3):
+    for column, (name, rgb) in zip(st.columns(3), (shown + painted)[start : start + 3], strict=False):
+        column.image(rgb.movedim(0, -1).numpy(), width="stretch", caption=name, alt=f"{photo}: {name}")
+st.subheader("Where they err")
+measure = st.segmented_control(
+    "Map",
+    ["CIEDE2000", "angle"],
+    default="CIEDE2000",
+    required=True,
+    key="map",
+    bind="query-params",
+    help="Colour difference as it is seen, or the angle between colours in degrees; dark pixels have none.",
+)
+most = {"CIEDE2000": 40.0, "angle": 20.0}[measure]
+for start in range(0, len(painted), 3):
+    for column, (name, rgb) in zip(st.columns(3), painted[start : start + 3], strict=False):
+        values = error_map(rgb, true, measure).numpy()
+        figure = px.imshow(values, zmin=0, zmax=most, color_continuous_scale="Viridis", aspect="equal")
+        figure.update_xaxes(visible=False).update_yaxes(visible=False)
+        figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f}")
+        with column:
+            common.shown(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
+if not painted:
+    st.caption("Choose methods above; those without weights here cannot be painted.")

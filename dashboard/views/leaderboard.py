@@ -1,0 +1,181 @@
+"""Every method on one benchmark: scores with intervals, speed and size, and what the papers print for it."""
+
+import common
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from common import GRAY, LABELS
+from store import Store
+
+from colorlib.benchmarks import reported
+from colorlib.benchmarks.results import SCORES
+from colorlib.models import list_models, model_info
+
+FIRST = ["rmse", "psnr", "ciede2000", "saturation_difference", "chroma", "top1"]
+SYMBOLS = range(8)  # shapes beside the colours
+FIRST_OF_CASTS = ["angular_error", "angular_error_before", "ciede2000"]
+
+
+def size_of(model: str) -> tuple[float | None, float | None]:
+    """Millions of parameters, and megabytes of the embedded weights."""
+    name = model.partition(":")[0]
+    if name not in list_models():
+        return None, None
+    weights = model_info(name).weights
+    return common.parameters(name) / 1e6, weights.path.stat().st_size / 1e6 if weights else None
+
+
+def leaderboard(store: Store, protocol: str) -> pd.DataFrame:
+    """A row per run: ``method``, ``weights``, each score with ``_low``, ``_high`` and ``_ratio``, seconds and sizes."""
+    scores = common.summary(store.place, protocol)
+    names = ["value", "low", "high"] + ["ratio"] * ("ratio" in scores)
+    wide = scores.pivot(index=["model", "weights"], columns="score", values=names)
+    wide.columns = [score if kind == "value" else f"{score}_{kind}" for kind, score in wide.columns]
+    photos = scores.groupby(["model", "weights"])["photos"].max()
+    table = wide.join(photos).reset_index()
+    table = table.merge(common.seconds(store.place, protocol), on=["model", "weights"], how="left")
+    runs = store.of(protocol)[["model", "weights", "missing", "device"]]
+    table = table.merge(runs, on=["model", "weights"], how="left")
+    sizes = [size_of(model) for model in table["model"]]
+    return table.assign(parameters=[n for n, _ in sizes], megabytes=[n for _, n in sizes])
+
+
+def pareto(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """The methods that no other one beats in both, from fast to good."""
+    sign = -1 if SCORES[score].better == "higher" else 1
+    ordered = (
+        table.dropna(subset=["seconds", score]).assign(cost=lambda t: sign * t[score]).sort_values(["seconds", "cost"])
+    )
+    return ordered[ordered["cost"] < ordered["cost"].cummin().shift(fill_value=float("inf"))]
+
+
+store = common.open_store()
+st.title("Leaderboard")
+kind = st.segmented_control(
+    "Task",
+    ["colorize", "balance"],
+    default="colorize",
+    required=True,
+    key="task",
+    bind="query-params",
+)
+protocol = common.choose_protocol(store, casts=kind == "balance", key=f"benchmark-{kind}")
+table = leaderboard(store, protocol)
+there = [score for score in LABELS if score in table]
+left, right = st.columns([3, 2])
+with left:
+    default = [score for score in (FIRST_OF_CASTS if kind == "balance" else FIRST) if score in there]
+    scores = common.choose_scores("Scores", there, default, key=f"scores-{kind}")
+with right:
+    wanted = st.text_input(
+        "Methods with", key="methods", bind="query-params", placeholder="larsson, small, decoder=mode"
+    )
+words = [word.strip().lower() for word in wanted.split(",") if word.strip()]
+kept = table["model"].map(lambda m: m == GRAY or not words or any(word in m.lower() for word in words))
+lead = scores[0]
+ordered = table[kept].sort_values(lead, ascending=SCORES[lead].better != "higher")
+ordered = pd.concat([ordered[ordered["model"] == GRAY], ordered[ordered["model"] != GRAY]])
+view = pd.DataFrame({"method": ordered["model"]})
+for score in scores:
+    label = LABELS[score]
+    factor = 100 if label.percent else 1
+    view[score] = factor * ordered[score]
+    digits = 1 if label.percent else label.digits
+    bounds = zip(factor * ordered[f"{score}_low"], factor * ordered[f"{score}_high"], strict=True)
+    view[f"{score}_interval"] = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in bounds]
+    if score in ("rmse", "psnr") and f"{score}_ratio" in ordered and GRAY in set(ordered["model"]):
+        gray = ordered.loc[ordered["model"] == GRAY, score].iloc[0]
+        view[f"{score}_gray"] = ordered[f"{score}_ratio"] if score == "rmse" else ordered[score] - gray
+view = view.assign(
+    **{name: ordered[name] for name in ("seconds", "parameters", "megabytes", "photos", "missing")},
+    weights=ordered["weights"].str[:8],
+)
+columns = {
+    "method": st.column_config.TextColumn("method", pinned=True),
+    "seconds": st.column_config.NumberColumn(
+        "s / photo ↓", format="%.3f", help="Median, at the batch size of the run."
+    ),
+    "parameters": st.column_config.NumberColumn("parameters (M)", format="%.1f"),
+    "megabytes": st.column_config.NumberColumn("weights (MB)", format="%.1f"),
+    "photos": st.column_config.NumberColumn("photographs"),
+    "missing": st.column_config.NumberColumn("missing", help="Photographs that were absent or could not be read."),
+    "weights": st.column_config.TextColumn("weights", help="First digits of the file's sha256."),
+    "rmse_gray": st.column_config.NumberColumn("of gray's", format="%.3f"),
+    "psnr_gray": st.column_config.NumberColumn("over gray (dB)", format="%+.2f"),
+}
+for score in scores:
+    label = LABELS[score]
+    pattern = "%.1f %%" if label.percent else f"%.{label.digits}f"
+    columns[score] = st.column_config.NumberColumn(label.name + common.better(score), format=pattern)
+    columns[f"{score}_interval"] = st.column_config.TextColumn("95 %")
+st.caption(
+    f"{common.describe_protocol(store, protocol)} Intervals: bootstrap over photographs. Measured on "
+    f"{', '.join(sorted(set(ordered['device'])))}. Choose a row to see its images."
+)
+event = st.dataframe(
+    view,
+    hide_index=True,
+    column_config=columns,
+    on_select="rerun",
+    selection_mode="single-row",
+    key="rows",
+    alt=f"Scores of {len(view)} methods on {protocol}",
+)
+if event.selection.rows:
+    model = view["method"].iloc[event.selection.rows[0]]
+    st.page_link(
+        "views/images.py",
+        label=f"Images of {model}",
+        icon=":material/image:",
+        query_params={f"benchmark-{kind}": protocol, "task": kind, "method": model},
+    )
+name = protocol.partition("@")[0]
+one, two, three = st.columns([1, 1, 3])
+one.download_button("CSV of this view", view.to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore")
+two.download_button(
+    "JSON of this view", view.to_json(orient="records", indent=1), f"{name}.json", "application/json", on_click="ignore"
+)
+st.code(f"colorlib evaluate --model all --benchmark {name} --data PHOTOS", language="sh")
+
+st.subheader("Reported")
+printed = reported()
+printed = printed[printed["benchmark"] == name]
+if printed.empty:
+    st.caption("No paper prints numbers for this benchmark. Those of others are on the page Papers.")
+else:
+    st.caption(
+        "As the papers print them: other weights, and sometimes another protocol. Not ours, and not sorted in above."
+    )
+    st.dataframe(
+        printed[["paper", "table", "row", "metric", "value", "unit", "quoted_from", "note"]],
+        hide_index=True,
+        alt="Numbers that papers report for this benchmark",
+    )
+
+st.subheader("Quality against speed")
+timed = ordered.dropna(subset=["seconds"])
+best = pareto(timed[timed["model"] != GRAY], lead)
+figure = go.Figure()
+figure.add_scatter(
+    x=best["seconds"],
+    y=best[lead],
+    mode="lines",
+    name="no other is faster and better",
+    line={"shape": "hv", "dash": "dot"},
+)
+models = timed["model"].tolist()
+for place, run in enumerate(timed.itertuples()):
+    value, low, high = (getattr(run, name) for name in (lead, f"{lead}_low", f"{lead}_high"))
+    figure.add_scatter(
+        x=[run.seconds],
+        y=[value],
+        mode="markers",
+        name=run.model,
+        marker={"size": 11, "symbol": place % len(SYMBOLS), "color": common.line(run.model, models)["color"]},
+        error_y={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]},
+    )
+figure.update_xaxes(type="log", title="seconds a photograph")
+figure.update_yaxes(title=LABELS[lead].name + common.better(lead))
+common.shown(
+    figure, f"{LABELS[lead].name} of methods against the seconds they take, with the Pareto front", key="front"
+)

@@ -1,0 +1,212 @@
+"""The dashboard: each page runs, what it shows equals pandas on the Parquet files, and bad files are named."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from colorlib.benchmarks.results import SHIPPED
+from colorlib.metrics.functional import angular_error, ciede2000, rmse_alphabeta
+
+ROOT = Path(__file__).parent.parent / "dashboard"
+sys.path.insert(0, str(ROOT))  # as streamlit does; its modules are found by their own names
+
+import counterparts  # noqa: E402
+import pictures  # noqa: E402
+from store import Store  # noqa: E402
+
+PAGES = sorted(path.stem for path in (ROOT / "views").glob("*.py"))
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch):
+    """Run a page on a folder of results, with an address."""
+
+    def run(page: str, results: Path = SHIPPED, **query: str) -> AppTest:
+        monkeypatch.setattr(sys, "argv", ["app.py", str(results)])
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
+        for key, value in query.items():
+            app.query_params[key.replace("_", "-")] = value
+        if page != "leaderboard":
+            app.switch_page(f"views/{page}.py")
+        return app.run()
+
+    return run
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """Two protocols' results, to be spoilt."""
+    for protocol in ("skimage@1", "skimage-global@1"):
+        shutil.copytree(SHIPPED / protocol, tmp_path / protocol)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_runs(open_page, page: str):
+    app = open_page(page)
+    assert not app.exception
+    assert app.title[0].value
+    assert app.dataframe or page == "distributions"
+
+
+def _files(protocol: str) -> dict[str, pd.DataFrame]:
+    """Of each method its file, as pandas reads it."""
+    frames = [pd.read_parquet(path) for path in (SHIPPED / protocol).glob("*.parquet")]
+    return {frame["model"].iloc[0]: frame for frame in frames}
+
+
+def test_the_leaderboard_equals_pandas(open_page):
+    """Means over photographs, over pixels for RMSE; the share of gray's; medians of the seconds."""
+    app = open_page("leaderboard", benchmark_colorize="coco@1")
+    view = app.dataframe[0].value.set_index("method")
+    files = _files("coco@1")
+    assert set(view.index) == set(files)
+    assert view.index[0] == "grayscale"
+    pixels = {name: f["height"] * f["width"] for name, f in files.items()}
+    for name in ("grayscale", "larsson16_small", "dahl16_small", "welsh02"):
+        f = files[name]
+        pooled = np.average(f["rmse"], weights=pixels[name])
+        gray = np.average(files["grayscale"]["rmse"], weights=pixels["grayscale"])
+        assert view.loc[name, "rmse"] == pytest.approx(pooled)
+        assert view.loc[name, "rmse_gray"] == pytest.approx(pooled / gray)
+        assert view.loc[name, "psnr"] == pytest.approx(f["psnr"].mean())
+        assert view.loc[name, "saturation_difference"] == pytest.approx(100 * f["saturation_difference"].mean())
+        low, high = map(float, view.loc[name, "psnr_interval"].split(" to "))
+        spread = 1.96 * f["psnr"].std() / len(f) ** 0.5  # of the normal, which the bootstrap comes near to
+        assert (low, high) == pytest.approx((f["psnr"].mean() - spread, f["psnr"].mean() + spread), abs=0.3 * spread)
+    [timed] = (SHIPPED / "coco@1" / "seconds").glob("welsh02*.parquet")
+    assert view.loc["welsh02", "seconds"] == pytest.approx(pd.read_parquet(timed)["seconds"].median())
+
+
+def test_the_best_come_first_and_gray_always(open_page):
+    app = open_page("leaderboard", benchmark_colorize="coco@1", methods="larsson, dahl")
+    view = app.dataframe[0].value
+    assert view["method"].iloc[0] == "grayscale"
+    assert len(view) >= 3
+    assert all("larsson" in m or "dahl" in m for m in view["method"].iloc[1:])
+    assert view["rmse"].iloc[1:].is_monotonic_increasing
+
+
+def test_white_balance_equals_numpy(open_page):
+    view = open_page("balance", benchmark="coco-global@1").dataframe[0].value.set_index("method")
+    f = _files("coco-global@1")["shades_of_gray"]
+    for name, of in (("the cast itself", "angular_error_before"), ("shades_of_gray", "angular_error")):
+        values = np.sort(f[of].to_numpy(float))
+        quarter = len(values) // 4
+        assert view.loc[name, "mean"] == pytest.approx(values.mean(), rel=1e-5)
+        assert view.loc[name, "median"] == pytest.approx(np.median(values), rel=0.01)
+        assert view.loc[name, "worst25"] == pytest.approx(values[-quarter:].mean(), rel=0.02)
+
+
+def test_papers_stand_beside_measured_numbers(open_page):
+    """Larsson's gray row is printed for other photographs; ours is that of the photographs that stand in for them."""
+    app = open_page("papers", paper="larsson16")
+    tables = [frame.value for frame in app.dataframe]
+    ours = np.average((f := _files("imagenet-nips@1")["grayscale"])["rmse"], weights=f["height"] * f["width"])
+    cells = [str(cell) for table in tables for cell in table.to_numpy().ravel()]
+    assert f"0.343 / {ours:.3g}" in cells  # table 1, no colorization
+    assert any("in place of" in caption.value for caption in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("printed", "there", "expected"),
+    [
+        ("coco", {"coco@1"}, ("coco@1", "")),
+        ("ctest10k", {"imagenet-nips@1"}, ("imagenet-nips@1", "300 ImageNet photographs in place of 10,000")),
+        ("ctest10k", {"coco@1"}, None),
+        (
+            "nus-nikon-d5200-global",
+            {"coco-global@1"},
+            ("coco-global@1", "228 COCO photographs in place of the paper's"),
+        ),
+        ("unheard-of", {"coco@1"}, None),
+    ],
+)
+def test_stand_ins(printed: str, there: set[str], expected: tuple[str, str] | None):
+    assert counterparts.benchmark_for(printed, there) == expected
+
+
+def test_methods_of_full_size_come_before_compact_ones():
+    both = {"larsson16:decoder=mode", "larsson16_small:decoder=mode"}
+    assert counterparts.method_for("larsson16:decoder=mode", both) == ("larsson16:decoder=mode", "")
+    compact = counterparts.method_for("larsson16:decoder=mode", {"larsson16_small:decoder=mode"})
+    assert compact == ("larsson16_small:decoder=mode", "compact network, small data")
+    assert counterparts.method_for("larsson16", both) is None
+
+
+def test_spoilt_files_are_named_and_the_rest_shows(open_page, few: Path):
+    """Cut in half, of another kind, and a Parquet file of somebody else's."""
+    whole = sorted((few / "skimage@1").glob("*.parquet"))
+    whole[1].write_bytes(whole[1].read_bytes()[: whole[1].stat().st_size // 2])
+    whole[2].write_bytes(b"hello")
+    pd.DataFrame({"a": [1]}).to_parquet(few / "skimage@1" / "foreign.parquet")
+    app = open_page("leaderboard", few)
+    assert not app.exception
+    said = " ".join(warning.value for warning in app.warning)
+    for name in (whole[1].name, whole[2].name, "foreign.parquet"):
+        assert name in said
+    assert len(app.dataframe[0].value) == len(whole) - 2
+
+
+def test_no_results_say_how_to_make_some(open_page, tmp_path: Path):
+    for place in (tmp_path, tmp_path / "nowhere"):
+        app = open_page("leaderboard", place)
+        assert not app.exception
+        assert not app.dataframe
+        assert "colorlib evaluate" in app.info[0].value
+    assert "nowhere" in app.error[0].value
+
+
+def test_images_that_are_not_here_are_said_to_be(open_page):
+    app = open_page("images", benchmark_colorize="coco@1")
+    assert "not on this machine" in app.info[0].value
+    assert len(app.dataframe) == 2  # the worst, and every method on one
+
+
+def test_the_worst_come_first(open_page):
+    app = open_page("images", benchmark_colorize="coco@1", method="larsson16_small", by="PSNR (dB)")
+    worst = _files("coco@1")["larsson16_small"].nsmallest(12, "psnr")
+    assert app.dataframe[0].value["photo"].tolist() == worst["photo"].tolist()
+
+
+def test_pictures_are_those_that_were_scored():
+    found = pictures.find_pictures("skimage@1", ())
+    assert found is not None
+    rows = _files("skimage@1")["larsson16_small"].set_index("photo")
+    for name in list(found.photos)[:2]:
+        true, _ = found.load(name, None)
+        painted = found.paint("larsson16_small", name, None)
+        assert rmse_alphabeta(painted[None], true[None]).item() == pytest.approx(rows.loc[name, "rmse"], abs=2e-3)
+    casts = _files("skimage-global@1")["gray_world"]
+    row = casts.iloc[0]
+    balanced = pictures.find_pictures("skimage-global@1", ())
+    assert balanced is not None
+    true, seen = balanced.load(row["photo"], row["cast"])
+    assert angular_error(seen[None], true[None]).item() == pytest.approx(row["angular_error_before"], rel=1e-3)
+    painted = balanced.paint("gray_world", row["photo"], row["cast"])
+    assert angular_error(painted[None], true[None]).item() == pytest.approx(row["angular_error"], rel=1e-3)
+
+
+def test_error_maps_average_to_the_metrics():
+    rgb, true = torch.rand(2, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+    true[:, :5] *= 0.1
+    delta = pictures.error_map(rgb, true, "CIEDE2000").mean()
+    assert delta.item() == pytest.approx(ciede2000(rgb[None], true[None]).item(), rel=1e-5)
+    angle = pictures.error_map(rgb, true, "angle")
+    assert angle.nanmean().item() == pytest.approx(angular_error(rgb[None], true[None]).item(), rel=1e-5)
+    assert angle[:5].isnan().any()
+
+
+def test_rows_of_some_methods_only():
+    store = Store.open(str(SHIPPED))
+    rows = store.rows("coco@1", ["welsh02"], "model, psnr")
+    assert list(rows.columns) == ["model", "psnr"]
+    assert rows["psnr"].to_list() == pytest.approx(_files("coco@1")["welsh02"]["psnr"].to_list())
+    assert store.rows("coco@1", ["nobody"]).empty
+    assert set(store.seconds("coco@1")["model"]) == set(_files("coco@1"))
