@@ -11,7 +11,7 @@ PAGES = [
     st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
     st.Page("views/papers.py", title="Papers", icon=":material/menu_book:"),
     st.Page("views/distributions.py", title="Distributions", icon=":material/show_chart:"),
-    st.Page("views/balance.py", title="White balance", icon=":material/wb_sunny:", url_path="white-balance"),
+    st.Page("views/white_balance.py", title="White balance", icon=":material/wb_sunny:"),
     st.Page("views/images.py", title="Images", icon=":material/image:"),
     st.Page("views/speed.py", title="Speed", icon=":material/speed:"),
     st.Page("views/methodology.py", title="Methodology", icon=":material/function:"),

@@ -51,7 +51,7 @@ def few(tmp_path: Path) -> Path:
 def test_every_page_runs(open_page, page: str):
     app = open_page(page)
     assert not app.exception
-    assert app.title[0].value
+    assert app.title[0].value == page.replace("_", " ").capitalize()
     assert app.dataframe or page == "distributions"
 
 
@@ -78,7 +78,7 @@ def test_the_leaderboard_equals_pandas(open_page):
         assert view.loc[name, "psnr"] == pytest.approx(f["psnr"].mean())
         assert view.loc[name, "saturation_difference"] == pytest.approx(100 * f["saturation_difference"].mean())
         low, high = map(float, view.loc[name, "psnr_interval"].split(" to "))
-        spread = 1.96 * f["psnr"].std() / len(f) ** 0.5  # of the normal, which the bootstrap comes near to
+        spread = float(1.96 * f["psnr"].std() / len(f) ** 0.5)  # of the normal, which the bootstrap comes near to
         assert (low, high) == pytest.approx((f["psnr"].mean() - spread, f["psnr"].mean() + spread), abs=0.3 * spread)
     [timed] = (SHIPPED / "coco@1" / "seconds").glob("welsh02*.parquet")
     assert view.loc["welsh02", "seconds"] == pytest.approx(pd.read_parquet(timed)["seconds"].median())
@@ -94,7 +94,7 @@ def test_the_best_come_first_and_gray_always(open_page):
 
 
 def test_white_balance_equals_numpy(open_page):
-    view = open_page("balance", benchmark="coco-global@1").dataframe[0].value.set_index("method")
+    view = open_page("white_balance", benchmark="coco-global@1").dataframe[0].value.set_index("method")
     f = _files("coco-global@1")["shades_of_gray"]
     for name, of in (("the cast itself", "angular_error_before"), ("shades_of_gray", "angular_error")):
         values = np.sort(f[of].to_numpy(float))
