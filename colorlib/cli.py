@@ -569,7 +569,7 @@ def _takers() -> str:
     from colorlib.models import list_models, model_info
 
     names = list_models(ready=True, task="colorize")
-    return ", ".join(name for name in names if _on_meta(model_info(name)).takes_reference)
+    return ", ".join(name for name in names if model_info(name).on_meta().takes_reference)
 
 
 def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome]:
@@ -743,7 +743,7 @@ def _surnames(authors: str) -> str:
 
 
 def _describe(info: "ModelInfo") -> dict[str, Any]:
-    model = _on_meta(info)
+    model = info.on_meta()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {
         "name": info.name,
@@ -761,14 +761,6 @@ def _describe(info: "ModelInfo") -> dict[str, Any]:
         "summary": info.summary,
         "url": info.paper and info.paper.url,
     }
-
-
-def _on_meta(info: "ModelInfo") -> "ColorModel":
-    """A method of shapes without values: no time, no memory."""
-    import torch
-
-    with torch.device("meta"):
-        return info.build().eval()
 
 
 def _operations(model: "ColorModel", task: "Task") -> int | None:

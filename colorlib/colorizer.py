@@ -26,7 +26,7 @@ from colorlib.gallery import Gallery, reduced
 from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model, list_models, model_info
 from colorlib.models._base import fold_batchnorm
 from colorlib.models._registry import Task
-from colorlib.models._weights import file_sha256, read_metadata
+from colorlib.models._weights import WeightsInfo, file_sha256, read_metadata
 from colorlib.targets import Colors, Histogram, combine, resize_area, shrink_area, size_of
 from colorlib.transfer import RatioHistogram
 
@@ -324,7 +324,8 @@ class Colorizer:
     ):
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
-        self.model, self.name, weights, self.classes, saturation = _load(model)
+        self.model, self.name, weights = _load(model)
+        self.classes = tuple(weights.classes) if weights else ()
         self.task: Task = "balance" if isinstance(self.model, WhiteBalance) else "colorize"
         self.device = _device(device)
         self.model.eval().to(self.device)
@@ -334,9 +335,9 @@ class Colorizer:
             if not isinstance(self.target, Histogram):
                 raise ValueError(f"{self.name} predicts one colour a pixel: no distribution is there to be decoded")
             self.target.decoder = decoder
-        elif vivid:
-            self.target.saturation = saturation
-        details = f" (weights sha256 {weights})" if weights else ""
+        elif vivid and weights:
+            self.target.saturation = weights.saturation
+        details = f" (weights sha256 {weights.sha256[:16]})" if weights else ""
         details += f", {decoder} of its distribution" if decoder else ""
         details += f", saturation x{self.target.saturation:g}" if self.target.saturation != 1 else ""
         verb = "White-balanced" if self.task == "balance" else "Colorized"
@@ -476,32 +477,28 @@ def _device(device: str | torch.device) -> torch.device:
         raise ValueError(f"device {str(device)!r} cannot be used ({reason}); try auto or cpu") from error
 
 
-def _load(
-    model: str | PathLike[str] | ColorModel,
-) -> tuple[ColorModel, str, str | None, tuple[str, ...], float]:
-    """A module, its name, of weights from a file the first digits of the sha256, its scene classes, its saturation."""
+def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, WeightsInfo | None]:
+    """A module, its name, and what is known of its weights if they came from a file."""
     if isinstance(model, ColorModel):
-        return model, model.name, None, (), 1.0
+        return model, model.name, None
     path = Path(model)
     if str(model) not in list_models() and path.is_dir():
         path = path / "model.safetensors"
+    weights: WeightsInfo | None
     if path.suffix == ".safetensors":
         metadata = read_metadata(path)
         if "model" not in metadata:
             raise WeightsError(f"{path} does not say which model it is for; write it with python -m training.export")
         name = metadata["model"]
         module = create_model(name, weights=path, **json.loads(metadata.get("model_args", "{}")))
-        digest: str | None = file_sha256(path)
-        classes, saturation = tuple(json.loads(metadata.get("classes", "[]"))), 1.0
+        classes = tuple(json.loads(metadata.get("classes", "[]")))
+        weights = WeightsInfo(path.name, file_sha256(path), license="", recipe="", data="", classes=classes)
     else:
         name = str(model)
         module = create_model(name, pretrained=True)
         weights = model_info(name).weights
-        digest, classes, saturation = None, (), 1.0
-        if weights:
-            digest, classes, saturation = weights.sha256, tuple(weights.classes), weights.saturation
     fold_batchnorm(module)
-    return module.to(memory_format=torch.channels_last), name, digest and digest[:16], classes, saturation
+    return module.to(memory_format=torch.channels_last), name, weights
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from colorlib import Colorizer, create_model
 from colorlib.cli import app as command_line
 from colorlib.color import rgb_to_lab
+from colorlib.metrics.functional import chroma
 from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
 from colorlib.targets import Regression
@@ -27,7 +28,7 @@ from training.__main__ import main
 from training.data import PhotoData, color_std
 from training.export import export
 from training.task import ColorTask
-from training.vivid import fit_saturation, mean_chroma
+from training.vivid import fit_saturation
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"
 
@@ -358,5 +359,5 @@ def test_saturation_is_fitted_to_photographs():
 def test_mean_chroma_is_scikit_images():
     photo = data.astronaut()[::8, ::8]
     expected = np.linalg.norm(rgb2lab(photo)[..., 1:], axis=-1).mean()
-    found = mean_chroma(torch.from_numpy(photo)[None].movedim(-1, 1) / 255)
+    found = chroma(torch.from_numpy(photo)[None].movedim(-1, 1) / 255)
     assert found.item() == pytest.approx(expected, rel=1e-4)

@@ -1,12 +1,13 @@
 """What scans of old photographs look like to a network: blur, a film's curve, fading, grain, sepia and JPEG."""
 
-import io
+from io import BytesIO
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+from colorlib.io import to_pil
 from colorlib.targets import gaussian_blur
 
 GAMMA = (0.7, 1.5)  # of the film's curve
@@ -52,7 +53,7 @@ def degrade(rgb: Tensor, share: float, generator: torch.Generator | None = None)
 
 def _jpeg(rgb: Tensor, quality: int) -> Tensor:
     """What is left of (3, H, W) in [0, 1]."""
-    pixels = (rgb.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(file))).movedim(-1, 0).to(rgb) / 255
+    file = BytesIO()
+    to_pil(rgb).save(file, "JPEG", quality=quality)
+    pixels: Tensor = pil_to_tensor(Image.open(file))
+    return pixels.to(rgb) / 255

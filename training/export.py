@@ -41,11 +41,8 @@ def export(
     metadata |= {"classes": json.dumps(names)} if names else {}
     sha256 = save_weights(model, path, {**metadata, "steps": str(state["global_step"])})
     if path.parent == EMBEDDED:
-        row = WeightsInfo(
-            path.name, sha256, license, f"training/recipes/{recipe or f'{name}.yaml'}", data, classes=names
-        )
-        rows = {key: asdict(info) for key, info in {**weights_index(), name: row}.items()}
-        (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        recipe = f"training/recipes/{recipe or f'{name}.yaml'}"
+        list_weights(name, WeightsInfo(path.name, sha256, license, recipe, data, classes=names))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     return path
 

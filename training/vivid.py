@@ -12,20 +12,15 @@ import torch
 import typer
 from torch import Tensor
 
-from colorlib import Colorizer, color
+from colorlib import Colorizer
 from colorlib.benchmarks import protocol
+from colorlib.metrics.functional import chroma
 from colorlib.models._weights import weights_index
 from training.export import list_weights
 
 CHROMA = 0.84  # of the photographs' own: where a guess is wrong, less looks better
 MOST = 2.0  # by eye: beyond, patches of foliage and sky glow
 BATCH = 50
-
-
-def mean_chroma(rgb: Tensor) -> Tensor:
-    """Of CIE Lab, each picture's mean: (N, 3, H, W) -> (N,)."""
-    chroma: Tensor = torch.linalg.vector_norm(color.rgb_to_lab(rgb)[:, 1:], dim=1)
-    return chroma.mean(dim=(-2, -1))
 
 
 @torch.no_grad()
@@ -41,11 +36,11 @@ def fit_saturation(colorizer: Colorizer, photos: Tensor, wanted: float = CHROMA,
     Returns:
         At least 1, in steps of 0.05.
     """
-    true = mean_chroma(photos).mean()
+    true = chroma(photos).mean()
 
     def share(saturation: float) -> float:
         colorizer.target.saturation = saturation
-        painted = torch.cat([mean_chroma(colorizer.batch(some)).cpu() for some in photos.split(BATCH)])
+        painted = torch.cat([chroma(colorizer.batch(some)).cpu() for some in photos.split(BATCH)])
         return (painted.mean() / true).item()
 
     low, high = 20, round(20 * most)

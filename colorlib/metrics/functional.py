@@ -242,13 +242,40 @@ def angular_error(preds: Tensor, target: Tensor, threshold: float = 150) -> Tens
     return _in_slices(lambda p, t: _angular_error(p, t, threshold), preds, target)
 
 
+def angles(preds: Tensor, target: Tensor, threshold: float = 150) -> Tensor:
+    """The angle in degrees between the colours of each pixel, whose mean is :func:`angular_error`.
+
+    Args:
+        preds: sRGB in [0, 1], (N, 3, H, W).
+        target: sRGB in [0, 1], (N, 3, H, W).
+        threshold: see there.
+
+    Returns:
+        (N, H, W), at least 0; nan where a pixel does not count.
+
+    Example:
+        >>> import torch
+        >>> preds, target = torch.tensor([1.0, 1, 0]).view(1, 3, 1, 1), torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+        >>> angles(preds, target).item()
+        45.0
+    """
+    _check_pair(preds, target)
+    angle, counts = _angles(_Photos(preds), _Photos(target), threshold)
+    return angle.where(counts, math.nan)
+
+
 def _angular_error(preds: _Photos, target: _Photos, threshold: float = 150) -> Tensor:
+    angle, counts = _angles(preds, target, threshold)
+    return (angle * counts).sum(dim=(-2, -1)) / counts.sum(dim=(-2, -1))
+
+
+def _angles(preds: _Photos, target: _Photos, threshold: float) -> tuple[Tensor, Tensor]:
+    """Of each pixel, and whether it counts: (N, H, W) both."""
     # Not the arc cosine, whose slope at 1 turns float32's rounding into hundredths of a degree.
     sine = _length(_cross(preds.rgb, target.rgb))
     angle = torch.atan2(sine, (preds.rgb * target.rgb).sum(dim=1)).rad2deg()
     # Sums of 8-bit values that equal the threshold must not count by rounding.
-    counts = 255 * target.rgb.sum(dim=1) > threshold + 1e-3
-    return (angle * counts).sum(dim=(-2, -1)) / counts.sum(dim=(-2, -1))
+    return angle, 255 * target.rgb.sum(dim=1) > threshold + 1e-3
 
 
 def _cross(x: Tensor, y: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import torch
+
 from colorlib.models._base import ColorModel
 from colorlib.models._weights import WeightsError, WeightsInfo, load_weights, read_metadata, weights_index
 
@@ -57,6 +59,11 @@ class ModelInfo:
     def ready(self) -> bool:
         """Whether ``create_model(name, pretrained=True)`` needs nothing more than this installation."""
         return not self.learned or self.weights is not None
+
+    def on_meta(self) -> ColorModel:
+        """The module with shapes but without values: no time, no memory."""
+        with torch.device("meta"):
+            return self.build().eval()
 
 
 _REGISTRY: dict[str, ModelInfo] = {}
