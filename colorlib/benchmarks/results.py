@@ -10,13 +10,14 @@ import platform
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -263,7 +264,14 @@ SCORES = {
 _BLOCK = 1 << 24  # draws held at a time
 
 
-def summarize(rows: pd.DataFrame, *, against: str | None = None, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def summarize(
+    rows: pd.DataFrame,
+    *,
+    scores: Collection[str] = tuple(SCORES),
+    against: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
     """The scores of runs, with 95 % bootstrap intervals over photographs.
 
     Photographs are drawn with replacement, the same ones for every method and score, and an interval lies between the
@@ -272,91 +280,102 @@ def summarize(rows: pd.DataFrame, *, against: str | None = None, resamples: int 
 
     Args:
         rows: of one or several runs, as :func:`colorlib.benchmarks.evaluate` returns them.
+        scores: names of :data:`SCORES`; those of which a run has no value are left out.
         against: also compare with this method, on the same photographs.
         resamples: how often photographs are drawn.
         seed: of the draws.
 
     Returns:
         A row for each protocol, method and score: ``value``, ``low``, ``high``, and ``photos``, how many have one; with
-        ``against`` also ``ratio`` to that method's value, ``ratio_low`` and ``ratio_high``.
+        ``against`` also ``ratio`` to that method's value, ``ratio_low`` and ``ratio_high``, nan for a run of other
+        photographs.
 
     Raises:
-        ValueError: no run of ``against``, or one of other photographs.
+        ValueError: no run of ``against``.
     """
     summed = []
     for name, of_protocol in rows.groupby("protocol", sort=False):
-        runs = of_protocol.groupby(["model", "weights"], sort=False)
-        drawn = {key: _Drawn.of(str(name), run, resamples, seed) for key, run in runs}
-        base = next((x for (model, _), x in drawn.items() if model == against), None)
-        if against and base is None:
+        if against and not (of_protocol["model"] == against).any():
             raise ValueError(f"{name}: there is no run of {against} to compare with; measure it too")
-        summed += [
-            pd.DataFrame({"protocol": name, "model": m, "weights": w} | x.table(base)) for (m, w), x in drawn.items()
-        ]
+        names = dict.fromkeys(("model", "weights"), "category")  # grouped much faster than strings
+        numbered = of_protocol.assign(photo=pd.factorize(of_protocol["photo"])[0]).astype(names)
+        alike: dict[bytes, list[pd.DataFrame]] = defaultdict(list)
+        for _, run in numbered.groupby(list(names), sort=False, observed=True):
+            alike[np.unique(run["photo"]).tobytes()].append(run)
+        summed += [_of_same_photos(runs, scores, against, resamples, seed) for runs in alike.values()]
     return pd.concat(summed, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """A run's scores: their values, (scores,), and those of random draws, (resamples, scores)."""
-
-    names: list[str]
-    photos: Values
-    value: Values
-    draws: Values
-
-    @classmethod
-    def of(cls, name: str, run: pd.DataFrame, resamples: int, seed: int) -> Self:
-        names = [score for score, how in SCORES.items() if how.column in run and run[how.column].notna().any()]
-        values, weights = (np.stack(columns, axis=1) for columns in zip(*(_column(run, x) for x in names), strict=True))
+def _of_same_photos(
+    runs: list[pd.DataFrame], scores: Collection[str], against: str | None, resamples: int, seed: int
+) -> pd.DataFrame:
+    """See :func:`summarize`. All scores of all runs are columns of one matrix, of which random rows are drawn."""
+    named, sums, weights = [], [], []
+    for run in runs:
         # The rows of a photograph, one for each cast, are drawn together.
-        photo, photos = pd.factorize(run["photo"])
-        totals, known = (_sum_by(photo, len(photos), x) for x in (values * weights, weights))
-        inverse = [SCORES[x].inverse for x in names]
+        photo = np.unique(run["photo"], return_inverse=True)[1]
+        for score in scores:
+            value, weight = _column(run, score)
+            if weight.any():
+                named.append((*run[["protocol", "model", "weights"]].iloc[0], score))
+                sums.append(np.bincount(photo, value * weight))
+                weights.append(np.bincount(photo, weight))
+    table = pd.DataFrame(named, columns=["protocol", "model", "weights", "score"])
+    of_score = [(table["score"] == score).to_numpy() for score in scores]
+    # Most scores weigh photographs alike: one sum of weights serves them all.
+    distinct = {weight.tobytes(): weight for weight in weights}
+    place = [list(distinct).index(weight.tobytes()) for weight in weights]
+    totals, known = np.stack(sums, axis=1), np.stack(list(distinct.values()), axis=1)
 
-        def means(counts: Values) -> Values:
-            mean = (counts @ totals) / (counts @ known)
-            return np.stack([f(mean[:, k]) for k, f in enumerate(inverse)], axis=1)
+    def means(counts: Values) -> Values:
+        with np.errstate(invalid="ignore"):  # nan where no photograph with a value was drawn
+            mean: Values = (counts @ totals) / (counts @ known)[:, place]
+        for score, chosen in zip(scores, of_score, strict=True):
+            mean[:, chosen] = SCORES[score].inverse(mean[:, chosen])
+        return mean
 
-        draw = np.random.default_rng(seed)
-        block = max(1, _BLOCK // len(photos))
-        sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-        share = np.full(len(photos), 1 / len(photos))
-        draws = np.concatenate([means(draw.multinomial(len(photos), share, n).astype(float)) for n in sizes])
-        return cls(names, (weights > 0).sum(axis=0), means(_subsets(name, len(photos))).mean(axis=0), draws)
-
-    def table(self, base: "_Drawn | None") -> dict[str, Any]:
-        low, high = np.nanpercentile(self.draws, [2.5, 97.5], axis=0)
-        columns = {"score": self.names, "value": self.value, "low": low, "high": high, "photos": self.photos}
-        if base is None:
-            return columns
-        if not np.array_equal(base.photos[:1], self.photos[:1]):
-            raise ValueError(
-                "expected runs of the same photographs to compare, got others; measure both without a limit"
-            )
-        place = [base.names.index(x) if x in base.names else -1 for x in self.names]
-        absent = np.array(place) < 0
+    value = means(_subsets(table["protocol"].iloc[0], len(totals))).mean(axis=0)
+    draws = np.concatenate([means(counts) for counts in _draw(len(totals), resamples, seed)])
+    low, high = _percentiles(draws)
+    table = table.assign(value=value, low=low, high=high, photos=np.count_nonzero(known, axis=0)[place])
+    if against:
+        first = table[table["model"] == against].drop_duplicates("score")
+        base = dict(zip(first["score"], first.index, strict=True))
+        of_base = [base.get(score, -1) for score in table["score"]]
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio, ratios = self.value / base.value[place], self.draws / base.draws[:, place]
-        low, high = np.nanpercentile(ratios, [2.5, 97.5], axis=0)
-        compared = {"ratio": ratio, "ratio_low": low, "ratio_high": high}
-        return columns | {key: np.where(absent, np.nan, x) for key, x in compared.items()}
+            low, high = _percentiles(draws / draws[:, of_base])
+            compared = {"ratio": value / value[of_base], "ratio_low": low, "ratio_high": high}
+        table = table.assign(**{name: np.where(np.array(of_base) < 0, np.nan, x) for name, x in compared.items()})
+    return table
+
+
+def _draw(photos: int, resamples: int, seed: int) -> Iterator[Values]:
+    """How often each photograph is drawn: (some resamples, photos) at a time."""
+    generator = np.random.default_rng(seed)
+    block = max(1, _BLOCK // photos)
+    for start in range(0, resamples, block):
+        count = min(block, resamples - start)
+        drawn = generator.integers(photos, size=(count, photos), dtype=np.int32)
+        drawn += photos * np.arange(count, dtype=np.int32)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * photos).reshape(count, photos).astype(float)
+
+
+def _percentiles(draws: Values) -> Values:
+    """The ends of the 95 % in the middle of each column; nan does not count."""
+    found: Values = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+    return found
 
 
 def _column(run: pd.DataFrame, name: str) -> tuple[Values, Values]:
     """The values of a score, 0 where there is none, and their weights."""
     how = SCORES[name]
+    if how.column not in run:
+        return np.zeros(len(run)), np.zeros(len(run))
     values = run[how.column].to_numpy(dtype=float, na_value=np.nan)
     known = ~np.isnan(values)
     pixels = (run["height"] * run["width"]).to_numpy(dtype=float) if how.pooled else 1.0
     transformed = how.transform(np.where(known, values, 1.0))
     return np.where(known, transformed, 0.0), known * pixels
-
-
-def _sum_by(group: NDArray[np.intp], groups: int, values: Values) -> Values:
-    summed = np.zeros((groups, values.shape[1]))
-    np.add.at(summed, group, values)
-    return summed
 
 
 def _subsets(name: str, photos: int) -> Values:

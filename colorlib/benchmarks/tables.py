@@ -24,8 +24,7 @@ def table(rows: pd.DataFrame) -> str:
     lead = "angular_error" if balance else "rmse"
     lines = []
     photos = rows.groupby(["model", "weights"])["photo"].nunique()
-    # Runs that finished without some photographs are shown, but not compared.
-    gray = "grayscale" if "grayscale" in set(rows["model"]) and photos.nunique() == 1 else None
+    gray = "grayscale" if "grayscale" in set(rows["model"]) else None
     for (model, weights), scores in summarize(rows, against=gray).groupby(["model", "weights"], sort=False):
         run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
         cells = {row["score"]: row for _, row in scores.iterrows()}
@@ -36,7 +35,7 @@ def table(rows: pd.DataFrame) -> str:
     lines.sort(key=lambda line: line[:2])
     shown = [line for _, _, line in lines]
     if balance:
-        shown.insert(0, {"method": "the cast itself", **_before(rows)})
+        shown.insert(0, {"method": "the cast itself", **_printed(angle_statistics(cast_angles(rows)))})
     casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
     kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept", "none": casts}[first["keep"]]
     return f"{first['protocol']}: {photos.max()} photographs, {kept}\n{_aligned(shown)}"
@@ -61,20 +60,25 @@ def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
 
 def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
     before = cells["angular_error_before"]["value"]
-    shown = _statistics(run["angular_error"])
+    shown = _printed(angle_statistics(run["angular_error"]))
     shown["mean"] = _with_interval(cells["angular_error"], 2)
     return shown | {"of the cast": f"{cells['angular_error']['value'] / before:.3f}", "seconds": _seconds(run)}
 
 
-def _before(rows: pd.DataFrame) -> dict[str, str]:
+def angle_statistics(angles: pd.Series) -> dict[str, float]:
+    """What Zhu and Funt 2018, table 2, print of angles: see :func:`colorlib.metrics.functional.angular_statistics`."""
+    found = angular_statistics(torch.tensor(angles.to_numpy(dtype=float)))
+    return {name: value.item() for name, value in found.items()}
+
+
+def cast_angles(rows: pd.DataFrame) -> pd.Series:
+    """The angles of the casts themselves, which all runs of a protocol of white balance share."""
     first = rows[(rows["model"] == rows["model"].iloc[0]) & (rows["weights"] == rows["weights"].iloc[0])]
-    return _statistics(first["angular_error_before"])
+    return first["angular_error_before"]
 
 
-def _statistics(values: pd.Series) -> dict[str, str]:
-    """Table 2 of Zhu and Funt 2018."""
-    found = angular_statistics(torch.tensor(values.to_numpy(dtype=float)))
-    return {name: f"{value.item():.2f}" for name, value in found.items()}
+def _printed(statistics: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{value:.2f}" for name, value in statistics.items()}
 
 
 def _with_interval(cell: pd.Series, digits: int, *names: str) -> str:
