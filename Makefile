@@ -12,14 +12,10 @@ demo: .venv/.demo
 
 # RESULTS= another folder of results, or hf://datasets/OWNER/NAME; DATA= photographs of benchmarks, for the page Images
 dashboard: .venv/.dashboard
-	cd dashboard && COLORLIB_RESULTS="$(RESULTS)" COLORLIB_DATA="$(DATA)" \
-		../$(BIN)/streamlit run app.py --server.port $(DASHBOARD_PORT)
+	COLORLIB_RESULTS="$(RESULTS)" COLORLIB_DATA="$(DATA)" \
+		$(BIN)/streamlit run dashboard/app.py --server.port $(DASHBOARD_PORT)
 
-test: .venv/.dev .venv/.browser
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy dashboard # apart: it has an app.py of its own
+test: lint .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/.dev

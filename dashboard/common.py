@@ -5,19 +5,15 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-import torch
-from store import Store
+from store import Store, known_protocol
 
-from colorlib import create_model
-from colorlib.benchmarks import protocol as find_protocol
-from colorlib.benchmarks import summarize
-from colorlib.benchmarks.protocols import Protocol
-from colorlib.benchmarks.results import SCORES, SHIPPED
+from colorlib.benchmarks import SCORES, summarize
+from colorlib.benchmarks.results import SHIPPED
+from colorlib.models import model_info
 
 GRAY = "grayscale"
 # Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again, dashed.
@@ -39,9 +35,19 @@ class Label:
     digits: int
     percent: bool = False
 
+    @property
+    def factor(self) -> int:
+        """From a value to the number that is shown."""
+        return 100 if self.percent else 1
+
+    @property
+    def pattern(self) -> str:
+        """Of a column of numbers."""
+        return f"%.{self.digits}f" + " %%" * self.percent
+
     def format(self, value: float) -> str:
         """A value as it is printed."""
-        return f"{100 * value:.1f} %" if self.percent else f"{value:.{self.digits}f}"
+        return self.pattern % (self.factor * value)
 
 
 LABELS = {
@@ -53,18 +59,18 @@ LABELS = {
     "ciede2000": Label("CIEDE2000", 2),
     "lab_mse": Label("Lab MSE", 5),
     "luv_squared_error": Label("Luv squared error", 1),
-    "bin_accuracy_u": Label("accuracy U", 3, percent=True),
-    "bin_accuracy_v": Label("accuracy V", 3, percent=True),
-    "saturation_difference": Label("saturation diff.", 3, percent=True),
-    "saturation_difference_absolute": Label("|saturation diff.|", 3, percent=True),
+    "bin_accuracy_u": Label("accuracy U", 1, percent=True),
+    "bin_accuracy_v": Label("accuracy V", 1, percent=True),
+    "saturation_difference": Label("saturation diff.", 1, percent=True),
+    "saturation_difference_absolute": Label("|saturation diff.|", 1, percent=True),
     "colorfulness": Label("colourfulness", 1),
     "colorfulness_true": Label("colourfulness, true", 1),
     "chroma": Label("chroma", 1),
     "chroma_true": Label("chroma, true", 1),
     "angular_error": Label("angular error (°)", 2),
     "angular_error_before": Label("angle of the cast (°)", 2),
-    "top1": Label("scene top-1", 3, percent=True),
-    "top5": Label("scene top-5", 3, percent=True),
+    "top1": Label("scene top-1", 1, percent=True),
+    "top5": Label("scene top-5", 1, percent=True),
 }
 
 
@@ -105,25 +111,24 @@ def open_store() -> Store:
 
 
 @st.cache_data(ttl=600, max_entries=64, show_spinner="Drawing photographs for the intervals")
-def summary(place: str, protocol: str) -> pd.DataFrame:
-    """The scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
-    rows = _opened(place).rows(protocol, columns="COLUMNS(lambda c: c <> 'error_histogram')")
-    return summarize(rows, against=GRAY if GRAY in set(rows["model"]) else None)
+def summary(place: str, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
+    """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
+    store = _opened(place)
+    columns = ["protocol", "model", "weights", "photo", "height", "width", *(SCORES[score].column for score in scores)]
+    gray = GRAY if GRAY in store.of(protocol)["model"].to_numpy() else None
+    return summarize(store.rows(protocol, columns), scores=scores, against=gray)
+
+
+@st.cache_data(ttl=600, max_entries=64)
+def scores_of(place: str, protocol: str) -> list[str]:
+    """See :meth:`store.Store.scores`."""
+    return _opened(place).scores(protocol)
 
 
 @st.cache_data(ttl=600, max_entries=64)
 def seconds(place: str, protocol: str) -> pd.DataFrame:
     """See :meth:`store.Store.seconds`."""
     return _opened(place).seconds(protocol)
-
-
-def protocol_of(store: Store, identity: str) -> Protocol | None:
-    """The protocol of this name and version, if this version of colorlib knows it."""
-    try:
-        found = find_protocol(identity.partition("@")[0])
-    except ValueError:
-        return None
-    return found if found.id == identity else None
 
 
 def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
@@ -134,7 +139,7 @@ def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str
         casts: whether it is one of white balance.
         key: of the widget and in the address.
     """
-    identities = [p for p in store.protocols if (store.of(p)["keep"].iloc[0] == "none") == casts]
+    identities = [p for p in store.protocols if store.balances(p) == casts]
     if not identities:
         st.info("No run of this kind is among the results.")
         st.stop()
@@ -146,10 +151,28 @@ def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str
     return chosen
 
 
+def choose_benchmark(store: Store) -> str:
+    """Ask for the task, then for one of its protocols; both choices are kept in the address."""
+    tasks = ["colorize", "balance"]
+    task = st.segmented_control("Task", tasks, default="colorize", required=True, key="task", bind="query-params")
+    return choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
+
+
+def link_images(store: Store, protocol: str, model: str) -> None:
+    """A link to a method's photographs."""
+    task = "balance" if store.balances(protocol) else "colorize"
+    st.page_link(
+        "views/images.py",
+        label=f"Images of {model}",
+        icon=":material/image:",
+        query_params={"task": task, f"benchmark-{task}": protocol, "method": model},
+    )
+
+
 def describe_protocol(store: Store, identity: str) -> str:
     """What was done to photographs and pictures, in a sentence."""
     runs = store.of(identity)
-    found = protocol_of(store, identity)
+    found = known_protocol(identity)
     kept = {
         "mean": "the mean of R, G and B is the photograph's",
         "lightness": "L* is the photograph's",
@@ -162,10 +185,10 @@ def describe_protocol(store: Store, identity: str) -> str:
     return f"{about}{size} {kept}.".strip()
 
 
-def choose_scores(label: str, scores: list[str], default: list[str], key: str, place: Any = st) -> list[str]:
+def choose_scores(label: str, scores: list[str], default: list[str], key: str) -> list[str]:
     """Ask which scores, by their names; never none."""
     names = {LABELS[score].name: score for score in scores}
-    chosen = place.multiselect(label, list(names), [LABELS[s].name for s in default], key=key, bind="query-params")
+    chosen = st.multiselect(label, list(names), [LABELS[s].name for s in default], key=key, bind="query-params")
     return [names[name] for name in chosen] or default
 
 
@@ -191,5 +214,4 @@ def shown(figure: go.Figure, alt: str, key: str | None = None) -> None:
 @st.cache_data
 def parameters(model: str) -> int:
     """How many a method of the registry has."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in create_model(model).parameters())
+    return sum(p.numel() for p in model_info(model).on_meta().parameters())

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
 
-from colorlib.benchmarks.results import SCORES
-from colorlib.metrics.functional import angular_statistics
+from colorlib.benchmarks import SCORES
+from colorlib.benchmarks.tables import angle_statistics, cast_angles
 
 # Benchmarks that papers measure on and we cannot: on which of ours a like photograph is found, and how they differ.
 STAND_INS = {
@@ -22,6 +21,7 @@ STAND_INS = {
     "mirflickr": ("coco", "COCO in place of MIRFLICKR"),
 }
 SMALL = "_small"
+CAST = "the cast itself"  # before anything is done
 _ANGLES = "angular_error_"  # the statistics of table 2 of Zhu and Funt begin so, in reported.csv
 
 
@@ -79,7 +79,8 @@ def measure(printed: pd.Series, summary: pd.DataFrame, angles: pd.DataFrame) -> 
     Args:
         printed: the row.
         summary: of all protocols, see :func:`colorlib.benchmarks.summarize`.
-        angles: rows of white balance: ``protocol``, ``model``, ``angular_error``, ``angular_error_before``.
+        angles: rows of white balance: ``protocol``, ``model``, ``weights``, ``angular_error`` and that of the cast,
+            ``angular_error_before``.
     """
     place = benchmark_for(printed["benchmark"], set(summary["protocol"]))
     if place is None:
@@ -88,9 +89,8 @@ def measure(printed: pd.Series, summary: pd.DataFrame, angles: pd.DataFrame) -> 
     here = summary[summary["protocol"] == protocol]
     metric = printed["metric"]
     if metric.startswith(_ANGLES) and "Test" in printed["row"]:  # the cast, before anything is done
-        cast = angles[angles["protocol"] == protocol]
-        cast = cast[cast["model"] == cast["model"].iloc[0]]
-        return _statistic(metric, cast["angular_error_before"], "the cast itself", protocol, differs)
+        cast = cast_angles(angles[angles["protocol"] == protocol])
+        return _statistic(metric, cast, CAST, protocol, differs)
     found = method_for(printed["model"], set(here["model"])) if printed["model"] else None
     if found is None:
         return None
@@ -108,11 +108,11 @@ def measure(printed: pd.Series, summary: pd.DataFrame, angles: pd.DataFrame) -> 
 
 
 def _statistic(metric: str, values: pd.Series, model: str, protocol: str, differs: str) -> Measured | None:
-    found = angular_statistics(torch.tensor(values.to_numpy(dtype=float)))
+    found = angle_statistics(values)
     name = metric.removeprefix(_ANGLES)
     if name not in found:
         return None
-    return Measured(found[name].item(), float("nan"), float("nan"), model, protocol, differs)
+    return Measured(found[name], float("nan"), float("nan"), model, protocol, differs)
 
 
 def beside(printed: pd.DataFrame, summary: pd.DataFrame, angles: pd.DataFrame) -> pd.DataFrame:
@@ -125,5 +125,5 @@ def beside(printed: pd.DataFrame, summary: pd.DataFrame, angles: pd.DataFrame) -
         method=[a.model if a else "" for a in answers],
         protocol=[a.protocol if a else "" for a in answers],
         differs=[a.differs if a else "" for a in answers],
-        command=[a.command if a and a.model != "the cast itself" else "" for a in answers],
+        command=[a.command if a and a.model != CAST else "" for a in answers],
     )

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from store import known_protocol
 from torch import Tensor
 
 from colorlib import color, list_models
-from colorlib.benchmarks import DataError
-from colorlib.benchmarks import protocol as find_protocol
+from colorlib.benchmarks import DataError, Protocol
 from colorlib.benchmarks.methods import Method, Painter
 from colorlib.benchmarks.photos import Photo
-from colorlib.benchmarks.protocols import Protocol
 from colorlib.casts import Kind
-from colorlib.metrics.functional import delta_e_2000
+from colorlib.metrics.functional import angles, delta_e_2000
 
 THUMBNAIL = 160  # pixels on the long side
-DARK = 150 / 255  # R + G + B up to which a pixel has no angle, as in the metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +33,7 @@ class Pictures:
 
     def load(self, name: str, cast: Kind | None) -> tuple[Tensor, Tensor]:
         """A photograph, and what methods see of it, gray or under a cast: sRGB (3, H, W) twice."""
-        true = self.protocol.load(self.photos[name])
-        if cast:
-            return true, self.protocol.cast(true, name, cast)
-        return true, true.mean(dim=0, keepdim=True).expand_as(true)
+        return _load(self, name, cast)
 
     def paint(self, method: str, name: str, cast: Kind | None) -> Tensor:
         """What a method makes of it, as it was scored: sRGB (3, H, W)."""
@@ -59,12 +54,21 @@ def runnable(method: str) -> bool:
 @lru_cache(maxsize=8)
 def find_pictures(protocol: str, roots: tuple[str, ...]) -> Pictures | None:
     """The photographs of a protocol below these folders; None if they are not all there."""
-    try:
-        found = find_protocol(protocol.partition("@")[0])
-        photos = found.find([Path(root) for root in roots])
-    except (ValueError, DataError):
+    found = known_protocol(protocol)
+    if found is None:
         return None
-    return Pictures(found, {photo.key: photo for photo in photos}) if found.id == protocol else None
+    try:
+        photos = found.find([Path(root) for root in roots])
+    except DataError:
+        return None
+    return Pictures(found, {photo.key: photo for photo in photos})
+
+
+@lru_cache(maxsize=64)
+def _load(pictures: Pictures, name: str, cast: Kind | None) -> tuple[Tensor, Tensor]:
+    true = pictures.protocol.load(pictures.photos[name])
+    seen = pictures.protocol.cast(true, name, cast) if cast else true.mean(dim=0, keepdim=True).expand_as(true)
+    return true, seen
 
 
 @lru_cache(maxsize=256)
@@ -84,5 +88,4 @@ def error_map(rgb: Tensor, true: Tensor, measure: str) -> Tensor:
     """Where a picture errs: sRGB (3, H, W) twice -> (H, W), CIEDE2000 or ``"angle"`` in degrees, nan where dark."""
     if measure == "CIEDE2000":
         return delta_e_2000(color.rgb_to_lab(rgb), color.rgb_to_lab(true))
-    angle = torch.atan2(torch.linalg.cross(rgb, true, dim=0).norm(dim=0), (rgb * true).sum(dim=0)).rad2deg()
-    return angle.where(true.sum(dim=0) > DARK, torch.nan)
+    return angles(rgb[None], true[None])[0]

@@ -1,14 +1,16 @@
 """The results, read in place by DuckDB: a folder of Parquet files on this disk, or a data set on the Hub."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from io import BytesIO
 from typing import Any
 
 import duckdb
 import fsspec
 import pandas as pd
 
+from colorlib.benchmarks import SCORES, Protocol
+from colorlib.benchmarks import protocol as find_protocol
 from colorlib.benchmarks.results import Run, read_header
 
 HUB = "hf://"
@@ -43,8 +45,8 @@ class Store:
         found, skipped = [], []
         for path in sorted(files.glob(f"{folder}/*/*.parquet")):
             try:
-                # Its end would do, but a file is a few kilobytes, and one read is one request to the Hub.
-                run = read_header(path, BytesIO(files.cat_file(path)))
+                with files.open(path) as file:
+                    run = read_header(path, file)
             except ValueError as error:
                 skipped.append(str(error))
                 continue
@@ -65,21 +67,42 @@ class Store:
         """The runs of a protocol."""
         return self.runs[self.runs["protocol"] == protocol]
 
-    def rows(self, protocol: str, models: list[str] | None = None, columns: str = "*") -> pd.DataFrame:
+    def balances(self, protocol: str) -> bool:
+        """Whether it is one of white balance."""
+        return bool(self.of(protocol)["keep"].iloc[0] == "none")
+
+    def scores(self, protocol: str) -> list[str]:
+        """Which scores its rows have a value of."""
+        counted = self.query(
+            "SELECT count(COLUMNS(lambda c: c IN $names)) FROM read_parquet($files, union_by_name = true)",
+            names=[score.column for score in SCORES.values()],
+            files=self.of(protocol)["file"].tolist(),
+        ).iloc[0]
+        return [name for name, score in SCORES.items() if counted.get(score.column, 0)]
+
+    def rows(
+        self, protocol: str, columns: Iterable[str], *, models: Sequence[str] | None = None, **equal: str | None
+    ) -> pd.DataFrame:
         """Rows of a protocol's runs, one for each photograph (and cast).
 
         Args:
             protocol: its id.
+            columns: of the rows; those that no run has are left out.
             models: only of these; None is all.
-            columns: of the rows, as SQL.
+            equal: only rows of this ``photo``, this ``cast``, ...; None is any.
         """
         runs = self.of(protocol)
         if models is not None:
             runs = runs[runs["model"].isin(models)]
         if runs.empty:
-            return pd.DataFrame()
+            return pd.DataFrame(columns=list(columns))
+        known = {name: value for name, value in equal.items() if value is not None}
+        where = " AND ".join(f'"{name}" = ${name}' for name in known) or "true"
         return self.query(
-            f"SELECT {columns} FROM read_parquet($files, union_by_name = true)", files=runs["file"].tolist()
+            "SELECT COLUMNS(lambda c: c IN $columns) FROM read_parquet($files, union_by_name = true) WHERE " + where,
+            columns=list(columns),
+            files=runs["file"].tolist(),
+            **known,
         )
 
     def seconds(self, protocol: str) -> pd.DataFrame:
@@ -97,7 +120,8 @@ class Store:
 
     def query(self, sql: str, **values: Any) -> pd.DataFrame:
         """Ask DuckDB, ``$name`` standing for a value."""
-        return self._connection.execute(sql, values).df()
+        # Visitors' sessions are threads, and a connection answers one at a time.
+        return self._connection.cursor().execute(sql, values).df()
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -105,3 +129,12 @@ class Store:
         if self.place.startswith(HUB):
             connection.register_filesystem(fsspec.filesystem("hf"))
         return connection
+
+
+def known_protocol(identity: str) -> Protocol | None:
+    """The protocol of this name and version, if this version of colorlib knows it."""
+    try:
+        found = find_protocol(identity.partition("@")[0])
+    except ValueError:
+        return None
+    return found if found.id == identity else None

@@ -205,8 +205,8 @@ def test_error_maps_average_to_the_metrics():
 
 def test_rows_of_some_methods_only():
     store = Store.open(str(SHIPPED))
-    rows = store.rows("coco@1", ["welsh02"], "model, psnr")
+    rows = store.rows("coco@1", ["model", "psnr", "no such column"], models=["welsh02"])
     assert list(rows.columns) == ["model", "psnr"]
     assert rows["psnr"].to_list() == pytest.approx(_files("coco@1")["welsh02"]["psnr"].to_list())
-    assert store.rows("coco@1", ["nobody"]).empty
+    assert store.rows("coco@1", ["model"], models=["nobody"]).empty
     assert set(store.seconds("coco@1")["model"]) == set(_files("coco@1"))

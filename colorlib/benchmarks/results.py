@@ -17,7 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, Self
+from typing import BinaryIO, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -178,7 +178,7 @@ def read_run(file: Path) -> tuple[Run, pd.DataFrame]:
     return run, rows
 
 
-def read_header(file: Path | str, content: BytesIO | None = None) -> Run:
+def read_header(file: Path | str, content: BinaryIO | None = None) -> Run:
     """What a file says of its run; its rows are not read.
 
     Args:

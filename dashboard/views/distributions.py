@@ -16,6 +16,7 @@ PROPERTIES = {
     "saturation_true": "mean saturation of the photograph",
 }
 EDGES = np.linspace(0, ERROR_RANGE, ERROR_BINS + 1)
+RATED = ["psnr", "rmse", "ciede2000", "lab_mse"]
 PARTS = 10  # of equally many photographs each, whose medians are drawn
 
 store = common.open_store()
@@ -33,7 +34,8 @@ chosen = (
     or models
 )
 st.caption(common.describe_protocol(store, protocol))
-rows = store.rows(protocol, chosen)
+columns = ["model", "error_histogram", *PROPERTIES, *RATED]
+rows = store.rows(protocol, columns, models=chosen)
 
 st.subheader("Cumulative error")
 st.caption("Share of all pixels whose error in alpha and beta is below a threshold: figure 7 of Larsson et al. 2016.")
@@ -68,7 +70,7 @@ st.subheader("Error and photograph")
 left, right = st.columns(2)
 properties = {name: column for column, name in PROPERTIES.items()}
 property_ = properties[left.selectbox("Property", list(properties), key="property", bind="query-params")]
-names = {LABELS[score].name: score for score in ("psnr", "rmse", "ciede2000", "lab_mse")}
+names = {LABELS[score].name: score for score in RATED}
 score = names[right.selectbox("Score", list(names), key="score", bind="query-params")]
 st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
 figure = go.Figure()

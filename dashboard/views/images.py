@@ -1,47 +1,45 @@
 """From a row of the leaderboard to its photographs: worst and best, each method's picture, and where it errs."""
 
+from collections.abc import Iterator
+
 import common
 import numpy as np
 import pandas as pd
 import plotly.express as px
 import streamlit as st
 from common import GRAY, LABELS
-from pictures import error_map, find_pictures, runnable
+from pictures import THUMBNAIL, error_map, find_pictures, runnable
+from streamlit.delta_generator import DeltaGenerator
+from torch import Tensor
 
-from colorlib.benchmarks.results import SCORES
+from colorlib.benchmarks import SCORES
 
+Picture = tuple[str, Tensor]  # its caption, and sRGB (3, H, W)
 COUNT = 12  # photographs on a page of the list
-CHOICES = {
-    "colorize": ["rmse", "psnr", "ciede2000", "saturation_difference"],
-    "balance": ["angular_error", "ciede2000"],
-}
+RATED = ["rmse", "psnr", "ciede2000", "saturation_difference"]
+RATED_OF_CASTS = ["angular_error", "ciede2000"]
+
+
+def side_by_side(pictures: list[Picture]) -> Iterator[tuple[DeltaGenerator, Picture]]:
+    """Pictures with their places, three in a row."""
+    for start in range(0, len(pictures), 3):
+        yield from zip(st.columns(3), pictures[start : start + 3], strict=False)
+
 
 store = common.open_store()
 st.title("Images")
-task = st.segmented_control(
-    "Task",
-    ["colorize", "balance"],
-    default="colorize",
-    required=True,
-    key="task",
-    bind="query-params",
-)
-protocol = common.choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
+protocol = common.choose_benchmark(store)
 left, middle, right = st.columns([2, 2, 2])
 models = [m for m in store.of(protocol)["model"] if m != GRAY]
 method = left.selectbox("Method", models, key="method", bind="query-params")
-there = CHOICES[task]
+there = RATED_OF_CASTS if store.balances(protocol) else RATED
 by = {LABELS[name].name: name for name in there}
 score = by[middle.selectbox("By", list(by), key="by", bind="query-params")]
 end = right.segmented_control(
     "First", ["worst", "best"], default="worst", required=True, key="end", bind="query-params"
 )
 
-columns = ["photo", "label", '"cast"', "height", "width", *dict.fromkeys([*there, "psnr", "rmse"])]
-rows = store.rows(protocol, [method], ", ".join(columns))
-if rows.empty:
-    st.info(f"{method} was not measured on {protocol}.")
-    st.stop()
+rows = store.rows(protocol, ["photo", "label", "cast", "height", "width", *there], models=[method])
 badness = rows[score].abs() if SCORES[score].better is None else rows[score]
 lower_first = (SCORES[score].better == "higher") == (end == "worst")
 ordered = rows.loc[badness.sort_values(ascending=lower_first, kind="stable").index].reset_index(drop=True)
@@ -56,16 +54,11 @@ if found is None:
         "`streamlit run dashboard/app.py -- RESULTS --data PHOTOS`"
     )
 else:
-    thumbnails = st.columns(6)
-    for place, (row, name) in enumerate(zip(some.itertuples(), names, strict=True)):
-        with thumbnails[place % 6]:
+    with st.container(horizontal=True):  # as many in a row as fit
+        for row, name in zip(some.itertuples(), names, strict=True):
             small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
-            st.image(
-                small.movedim(0, -1).numpy(),
-                width="stretch",
-                alt=f"{name} by {method}",
-                caption=f"{LABELS[score].format(getattr(row, score))}",
-            )
+            caption = LABELS[score].format(getattr(row, score))
+            st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
 st.dataframe(
     some.dropna(axis=1, how="all"),
     hide_index=True,
@@ -75,10 +68,7 @@ st.dataframe(
 photo = st.selectbox("Photograph", names, key="photo", bind="query-params")
 row = some.iloc[names.index(photo)]
 cast = None if pd.isna(row["cast"]) else row["cast"]
-others = store.rows(protocol, None, ", ".join(["model", *there, "photo", '"cast"']))
-same = others[(others["photo"] == row["photo"]) & ((others["cast"] == cast) | (cast is None))].drop(
-    columns=["photo", "cast"]
-)
+same = store.rows(protocol, ["model", *there], photo=row["photo"], cast=cast)
 
 st.subheader(photo)
 st.dataframe(
@@ -96,9 +86,8 @@ compared = st.multiselect(
 true, seen = found.load(row["photo"], cast)
 shown = [("the photograph", true), ("what methods see", seen)]
 painted = [(name, found.paint(name, row["photo"], cast)) for name in compared]
-for start in range(0, len(shown + painted), 3):
-    for column, (name, rgb) in zip(st.columns(3), (shown + painted)[start : start + 3], strict=False):
-        column.image(rgb.movedim(0, -1).numpy(), width="stretch", caption=name, alt=f"{photo}: {name}")
+for column, (name, rgb) in side_by_side(shown + painted):
+    column.image(rgb.movedim(0, -1).numpy(), width="stretch", caption=name, alt=f"{photo}: {name}")
 st.subheader("Where they err")
 measure = st.segmented_control(
     "Map",
@@ -110,13 +99,12 @@ measure = st.segmented_control(
     help="Colour difference as it is seen, or the angle between colours in degrees; dark pixels have none.",
 )
 most = {"CIEDE2000": 40.0, "angle": 20.0}[measure]
-for start in range(0, len(painted), 3):
-    for column, (name, rgb) in zip(st.columns(3), painted[start : start + 3], strict=False):
-        values = error_map(rgb, true, measure).numpy()
-        figure = px.imshow(values, zmin=0, zmax=most, color_continuous_scale="Viridis", aspect="equal")
-        figure.update_xaxes(visible=False).update_yaxes(visible=False)
-        figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f}")
-        with column:
-            common.shown(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
+for column, (name, rgb) in side_by_side(painted):
+    values = error_map(rgb, true, measure).numpy()
+    figure = px.imshow(values, zmin=0, zmax=most, color_continuous_scale="Viridis", aspect="equal")
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f}")
+    with column:
+        common.shown(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
 if not painted:
     st.caption("Choose methods above; those without weights here cannot be painted.")

@@ -7,12 +7,11 @@ import streamlit as st
 from common import GRAY, LABELS
 from store import Store
 
-from colorlib.benchmarks import reported
-from colorlib.benchmarks.results import SCORES
+from colorlib.benchmarks import SCORES, reported
 from colorlib.models import list_models, model_info
 
 FIRST = ["rmse", "psnr", "ciede2000", "saturation_difference", "chroma", "top1"]
-SYMBOLS = range(8)  # shapes beside the colours
+SYMBOLS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon"]  # beside the colours
 FIRST_OF_CASTS = ["angular_error", "angular_error_before", "ciede2000"]
 
 
@@ -25,13 +24,13 @@ def size_of(model: str) -> tuple[float | None, float | None]:
     return common.parameters(name) / 1e6, weights.path.stat().st_size / 1e6 if weights else None
 
 
-def leaderboard(store: Store, protocol: str) -> pd.DataFrame:
-    """A row per run: ``method``, ``weights``, each score with ``_low``, ``_high`` and ``_ratio``, seconds and sizes."""
-    scores = common.summary(store.place, protocol)
-    names = ["value", "low", "high"] + ["ratio"] * ("ratio" in scores)
-    wide = scores.pivot(index=["model", "weights"], columns="score", values=names)
+def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
+    """A row per run: ``model``, ``weights``, each score with ``_low``, ``_high`` and ``_ratio``, seconds and sizes."""
+    summary = common.summary(store.place, protocol, tuple(scores))
+    names = ["value", "low", "high"] + ["ratio"] * ("ratio" in summary)
+    wide = summary.pivot(index=["model", "weights"], columns="score", values=names)
     wide.columns = [score if kind == "value" else f"{score}_{kind}" for kind, score in wide.columns]
-    photos = scores.groupby(["model", "weights"])["photos"].max()
+    photos = summary.groupby(["model", "weights"])["photos"].max()
     table = wide.join(photos).reset_index()
     table = table.merge(common.seconds(store.place, protocol), on=["model", "weights"], how="left")
     runs = store.of(protocol)[["model", "weights", "missing", "device"]]
@@ -51,25 +50,19 @@ def pareto(table: pd.DataFrame, score: str) -> pd.DataFrame:
 
 store = common.open_store()
 st.title("Leaderboard")
-kind = st.segmented_control(
-    "Task",
-    ["colorize", "balance"],
-    default="colorize",
-    required=True,
-    key="task",
-    bind="query-params",
-)
-protocol = common.choose_protocol(store, casts=kind == "balance", key=f"benchmark-{kind}")
-table = leaderboard(store, protocol)
-there = [score for score in LABELS if score in table]
+protocol = common.choose_benchmark(store)
+balance = store.balances(protocol)
+measured = common.scores_of(store.place, protocol)
+there = [score for score in LABELS if score in measured]
 left, right = st.columns([3, 2])
 with left:
-    default = [score for score in (FIRST_OF_CASTS if kind == "balance" else FIRST) if score in there]
-    scores = common.choose_scores("Scores", there, default, key=f"scores-{kind}")
+    default = [score for score in (FIRST_OF_CASTS if balance else FIRST) if score in there]
+    scores = common.choose_scores("Scores", there, default, key="scores-balance" if balance else "scores-colorize")
 with right:
     wanted = st.text_input(
         "Methods with", key="methods", bind="query-params", placeholder="larsson, small, decoder=mode"
     )
+table = leaderboard(store, protocol, scores)
 words = [word.strip().lower() for word in wanted.split(",") if word.strip()]
 kept = table["model"].map(lambda m: m == GRAY or not words or any(word in m.lower() for word in words))
 lead = scores[0]
@@ -78,11 +71,11 @@ ordered = pd.concat([ordered[ordered["model"] == GRAY], ordered[ordered["model"]
 view = pd.DataFrame({"method": ordered["model"]})
 for score in scores:
     label = LABELS[score]
-    factor = 100 if label.percent else 1
-    view[score] = factor * ordered[score]
-    digits = 1 if label.percent else label.digits
-    bounds = zip(factor * ordered[f"{score}_low"], factor * ordered[f"{score}_high"], strict=True)
-    view[f"{score}_interval"] = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in bounds]
+    value, low, high = (label.factor * ordered[name] for name in (score, f"{score}_low", f"{score}_high"))
+    view[score] = value
+    view[f"{score}_interval"] = [
+        f"{x:.{label.digits}f} to {y:.{label.digits}f}" for x, y in zip(low, high, strict=True)
+    ]
     if score in ("rmse", "psnr") and f"{score}_ratio" in ordered and GRAY in set(ordered["model"]):
         gray = ordered.loc[ordered["model"] == GRAY, score].iloc[0]
         view[f"{score}_gray"] = ordered[f"{score}_ratio"] if score == "rmse" else ordered[score] - gray
@@ -105,8 +98,7 @@ columns = {
 }
 for score in scores:
     label = LABELS[score]
-    pattern = "%.1f %%" if label.percent else f"%.{label.digits}f"
-    columns[score] = st.column_config.NumberColumn(label.name + common.better(score), format=pattern)
+    columns[score] = st.column_config.NumberColumn(label.name + common.better(score), format=label.pattern)
     columns[f"{score}_interval"] = st.column_config.TextColumn("95 %")
 st.caption(
     f"{common.describe_protocol(store, protocol)} Intervals: bootstrap over photographs. Measured on "
@@ -122,13 +114,7 @@ event = st.dataframe(
     alt=f"Scores of {len(view)} methods on {protocol}",
 )
 if event.selection.rows:
-    model = view["method"].iloc[event.selection.rows[0]]
-    st.page_link(
-        "views/images.py",
-        label=f"Images of {model}",
-        icon=":material/image:",
-        query_params={f"benchmark-{kind}": protocol, "task": kind, "method": model},
-    )
+    common.link_images(store, protocol, view["method"].iloc[event.selection.rows[0]])
 name = protocol.partition("@")[0]
 one, two, three = st.columns([1, 1, 3])
 one.download_button("CSV of this view", view.to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore")
@@ -171,7 +157,7 @@ for place, run in enumerate(timed.itertuples()):
         y=[value],
         mode="markers",
         name=run.model,
-        marker={"size": 11, "symbol": place % len(SYMBOLS), "color": common.line(run.model, models)["color"]},
+        marker={"size": 11, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": common.line(run.model, models)["color"]},
         error_y={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]},
     )
 figure.update_xaxes(type="log", title="seconds a photograph")

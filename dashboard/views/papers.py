@@ -3,9 +3,9 @@
 import common
 import pandas as pd
 import streamlit as st
-from counterparts import beside
+from counterparts import benchmark_for, beside
 
-from colorlib.benchmarks import reported
+from colorlib.benchmarks import SCORES, reported
 from colorlib.models import list_models, model_info
 
 
@@ -18,34 +18,27 @@ def cell(row: pd.Series) -> str:
 store = common.open_store()
 st.title("Papers")
 printed = reported()
-infos = [model_info(name) for name in list_models()]
-known = {info.name.split("_")[0]: info.paper for info in infos if info.paper}
-known["color_by_colorization"] = known["color"]
-
-
-def cite(name: str) -> str:
-    """Authors, year, title."""
-    paper = known.get(name)
-    return f"{paper.authors} ({paper.year}): {paper.title}" if paper else name
-
-
-paper = st.selectbox("Paper", list(dict.fromkeys(printed["paper"])), key="paper", bind="query-params")
-st.markdown(f"**{cite(paper)}**")
-if known.get(paper):
-    st.caption(f"{known[paper].venue} {known[paper].year} · [{known[paper].url}]({known[paper].url})")
+name = st.selectbox("Paper", list(dict.fromkeys(printed["paper"])), key="paper", bind="query-params")
+printed = printed[printed["paper"] == name]
+# A paper's methods begin with its name, which is that of one of them or followed by what sets them apart.
+[paper, *_] = (model_info(x).paper for x in list_models() if f"{x}_".startswith(f"{name}_"))
+assert paper, f"{name} has no paper in the registry"
+st.markdown(f"**{paper.authors} ({paper.year}): {paper.title}**")
+st.caption(f"{paper.venue} {paper.year} · [{paper.url}]({paper.url})")
 st.markdown(
     "A cell is **printed / ours**. Ours are compact networks, trained for hours on 40,000 photographs of 128 pixels; "
     "where the paper's photographs are not at hand, the nearest we have stand in. What differs is said below each "
     "table: read down a column, not across from theirs to ours."
 )
-summary = pd.concat([common.summary(store.place, protocol) for protocol in store.protocols], ignore_index=True)
-casts = [p for p in store.protocols if store.of(p)["keep"].iloc[0] == "none"]
-angles = (
-    pd.concat([store.rows(p, columns="protocol, model, angular_error, angular_error_before") for p in casts])
-    if casts
-    else pd.DataFrame(columns=["protocol", "model", "angular_error", "angular_error_before"])
+answers = [benchmark_for(x, set(store.protocols)) for x in printed["benchmark"].unique()]
+protocols = sorted({answer[0] for answer in answers if answer})
+scores = tuple(sorted(set(printed["metric"]) & set(SCORES) | {"angular_error"}))
+summary = pd.concat(
+    [pd.DataFrame(columns=["protocol", "model", "score"]), *(common.summary(store.place, p, scores) for p in protocols)]
 )
-for title, rows in printed[printed["paper"] == paper].groupby("table", sort=False):
+columns = ["protocol", "model", "weights", "angular_error", "angular_error_before"]
+angles = pd.concat([pd.DataFrame(columns=columns), *(store.rows(p, columns) for p in protocols if store.balances(p))])
+for title, rows in printed.groupby("table", sort=False):
     cells = beside(rows, summary, angles)
     page = rows["page"].replace("", pd.NA).dropna()
     st.subheader(title.capitalize() + (f", page {page.iloc[0]}" if len(page) else ""))
@@ -53,7 +46,7 @@ for title, rows in printed[printed["paper"] == paper].groupby("table", sort=Fals
     named = cells["row"] + ((", " + cells["dataset"]).where(cells["dataset"] != "", "") if sets else "")
     grid = cells.assign(cell=cells.apply(cell, axis=1), row=named)
     grid = grid.pivot_table(index="row", columns="column", values="cell", aggfunc="; ".join, sort=False).fillna("")
-    st.dataframe(grid.reset_index(), hide_index=True, alt=f"{title} of {cite(paper)}: printed and measured")
+    st.dataframe(grid.reset_index(), hide_index=True, alt=f"{title} of {paper.title}: printed and measured")
     differences = sorted({part for whole in cells["differs"] for part in whole.split("; ") if part})
     if differences:
         st.caption("Ours: " + "; ".join(differences) + ".")

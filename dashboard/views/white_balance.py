@@ -4,9 +4,9 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-import torch
+from counterparts import CAST
 
-from colorlib.metrics.functional import angular_statistics
+from colorlib.benchmarks.tables import angle_statistics, cast_angles
 
 store = common.open_store()
 st.title("White balance")
@@ -15,19 +15,11 @@ st.caption(
     f"{common.describe_protocol(store, protocol)} The angle between each pixel's colour and its true one, in degrees, "
     "averaged over a photograph; dark pixels do not count. Statistics are over photographs and casts."
 )
-rows = store.rows(protocol, columns='model, weights, photo, "cast", angular_error, angular_error_before')
-
-
-def statistics(values: pd.Series) -> dict[str, float]:
-    """Of table 2."""
-    return {name: x.item() for name, x in angular_statistics(torch.tensor(values.to_numpy(dtype=float))).items()}
-
-
-first = rows[rows["model"] == rows["model"].iloc[0]]
-before = statistics(first["angular_error_before"])
-lines = [{"method": "the cast itself", **before, "of the cast": 1.0}]
+rows = store.rows(protocol, ["model", "weights", "photo", "cast", "angular_error", "angular_error_before"])
+before = angle_statistics(cast_angles(rows))
+lines = [{"method": CAST, **before, "of the cast": 1.0}]
 for model, run in rows.groupby("model"):
-    after = statistics(run["angular_error"])
+    after = angle_statistics(run["angular_error"])
     lines.append({"method": model, **after, "of the cast": after["mean"] / before["mean"]})
 table = pd.concat([pd.DataFrame(lines[:1]), pd.DataFrame(lines[1:]).sort_values("mean")])
 numbers = {name: st.column_config.NumberColumn(name, format="%.2f") for name in before}
@@ -61,9 +53,4 @@ figure.add_scatter(
 figure.update_xaxes(title="angle of the cast (°)")
 figure.update_yaxes(title="angle left (°)")
 common.shown(figure, f"Angular error after {method} against that of the cast", key="before-after")
-st.page_link(
-    "views/images.py",
-    label=f"Images of {method}",
-    icon=":material/image:",
-    query_params={"task": "balance", "benchmark-balance": protocol, "method": method},
-)
+common.link_images(store, protocol, method)
