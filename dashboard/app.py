@@ -3,7 +3,10 @@
 Every number is a query on the Parquet files that ``colorlib evaluate`` writes. Pages keep their state in the address.
 """
 
+from typing import Any
+
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 st.set_page_config(page_title="colorlib: measured", page_icon="🎨", layout="wide")
 
@@ -16,4 +19,25 @@ PAGES = [
     st.Page("views/speed.py", title="Speed", icon=":material/speed:"),
     st.Page("views/methodology.py", title="Methodology", icon=":material/function:"),
 ]
-st.navigation(PAGES, position="top").run()
+
+
+def run(page: StreamlitPage) -> None:
+    """Run a page; whoever comes back to it without an address of his own finds it as he left it.
+
+    Streamlit takes a page's choices out of the address when another page is shown, so that even the browser's way back
+    leads to a page without them.
+    """
+    left: dict[str, dict[str, Any]] = st.session_state.setdefault("left", {})
+    came = st.session_state.get("shown") != page.title
+    st.session_state["shown"] = page.title
+    if came and not st.query_params and left.get(page.title):
+        st.session_state.update(left[page.title])
+        st.rerun()  # a step back in the browser overrules what is set now, but not in another run
+    try:
+        page.run()
+    finally:  # a page may stop early
+        choices = {key: value for key, value in st.session_state.items() if isinstance(value, str | int | list)}
+        left[page.title] = {str(key): value for key, value in choices.items() if key != "shown"}
+
+
+run(st.navigation(PAGES, position="top"))

@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,6 +20,8 @@ GRAY = "grayscale"
 # Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again, dashed.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F"]
 DASHES = ["solid", "dash"]
+# Below the axis, whatever height its rows need: on a phone there are many.
+LEGEND = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0}
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,15 @@ def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str
     return chosen
 
 
+def choose_task() -> str:
+    """Ask for the task; the choice is kept in the address."""
+    tasks = ["colorize", "balance"]
+    return st.segmented_control("Task", tasks, default="colorize", required=True, key="task", bind="query-params")
+
+
 def choose_benchmark(store: Store) -> str:
     """Ask for the task, then for one of its protocols; both choices are kept in the address."""
-    tasks = ["colorize", "balance"]
-    task = st.segmented_control("Task", tasks, default="colorize", required=True, key="task", bind="query-params")
+    task = choose_task()
     return choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
 
 
@@ -205,9 +213,14 @@ def line(model: str, models: list[str]) -> dict[str, str]:
     return {"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place // len(PALETTE) % len(DASHES)]}
 
 
+def height_of(table: pd.DataFrame) -> Literal["content", "auto"]:
+    """As high as the table, if it is no list of photographs or of hundreds of methods."""
+    return "content" if len(table) <= 30 else "auto"
+
+
 def shown(figure: go.Figure, alt: str, key: str | None = None) -> None:
     """A chart at the page's width, in its theme."""
-    figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend={"orientation": "h", "y": -0.2})
+    figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend=LEGEND)
     st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False}, alt=alt)
 
 

@@ -1,16 +1,30 @@
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 from skimage import data
 from torch import Tensor
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the cores; torch's own threads would then wait for each other.
     torch.set_num_threads(1)
+
+CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +52,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(data.coffee()[:200, :200]).save(root / "loose.png", "JPEG", quality=95)
     (root / "cats" / "broken.jpg").write_bytes(b"no picture")
     return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        # None: the one that playwright has installed itself.
+        path = next(filter(None, map(shutil.which, names)), None)
+        with playwright.chromium.launch(executable_path=path, args=CHROMIUM) as chromium:
+            yield chromium
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

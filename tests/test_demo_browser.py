@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Download, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Download, Page, expect
 from test_demo import (
     BALANCERS,
     CAMERA,
@@ -35,32 +34,12 @@ pytestmark = pytest.mark.browser
 # A training run may hold the processors, and the first photograph waits for imports.
 PATIENCE = 120_000
 LOCAL = ("http://127.0.0.1:", "data:", "blob:")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serve(tmp_path_factory.mktemp("server")) as (address, _, _):
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        # None: the one that playwright has installed itself.
-        path = next(filter(None, map(shutil.which, names)), None)
-        with playwright.chromium.launch(executable_path=path, args=FLAGS) as chromium:
-            yield chromium
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ def test_embedded_files_are_what_the_index_says(name: str):
     assert metadata["model"] == name
     matrices = [tensor for tensor in load_file(info.path).values() if tensor.is_floating_point() and tensor.ndim > 1]
     assert {tensor.dtype for tensor in matrices} == {torch.float16}
-    create_model(name, pretrained=True, **json.loads(metadata["model_args"]))
+    model = create_model(name, pretrained=True, **json.loads(metadata["model_args"]))
+    assert sum(parameter.numel() for parameter in model.parameters()) == info.parameters
 
 
 def test_embedded_files_stay_light():

@@ -5,9 +5,8 @@ from io import BytesIO
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 
-from colorlib.io import to_pil
+from colorlib.io import read, to_pil
 from colorlib.targets import gaussian_blur
 
 GAMMA = (0.7, 1.5)  # of the film's curve
@@ -55,5 +54,4 @@ def _jpeg(rgb: Tensor, quality: int) -> Tensor:
     """What is left of (3, H, W) in [0, 1]."""
     file = BytesIO()
     to_pil(rgb).save(file, "JPEG", quality=quality)
-    pixels: Tensor = pil_to_tensor(Image.open(file))
-    return pixels.to(rgb) / 255
+    return read(Image.open(file)).rgb.to(rgb)

@@ -42,7 +42,8 @@ def export(
     sha256 = save_weights(model, path, {**metadata, "steps": str(state["global_step"])})
     if path.parent == EMBEDDED:
         recipe = f"training/recipes/{recipe or f'{name}.yaml'}"
-        list_weights(name, WeightsInfo(path.name, sha256, license, recipe, data, classes=names))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        list_weights(name, WeightsInfo(path.name, sha256, license, recipe, data, parameters, classes=names))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     return path
 

@@ -15,7 +15,6 @@ from typing import Literal
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from colorlib import io
 from colorlib.benchmarks.photos import LISTS, Photo, PhotoSet, find, of_folder
@@ -103,7 +102,7 @@ class Protocol:
             size = (self.side, self.side) if self.square else (round(height * scale), round(width * scale))
             if size != (height, width):
                 smaller = io.to_pil(rgb).resize(size[::-1], Image.Resampling.BICUBIC)
-                rgb = pil_to_tensor(smaller).float() / 255
+                rgb = io.read(smaller).rgb
         if self.crop is not None:
             top, left = (max(0, (side - self.crop) // 2) for side in size_of(rgb))
             rgb = rgb[:, top : top + self.crop, left : left + self.crop]

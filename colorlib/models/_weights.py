@@ -33,6 +33,7 @@ class WeightsInfo:
         license: SPDX identifier of the weights, which may differ from the code's.
         recipe: the training recipe that made them.
         data: what they were trained on.
+        parameters: how many the network has, to be known before it is built.
         metrics: our own measurements, by protocol.
         saturation: factor on the chroma it predicts by which its pictures are about as colourful as photographs are.
         classes: names of the scenes it recognises, in the order of its scores; none if it has no classifier.
@@ -45,6 +46,7 @@ class WeightsInfo:
     license: str
     recipe: str
     data: str
+    parameters: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
     saturation: float = 1.0
     classes: tuple[str, ...] = ()

@@ -26,10 +26,15 @@ def side_by_side(pictures: list[Picture]) -> Iterator[tuple[DeltaGenerator, Pict
         yield from zip(st.columns(3), pictures[start : start + 3], strict=False)
 
 
+def in_units(rows: pd.DataFrame, scores: list[str]) -> pd.DataFrame:
+    """Scores as they are shown: shares in percent."""
+    return rows.assign(**{score: LABELS[score].factor * rows[score] for score in scores})
+
+
 store = common.open_store()
 st.title("Images")
 protocol = common.choose_benchmark(store)
-left, middle, right = st.columns([2, 2, 2])
+left, middle, right, last = st.columns([3, 2, 2, 1])
 models = [m for m in store.of(protocol)["model"] if m != GRAY]
 method = left.selectbox("Method", models, key="method", bind="query-params")
 there = RATED_OF_CASTS if store.balances(protocol) else RATED
@@ -44,7 +49,7 @@ badness = rows[score].abs() if SCORES[score].better is None else rows[score]
 lower_first = (SCORES[score].better == "higher") == (end == "worst")
 ordered = rows.loc[badness.sort_values(ascending=lower_first, kind="stable").index].reset_index(drop=True)
 pages = -(-len(ordered) // COUNT)
-page = st.number_input("Page", 1, pages, key="page", bind="query-params", help=f"{pages} pages of {COUNT} photographs")
+page = last.number_input(f"Page, of {pages}", 1, pages, key="page", bind="query-params")
 some = ordered.iloc[(page - 1) * COUNT : page * COUNT]
 names = [row.photo if pd.isna(row.cast) else f"{row.photo}, {row.cast}" for row in some.itertuples()]
 found = find_pictures(protocol, tuple(map(str, common.arguments().data)))
@@ -60,9 +65,10 @@ else:
             caption = LABELS[score].format(getattr(row, score))
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
 st.dataframe(
-    some.dropna(axis=1, how="all"),
+    in_units(some.dropna(axis=1, how="all"), there),
     hide_index=True,
-    column_config={s: st.column_config.NumberColumn(LABELS[s].name, format="%.4g") for s in there},
+    height="content",
+    column_config={s: st.column_config.NumberColumn(LABELS[s].name, format=LABELS[s].pattern) for s in there},
     alt=f"{end} photographs of {method} on {protocol}",
 )
 photo = st.selectbox("Photograph", names, key="photo", bind="query-params")
@@ -72,9 +78,12 @@ same = store.rows(protocol, ["model", *there], photo=row["photo"], cast=cast)
 
 st.subheader(photo)
 st.dataframe(
-    same.sort_values(score, ascending=SCORES[score].better != "higher"),
+    in_units(same.sort_values(score, ascending=SCORES[score].better != "higher"), there),
     hide_index=True,
-    column_config={s: st.column_config.NumberColumn(LABELS[s].name + common.better(s), format="%.4g") for s in there},
+    height=common.height_of(same),
+    column_config={
+        s: st.column_config.NumberColumn(LABELS[s].name + common.better(s), format=LABELS[s].pattern) for s in there
+    },
     alt=f"Scores of every method on {photo}",
 )
 if found is None:

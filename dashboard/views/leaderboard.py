@@ -1,5 +1,7 @@
 """Every method on one benchmark: scores with intervals, speed and size, and what the papers print for it."""
 
+import math
+
 import common
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,7 +23,9 @@ def size_of(model: str) -> tuple[float | None, float | None]:
     if name not in list_models():
         return None, None
     weights = model_info(name).weights
-    return common.parameters(name) / 1e6, weights.path.stat().st_size / 1e6 if weights else None
+    if weights:
+        return weights.parameters / 1e6, weights.path.stat().st_size / 1e6
+    return common.parameters(name) / 1e6, None
 
 
 def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
@@ -111,6 +115,7 @@ event = st.dataframe(
     on_select="rerun",
     selection_mode="single-row",
     key="rows",
+    height=common.height_of(view),
     alt=f"Scores of {len(view)} methods on {protocol}",
 )
 if event.selection.rows:
@@ -160,7 +165,7 @@ for place, run in enumerate(timed.itertuples()):
         marker={"size": 11, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": common.line(run.model, models)["color"]},
         error_y={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]},
     )
-figure.update_xaxes(type="log", title="seconds a photograph")
+figure.update_xaxes(type="log", dtick=math.log10(2), tickformat=".2~g", title="seconds a photograph")
 figure.update_yaxes(title=LABELS[lead].name + common.better(lead))
 common.shown(
     figure, f"{LABELS[lead].name} of methods against the seconds they take, with the Pareto front", key="front"

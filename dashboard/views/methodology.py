@@ -67,6 +67,7 @@ st.dataframe(
         for score, how in SCORES.items()
     ),
     hide_index=True,
+    height="content",
     alt="Scores and how they are computed",
 )
 st.subheader("Protocols")
@@ -88,6 +89,7 @@ st.dataframe(
         for p in found
     ),
     hide_index=True,
+    height="content",
     alt="All protocols",
 )
 made_by = {name: ", ".join(sorted({x[:8] for x in store.runs[name] if x})) for name in ("colorlib", "torch", "commit")}

@@ -1,5 +1,7 @@
 """Seconds a photograph: Iizuka's table 3 as printed, and ours as measured with every run."""
 
+import math
+
 import common
 import pandas as pd
 import plotly.graph_objects as go
@@ -20,12 +22,14 @@ frames = [
     for p in store.protocols
 ]
 measured = pd.concat(frames, ignore_index=True)
-protocols = sorted(measured["protocol"].unique())
-chosen = st.multiselect("Benchmarks", protocols, protocols[:6], key="benchmarks", bind="query-params") or protocols
+task = common.choose_task()
+protocols = sorted(p for p in measured["protocol"].unique() if store.balances(p) == (task == "balance"))
+chosen = st.multiselect("Benchmarks", protocols, key=f"benchmarks-{task}", bind="query-params") or protocols
 grid = measured[measured["protocol"].isin(chosen)].pivot_table(index="model", columns="protocol", values="seconds")
 st.dataframe(
     grid.reset_index(),
     hide_index=True,
+    height=common.height_of(grid),
     column_config={p: st.column_config.NumberColumn(p, format="%.3f") for p in grid.columns},
     alt="Median seconds a photograph of each method on each benchmark",
 )
@@ -35,7 +39,8 @@ figure = go.Figure()
 for protocol in chosen:
     run = measured[measured["protocol"] == protocol].sort_values("seconds")
     figure.add_scatter(x=run["seconds"], y=run["model"], mode="markers", name=protocol, marker={"size": 9})
-figure.update_xaxes(type="log", title="seconds a photograph")
+figure.update_xaxes(type="log", dtick=math.log10(4), tickformat=".2~g", title="seconds a photograph")
+figure.update_layout(height=160 + 22 * len(grid))
 common.shown(figure, "Seconds a photograph of each method", key="seconds-plot")
 
 st.subheader("As printed")

@@ -26,6 +26,7 @@ numbers = {name: st.column_config.NumberColumn(name, format="%.2f") for name in 
 st.dataframe(
     table,
     hide_index=True,
+    height=common.height_of(table),
     column_config=numbers | {"of the cast": st.column_config.NumberColumn(format="%.3f")},
     alt=f"Angular error statistics on {protocol}",
 )

@@ -1,0 +1,150 @@
+"""The dashboard as a visitor has it: a real browser, from a row to its images and back, the address in another one."""
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from colorlib.benchmarks.results import SHIPPED
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parent.parent
+PATIENCE = 120_000  # a training run may hold the processors
+ROW = 35  # pixels, of a table
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the shipped results, in a process and a home of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path_factory.mktemp("home")
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--", str(SHIPPED)]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HOME": str(home)}, stdout=log, stderr=log)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(120):
+                try:
+                    urlopen(f"{address}/_stcore/health")
+                    break
+                except OSError:
+                    assert server.poll() is None, (home / "log").read_text()
+                    time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A window; fails if the page complained, asked another host for anything, or showed an error."""
+    with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
+        page.on("request", lambda sent: complaints.append(sent.url) if "//127.0.0.1:" not in sent.url else None)
+        yield page
+        # Streamlit looks for its server below the page's address first.
+        assert not [x for x in complaints if not x.startswith(("data:", "blob:")) and "/_stcore/" not in x]
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def settled(page: Page, title: str) -> None:
+    """Wait until a page is there as a whole."""
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def cells(page: Page) -> list[list[str]]:
+    """What the first table shows, as a screen reader has it: the rows and columns that are in sight."""
+    grid = page.get_by_test_id("stDataFrame").first.locator("table")
+    expect(grid.get_by_text("grayscale")).to_have_count(1)
+    return grid.evaluate("t => [...t.rows].map(row => [...row.cells].map(cell => cell.textContent))")
+
+
+def test_from_a_row_to_its_images_and_back(page: Page, browser: Browser, url: str):
+    page.goto(f"{url}/?benchmark-colorize=skimage%401")
+    settled(page, "Leaderboard")
+    methods = [row[0] for row in cells(page)[1:]]
+    place = methods.index("larsson16_small")
+    page.get_by_test_id("stDataFrame").first.locator(".dvn-scroller").click(
+        position={"x": 15, "y": (1.5 + place) * ROW}
+    )
+    page.get_by_role("link", name="Images of larsson16_small").click()
+    settled(page, "Images")
+    expect(page.get_by_role("combobox", name="Method")).to_have_value("larsson16_small")
+    page.get_by_text("best", exact=True).click()
+    rows = pd.read_parquet(next((SHIPPED / "skimage@1").glob("larsson16_small-*.parquet"))).nsmallest(5, "rmse")
+    expect(page.get_by_test_id("stImageCaption").first).to_have_text(f"{rows['rmse'].iloc[0]:.4f}")
+    settled(page, "Images")
+    photo = rows["photo"].iloc[1]
+    page.get_by_role("combobox", name="Photograph").click()
+    page.get_by_role("option", name=photo).click()
+    expect(page.get_by_role("heading", level=3).first).to_have_text(photo)
+    # Five photographs, the one that is chosen, gray, painted.
+    expect(page.locator("[data-testid=stImage] img")).to_have_count(8)
+    settled(page, "Images")
+    address = page.url
+    query = parse_qs(urlsplit(address).query)
+    assert query["method"] == ["larsson16_small"]
+    assert query["end"] == ["best"]
+    assert query["photo"] == [photo]
+
+    with browser.new_context() as elsewhere:
+        second = elsewhere.new_page()
+        second.goto(address)
+        settled(second, "Images")
+        expect(second.get_by_role("heading", level=3).first).to_have_text(photo)
+        expect(second.locator("[data-testid=stImage] img")).to_have_count(8)
+        pictures = [
+            one.locator("[data-testid=stImage] img").last.evaluate(
+                "async i => [...new Uint8Array(await (await fetch(i.src)).arrayBuffer())]"
+            )
+            for one in (page, second)
+        ]
+        assert pictures[0] == pictures[1]
+
+    while "/images" in page.url:
+        page.go_back()
+    settled(page, "Leaderboard")
+    page.wait_for_url("**benchmark-colorize=skimage**")
+    assert [row[0] for row in cells(page)[1:]] == methods
+
+
+def test_the_file_of_a_view_equals_the_view(page: Page, url: str):
+    page.goto(f"{url}/?benchmark-colorize=coco%401&methods=larsson,%20welsh")
+    settled(page, "Leaderboard")
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="CSV of this view").click()
+    file = pd.read_csv(io.BytesIO(coming.value.path().read_bytes()))
+    [header, *rows] = cells(page)
+    assert header[:5] == ["method", "RMSE ↓", "95 %", "of gray's", "PSNR (dB) ↑"]
+    assert [row[0] for row in rows] == file["method"].tolist() == ["grayscale", "larsson16_small", "welsh02"]
+    assert [float(row[1]) for row in rows] == file["rmse"].tolist()
+    assert [row[2] for row in rows] == file["rmse_interval"].tolist()
+    assert [float(row[4]) for row in rows] == pytest.approx(file["psnr"].tolist())
+
+
+def test_a_phone_shows_everything_within_its_width(page: Page, url: str):
+    page.set_viewport_size({"width": 390, "height": 800})
+    for name, title in (("", "Leaderboard"), ("images?benchmark-colorize=skimage%401", "Images"), ("papers", "Papers")):
+        page.goto(f"{url}/{name}")
+        settled(page, title)
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
