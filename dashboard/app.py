@@ -5,6 +5,7 @@ Every number is a query on the Parquet files that ``colorlib evaluate`` writes. 
 
 from typing import Any
 
+import duckdb
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
@@ -35,6 +36,11 @@ def run(page: StreamlitPage) -> None:
         st.rerun()  # a step back in the browser overrules what is set now, but not in another run
     try:
         page.run()
+    except duckdb.IOException as error:  # found a while ago, and gone since
+        st.cache_resource.clear()
+        st.cache_data.clear()
+        st.error(f"Results have changed while they were read: {str(error).splitlines()[0]}")
+        st.button("Read them again")
     finally:  # a page may stop early
         choices = {key: value for key, value in st.session_state.items() if isinstance(value, str | int | list)}
         left[page.title] = {str(key): value for key, value in choices.items() if key != "shown"}

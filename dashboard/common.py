@@ -3,9 +3,10 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -88,7 +89,11 @@ def arguments() -> argparse.Namespace:
     return found
 
 
-@st.cache_resource(ttl=600, show_spinner="Finding results")
+# What is cached holds as long as there are no other runs.
+RUNS: dict[str | type, Callable[[Any], Any]] = {Store: lambda store: store.runs["file"].tolist()}
+
+
+@st.cache_resource(ttl=60, show_spinner="Finding results")
 def _opened(place: str) -> Store:
     return Store.open(place)
 
@@ -113,25 +118,24 @@ def open_store() -> Store:
     return store
 
 
-@st.cache_data(ttl=600, max_entries=64, show_spinner="Drawing photographs for the intervals")
-def summary(place: str, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Drawing photographs for the intervals")
+def summary(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
     """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
-    store = _opened(place)
     columns = ["protocol", "model", "weights", "photo", "height", "width", *(SCORES[score].column for score in scores)]
     gray = GRAY if GRAY in store.of(protocol)["model"].to_numpy() else None
     return summarize(store.rows(protocol, columns), scores=scores, against=gray)
 
 
-@st.cache_data(ttl=600, max_entries=64)
-def scores_of(place: str, protocol: str) -> list[str]:
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)
+def scores_of(store: Store, protocol: str) -> list[str]:
     """See :meth:`store.Store.scores`."""
-    return _opened(place).scores(protocol)
+    return store.scores(protocol)
 
 
-@st.cache_data(ttl=600, max_entries=64)
-def seconds(place: str, protocol: str) -> pd.DataFrame:
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)
+def seconds(store: Store, protocol: str) -> pd.DataFrame:
     """See :meth:`store.Store.seconds`."""
-    return _opened(place).seconds(protocol)
+    return store.seconds(protocol)
 
 
 def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:

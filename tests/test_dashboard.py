@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -16,6 +17,7 @@ from colorlib.metrics.functional import angular_error, ciede2000, rmse_alphabeta
 ROOT = Path(__file__).parent.parent / "dashboard"
 sys.path.insert(0, str(ROOT))  # as streamlit does; its modules are found by their own names
 
+import bench  # noqa: E402
 import counterparts  # noqa: E402
 import pictures  # noqa: E402
 from store import Store  # noqa: E402
@@ -210,3 +212,47 @@ def test_rows_of_some_methods_only():
     assert rows["psnr"].to_list() == pytest.approx(_files("coco@1")["welsh02"]["psnr"].to_list())
     assert store.rows("coco@1", ["model"], models=["nobody"]).empty
     assert set(store.seconds("coco@1")["model"]) == set(_files("coco@1"))
+
+
+def test_made_up_results_open(open_page, tmp_path: Path):
+    """Of the benchmark of the dashboard's speed."""
+    bench.make(tmp_path, methods=3, photos=20)
+    view = open_page("leaderboard", tmp_path).dataframe[0].value
+    assert view["method"].tolist()[0] == "grayscale"
+    assert sorted(view["method"]) == ["grayscale", "method1", "method2"]
+    assert (view["photos"] == 20).all()
+
+
+def test_a_page_is_found_as_it_was_left(open_page):
+    app = open_page("leaderboard", benchmark_colorize="coco@1")
+    app.text_input(key="methods").set_value("dahl").run()
+    app.switch_page("views/speed.py").run()
+    app.query_params.clear()
+    app.switch_page("views/leaderboard.py").run()
+    assert not app.exception
+    assert app.selectbox(key="benchmark-colorize").value == "coco@1"
+    assert app.dataframe[0].value["method"].tolist() == ["grayscale", "dahl16_small"]
+
+
+def test_results_that_vanish_are_read_again(open_page, few: Path):
+    app = open_page("leaderboard", few, benchmark_colorize="skimage@1")
+    before = len(app.dataframe[0].value)
+    for path in (few / "skimage@1").glob("**/dahl16_small*.parquet"):
+        path.unlink()
+    app.switch_page("views/distributions.py").run()
+    assert not app.exception
+    assert "dahl16_small" in app.error[0].value
+    app.button[0].click().run()
+    assert not app.error
+    app.switch_page("views/leaderboard.py").run()
+    assert len(app.dataframe[0].value) == before - 1
+
+
+def test_new_results_show_though_older_ones_are_kept(open_page, few: Path):
+    file = next((few / "skimage@1").glob("dahl16_small-*.parquet"))
+    content = file.read_bytes()
+    file.unlink()
+    assert "dahl16_small" not in set(open_page("leaderboard", few).dataframe[0].value["method"])
+    file.write_bytes(content)
+    st.cache_resource.clear()  # as after a minute
+    assert "dahl16_small" in set(open_page("leaderboard", few).dataframe[0].value["method"])

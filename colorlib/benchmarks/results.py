@@ -261,7 +261,7 @@ SCORES = {
     "top5": Score("scene_rank", "higher", transform=_within(5)),
     "seconds": Score("seconds", "lower"),
 }
-_BLOCK = 1 << 24  # draws held at a time
+_BLOCK = 1 << 20  # photographs drawn at a time: what a processor's cache holds
 
 
 def summarize(
@@ -294,7 +294,7 @@ def summarize(
         ValueError: no run of ``against``.
     """
     summed = []
-    for name, of_protocol in rows.groupby("protocol", sort=False):
+    for name, of_protocol in rows.groupby("protocol", sort=False, observed=True):
         if against and not (of_protocol["model"] == against).any():
             raise ValueError(f"{name}: there is no run of {against} to compare with; measure it too")
         names = dict.fromkeys(("model", "weights"), "category")  # grouped much faster than strings
@@ -314,10 +314,11 @@ def _of_same_photos(
     for run in runs:
         # The rows of a photograph, one for each cast, are drawn together.
         photo = np.unique(run["photo"], return_inverse=True)[1]
+        about = run[["protocol", "model", "weights"]].iloc[0].tolist()
         for score in scores:
             value, weight = _column(run, score)
             if weight.any():
-                named.append((*run[["protocol", "model", "weights"]].iloc[0], score))
+                named.append((*about, score))
                 sums.append(np.bincount(photo, value * weight))
                 weights.append(np.bincount(photo, weight))
     table = pd.DataFrame(named, columns=["protocol", "model", "weights", "score"])

@@ -40,7 +40,7 @@ rows = store.rows(protocol, columns, models=chosen)
 st.subheader("Cumulative error")
 st.caption("Share of all pixels whose error in alpha and beta is below a threshold: figure 7 of Larsson et al. 2016.")
 figure = go.Figure()
-for model, run in rows.groupby("model"):
+for model, run in rows.groupby("model", observed=True):
     counts = np.stack(run["error_histogram"].to_list()).sum(axis=0)
     share = np.concatenate([[0], counts.cumsum() / counts.sum()])[: len(EDGES)]
     figure.add_scatter(x=EDGES, y=share, name=model, mode="lines", line=common.line(model, chosen))
@@ -53,7 +53,7 @@ st.caption("How many photographs reach which PSNR: figure 8 of Larsson et al. 20
 figure = go.Figure()
 finite = rows[np.isfinite(rows["psnr"])]
 edges = np.arange(np.floor(finite["psnr"].min()), np.ceil(finite["psnr"].quantile(0.995)) + 1)
-for model, run in finite.groupby("model"):
+for model, run in finite.groupby("model", observed=True):
     counts, _ = np.histogram(run["psnr"], bins=edges)
     figure.add_scatter(
         x=edges[:-1] + 0.5,
@@ -74,7 +74,7 @@ names = {LABELS[score].name: score for score in RATED}
 score = names[right.selectbox("Score", list(names), key="score", bind="query-params")]
 st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
 figure = go.Figure()
-for model, run in rows.groupby("model"):
+for model, run in rows.groupby("model", observed=True):
     part = pd.qcut(run[property_].rank(method="first"), min(PARTS, len(run)), labels=False)
     medians = run.groupby(part)[[property_, score]].median()
     figure.add_scatter(

@@ -30,13 +30,13 @@ def size_of(model: str) -> tuple[float | None, float | None]:
 
 def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
     """A row per run: ``model``, ``weights``, each score with ``_low``, ``_high`` and ``_ratio``, seconds and sizes."""
-    summary = common.summary(store.place, protocol, tuple(scores))
+    summary = common.summary(store, protocol, tuple(scores))
     names = ["value", "low", "high"] + ["ratio"] * ("ratio" in summary)
     wide = summary.pivot(index=["model", "weights"], columns="score", values=names)
     wide.columns = [score if kind == "value" else f"{score}_{kind}" for kind, score in wide.columns]
     photos = summary.groupby(["model", "weights"])["photos"].max()
     table = wide.join(photos).reset_index()
-    table = table.merge(common.seconds(store.place, protocol), on=["model", "weights"], how="left")
+    table = table.merge(common.seconds(store, protocol), on=["model", "weights"], how="left")
     runs = store.of(protocol)[["model", "weights", "missing", "device"]]
     table = table.merge(runs, on=["model", "weights"], how="left")
     sizes = [size_of(model) for model in table["model"]]
@@ -56,7 +56,7 @@ store = common.open_store()
 st.title("Leaderboard")
 protocol = common.choose_benchmark(store)
 balance = store.balances(protocol)
-measured = common.scores_of(store.place, protocol)
+measured = common.scores_of(store, protocol)
 there = [score for score in LABELS if score in measured]
 left, right = st.columns([3, 2])
 with left:
@@ -146,25 +146,16 @@ else:
 st.subheader("Quality against speed")
 timed = ordered.dropna(subset=["seconds"])
 best = pareto(timed[timed["model"] != GRAY], lead)
-figure = go.Figure()
-figure.add_scatter(
-    x=best["seconds"],
-    y=best[lead],
-    mode="lines",
-    name="no other is faster and better",
-    line={"shape": "hv", "dash": "dot"},
-)
 models = timed["model"].tolist()
+front = {"name": "no other is faster and better", "mode": "lines", "line": {"shape": "hv", "dash": "dot"}}
+points = []
 for place, run in enumerate(timed.itertuples()):
     value, low, high = (getattr(run, name) for name in (lead, f"{lead}_low", f"{lead}_high"))
-    figure.add_scatter(
-        x=[run.seconds],
-        y=[value],
-        mode="markers",
-        name=run.model,
-        marker={"size": 11, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": common.line(run.model, models)["color"]},
-        error_y={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]},
-    )
+    marker = {"size": 11, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": common.line(run.model, models)["color"]}
+    interval = {"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]}
+    point = {"x": [run.seconds], "y": [value], "mode": "markers", "marker": marker, "error_y": interval}
+    points.append(point | {"name": run.model})
+figure = go.Figure([front | {"x": best["seconds"], "y": best[lead]}, *points])
 figure.update_xaxes(type="log", dtick=math.log10(2), tickformat=".2~g", title="seconds a photograph")
 figure.update_yaxes(title=LABELS[lead].name + common.better(lead))
 common.shown(

@@ -34,7 +34,7 @@ answers = [benchmark_for(x, set(store.protocols)) for x in printed["benchmark"].
 protocols = sorted({answer[0] for answer in answers if answer})
 scores = tuple(sorted(set(printed["metric"]) & set(SCORES) | {"angular_error"}))
 summary = pd.concat(
-    [pd.DataFrame(columns=["protocol", "model", "score"]), *(common.summary(store.place, p, scores) for p in protocols)]
+    [pd.DataFrame(columns=["protocol", "model", "score"]), *(common.summary(store, p, scores) for p in protocols)]
 )
 columns = ["protocol", "model", "weights", "angular_error", "angular_error_before"]
 angles = pd.concat([pd.DataFrame(columns=columns), *(store.rows(p, columns) for p in protocols if store.balances(p))])

@@ -16,7 +16,7 @@ st.markdown(
     "are left out. Networks see photographs at their own working size, so larger ones take little longer."
 )
 frames = [
-    common.seconds(store.place, p)
+    common.seconds(store, p)
     .assign(protocol=p)
     .merge(store.of(p)[["model", "weights", "device", "threads", "batch_size"]], on=["model", "weights"])
     for p in store.protocols

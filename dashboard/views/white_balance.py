@@ -18,7 +18,7 @@ st.caption(
 rows = store.rows(protocol, ["model", "weights", "photo", "cast", "angular_error", "angular_error_before"])
 before = angle_statistics(cast_angles(rows))
 lines = [{"method": CAST, **before, "of the cast": 1.0}]
-for model, run in rows.groupby("model"):
+for model, run in rows.groupby("model", observed=True):
     after = angle_statistics(run["angular_error"])
     lines.append({"method": model, **after, "of the cast": after["mean"] / before["mean"]})
 table = pd.concat([pd.DataFrame(lines[:1]), pd.DataFrame(lines[1:]).sort_values("mean")])
@@ -46,7 +46,7 @@ figure.add_scatter(
 figure.add_scatter(
     x=run["angular_error_before"],
     y=run["angular_error"],
-    text=run["photo"] + ", " + run["cast"],
+    text=run["photo"].astype(str) + ", " + run["cast"].astype(str),
     mode="markers",
     name="a photograph under a cast",
     marker={"opacity": 0.6, "color": common.PALETTE[0]},
