@@ -9,6 +9,10 @@ import torch
 from PIL import Image
 from skimage import data
 
+from colorlib.benchmarks import read_results
+from colorlib.models._weights import weights_index
+from training import readme
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -42,6 +46,18 @@ def test_commands_are_there():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for path in set(re.findall(r"training/recipes/\w+\.yaml", README)):
         assert (ROOT / path).is_file(), path
-    for module in set(re.findall(r"python -m (training\S*)", README)):
+    for module in set(re.findall(r"python -m (training[\w.]*)", README)):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+
+
+def test_tables_are_those_of_the_results():
+    rows = read_results()
+    assert readme.filled(README, rows) == README
+    for name, info in weights_index().items():
+        assert info.metrics == readme.metrics(rows, name)
+
+
+def test_scene_classes_are_told_as_often_as_it_says():
+    found = weights_index()["iizuka16_small"].metrics["miniplaces@1"]
+    assert f"the scene of {100 * found['top1']:.1f} % of `miniplaces` (top 5: {100 * found['top5']:.1f} %)" in README

@@ -53,5 +53,5 @@ def degrade(rgb: Tensor, share: float, generator: torch.Generator | None = None)
 def _jpeg(rgb: Tensor, quality: int) -> Tensor:
     """What is left of (3, H, W) in [0, 1]."""
     file = BytesIO()
-    to_pil(rgb).save(file, "JPEG", quality=quality)
+    to_pil(rgb.clamp(0, 1)).save(file, "JPEG", quality=quality)
     return read(Image.open(file)).rgb.to(rgb)

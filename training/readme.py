@@ -1,0 +1,129 @@
+"""The README's tables and the index's metrics, from the shipped results: ``python -m training.readme``."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from colorlib.benchmarks import read_results, summarize
+from colorlib.models._weights import weights_index
+from training.export import list_weights
+
+README = Path(__file__).parent.parent / "README.md"
+GRAY = "grayscale"
+SETS = ["miniplaces", "imagenet-nips", "coco", "opencountry"]
+METRICS = {
+    "colorize": ["rmse", "psnr", "ciede2000", "top1", "top5"],
+    "balance": ["angular_error", "angular_error_before"],
+}
+
+
+def reach(rows: pd.DataFrame) -> str:
+    """What each method reaches on four benchmarks, the best first."""
+    cells = {name: _cells(rows, name, GRAY) for name in SETS}
+    home = cells["miniplaces"]
+
+    def row(model: str) -> list[str]:
+        shares = [_interval(c[model, "rmse"], "ratio", 3, 2) for c in cells.values()]
+        won = [f"{c[model, 'psnr']['value'] - c[GRAY, 'psnr']['value']:+.2f}" for c in cells.values()]
+        looks = [_chroma(home, model), _chroma(home, f"{model}:look=vivid")]
+        return [f"`{model}`", *(f"{share}, {db}" for share, db in zip(shares, won, strict=True)), *looks]
+
+    gray = [f"{c[GRAY, 'rmse']['value']:.3f}, {c[GRAY, 'psnr']['value']:.2f} dB" for c in cells.values()]
+    models = {model for model, _ in home if ":" not in model} - {GRAY}
+    ordered = sorted(models, key=lambda model: home[model, "rmse"]["value"])
+    header = ["method", *(f"`{name}`" for name in SETS), "chroma", "vivid"]
+    return _table(header, [[f"`{GRAY}`", *gray, "0.00", ""], *map(row, ordered)])
+
+
+def histograms(rows: pd.DataFrame) -> str:
+    """What knowing the true histogram helps."""
+    cells = _cells(rows, "opencountry", GRAY)
+    names = [GRAY, *(f"larsson16_small{how}" for how in ("", ":transfer=quantile", ":transfer=energy"))]
+    lines = [
+        [
+            "gray" if name == GRAY else f"`{name}`",
+            _interval(cells[name, "rmse"], "value", 3),
+            f"{cells[name, 'rmse']['ratio']:.3f}",
+            _interval(cells[name, "psnr"], "value", 2),
+        ]
+        for name in names
+    ]
+    return _table(["", "RMSE", "of gray's", "PSNR in dB"], lines)
+
+
+def balance(rows: pd.DataFrame) -> str:
+    """What is left of casts."""
+    whole, ramps = _cells(rows, "coco-global"), _cells(rows, "coco-ramps")
+
+    def left(cells: dict[tuple[str, str], pd.Series], model: str) -> str:
+        return f"{cells[model, 'angular_error']['value'] / cells[model, 'angular_error_before']['value']:.3f}"
+
+    models = sorted({model for model, _ in whole}, key=lambda model: whole[model, "angular_error"]["value"])
+    cast = ["the cast itself", _interval(whole[models[0], "angular_error_before"], "value", 2), "", ""]
+    lines = [
+        [f"`{model}`", _interval(whole[model, "angular_error"], "value", 2), left(whole, model), left(ramps, model)]
+        for model in models
+    ]
+    return _table(["method", "mean angle", "of the cast's", "under ramps, of the cast's"], [cast, *lines])
+
+
+TABLES: list[Callable[[pd.DataFrame], str]] = [reach, histograms, balance]
+
+
+def filled(text: str, rows: pd.DataFrame) -> str:
+    """The README's text with these tables in place of those that begin with the same line."""
+    for make in TABLES:
+        table = make(rows)
+        header = table.splitlines()[0]
+        before, found, after = text.partition(header)
+        if not found:
+            raise ValueError(f"{README} has no table that begins with {header}")
+        text = before + table + after[after.index("\n\n") :]
+    return text
+
+
+def metrics(rows: pd.DataFrame, model: str) -> dict[str, dict[str, float]]:
+    """Of a method with embedded weights, what its row of the index says."""
+    task = "balance" if model.startswith("color_by_colorization") else "colorize"
+    benchmark = "coco-global" if task == "balance" else "miniplaces"
+    cells = _cells(rows[rows["model"] == model], benchmark)
+    found = {name: round(float(cells[model, name]["value"]), 4) for name in METRICS[task] if (model, name) in cells}
+    return {f"{benchmark}@1": found}
+
+
+def main() -> None:
+    """Write both."""
+    rows = read_results()
+    README.write_text(filled(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    for name, info in weights_index().items():
+        list_weights(name, replace(info, metrics=metrics(rows, name)))
+
+
+def _cells(rows: pd.DataFrame, benchmark: str, against: str | None = None) -> dict[tuple[str, str], pd.Series]:
+    """The scores of methods and their intervals, by both names."""
+    summary = summarize(rows[rows["benchmark"] == benchmark], against=against)
+    return {(row["model"], row["score"]): row for _, row in summary.iterrows()}
+
+
+def _interval(cell: pd.Series, what: str, digits: int, of_bounds: int | None = None) -> str:
+    low, high = ("low", "high") if what == "value" else (f"{what}_low", f"{what}_high")
+    bounds = digits if of_bounds is None else of_bounds
+    return f"{cell[what]:.{digits}f} [{cell[low]:.{bounds}f}, {cell[high]:.{bounds}f}]"
+
+
+def _chroma(cells: dict[tuple[str, str], pd.Series], model: str) -> str:
+    """Beside that of photographs; empty if it was not measured."""
+    if (model, "chroma") not in cells:
+        return ""
+    return f"{cells[model, 'chroma']['value'] / cells[model, 'chroma_true']['value']:.2f}"
+
+
+def _table(header: list[str], lines: Iterable[list[str]]) -> str:
+    rule = ["---"] * len(header)
+    return "\n".join(f"|{'|'.join(f' {x} ' if x else ' ' for x in cells)}|" for cells in [header, rule, *lines])
+
+
+if __name__ == "__main__":
+    main()
