@@ -129,7 +129,7 @@ def test_from_a_row_to_its_images_and_back(page: Page, browser: Browser, url: st
 
 
 def test_the_file_of_a_view_equals_the_view(page: Page, url: str):
-    page.goto(f"{url}/?benchmark-colorize=coco%401&methods=larsson,%20welsh")
+    page.goto(f"{url}/?benchmark-colorize=coco%401&methods=larsson16_small,%20welsh")
     settled(page, "Leaderboard")
     with page.expect_download() as coming:
         page.get_by_role("button", name="CSV of this view").click()

@@ -331,8 +331,8 @@ def test_a_benchmark_is_meant_where_a_folder_has_its_name(photos: Path, monkeypa
 
 
 def test_no_weights_are_said():
-    with pytest.raises(colorlib.WeightsError, match="lin21_convnet_small has no embedded weights"):
-        evaluate("lin21_convnet_small", "skimage")
+    with pytest.raises(colorlib.WeightsError, match="iizuka16_local has no embedded weights"):
+        evaluate("iizuka16_local", "skimage")
 
 
 def test_limit_below_one():

@@ -24,7 +24,7 @@ from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
 from colorlib.targets import Regression
 from training import trial
-from training.__main__ import main
+from training.__main__ import RecipeCLI, main
 from training.data import PhotoData, color_std
 from training.export import export
 from training.task import ColorTask
@@ -108,7 +108,16 @@ def _recipe(path: Path, *more: str) -> LightningCLI:
     if wanted.get("encoder_weights") == "imagenet" and not path.stem.endswith("_small"):
         offline.append("--model.model_args.encoder_weights=null")
     args = ["--config", str(path), *offline, *more]
-    return LightningCLI(ColorTask, PhotoData, run=False, args=args, save_config_callback=None)
+    return RecipeCLI(ColorTask, PhotoData, run=False, args=args, save_config_callback=None)
+
+
+def test_the_root_takes_along_what_a_recipe_names_and_nothing_else(tmp_path: Path):
+    recipe, root, elsewhere = RECIPES / "dahl16_small.yaml", str(tmp_path / "root"), str(tmp_path / "elsewhere")
+    trainer = _recipe(recipe, f"--trainer.default_root_dir={root}").trainer
+    assert {logger.save_dir for logger in trainer.loggers} == {root}
+    assert trainer.checkpoint_callback.dirpath == f"{root}/checkpoints"
+    own = ["--trainer.logger=CSVLogger", f"--trainer.logger.save_dir={elsewhere}"]
+    assert _recipe(recipe, f"--trainer.default_root_dir={root}", *own).trainer.logger.save_dir == elsewhere
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)

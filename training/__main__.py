@@ -4,6 +4,7 @@
 """
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 from lightning.pytorch.cli import LightningCLI
@@ -17,18 +18,21 @@ class RecipeCLI(LightningCLI):
     """Lightning's command line, where ``--trainer.default_root_dir`` moves all that a recipe writes."""
 
     def before_instantiate_classes(self) -> None:
-        """Take loggers and checkpoints along, for which a recipe names the folder again."""
+        """Take loggers and checkpoints along, if a recipe names one folder for both."""
         trainer = self.config[self.subcommand].trainer if self.subcommand else self.config.trainer
-        named = {logger.init_args.save_dir for logger in trainer.logger or () if "save_dir" in logger.init_args}
+        parts = [x for x in (trainer.logger, trainer.callbacks) if isinstance(x, list)]
+        args = [part.init_args for part in chain(*parts) if "init_args" in part]
+        logs, checkpoints = ([x for x in args if x.get(name)] for name in ("save_dir", "dirpath"))
+        named = {x.save_dir for x in logs}
         if len(named) != 1 or trainer.default_root_dir is None:
-            return  # a configuration of somebody's own
+            return
         [before] = named
-        for logger in trainer.logger:
-            logger.init_args.save_dir = trainer.default_root_dir
-        for callback in trainer.callbacks or ():
-            folder = callback.get("init_args", {}).get("dirpath")
-            if folder and Path(folder).is_relative_to(before):
-                callback.init_args.dirpath = str(Path(trainer.default_root_dir) / Path(folder).relative_to(before))
+        if not all(Path(x.dirpath).is_relative_to(before) for x in checkpoints):
+            return  # a folder of the user's own
+        for x in logs:
+            x.save_dir = trainer.default_root_dir
+        for x in checkpoints:
+            x.dirpath = str(Path(trainer.default_root_dir) / Path(x.dirpath).relative_to(before))
 
 
 def main(args: list[str] | None = None) -> LightningCLI:

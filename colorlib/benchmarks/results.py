@@ -363,7 +363,8 @@ def _draw(photos: int, resamples: int, seed: int) -> Iterator[Values]:
 
 def _percentiles(draws: Values) -> Values:
     """The ends of the 95 % in the middle of each column; nan does not count."""
-    found: Values = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+    percentile = np.nanpercentile if np.isnan(draws).any() else np.percentile  # in half the time
+    found: Values = percentile(draws, [2.5, 97.5], axis=0)
     return found
 
 
