@@ -2,18 +2,15 @@
 
 import io
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from urllib.request import urlopen
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from serving import free_port, running
 
 from colorlib.benchmarks.results import SHIPPED
 
@@ -26,27 +23,11 @@ ROW = 35  # pixels, of a table
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the shipped results, in a process and a home of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(free_port())]
     command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--", str(SHIPPED)]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HOME": str(home)}, stdout=log, stderr=log)
-        address = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(120):
-                try:
-                    urlopen(f"{address}/_stcore/health")
-                    break
-                except OSError:
-                    assert server.poll() is None, (home / "log").read_text()
-                    time.sleep(0.5)
-            yield address
-        finally:
-            server.terminate()
-            server.wait()
+    with running(command, ROOT, {**os.environ, "HOME": str(home)}, home / "log.txt") as (address, _):
+        yield address
 
 
 @pytest.fixture

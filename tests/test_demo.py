@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from serving import free_port, running
 from torch.testing import assert_close
 
 import colorlib
@@ -88,22 +88,11 @@ def serve(folder: Path, code: str | None = None) -> Iterator[tuple[str, subproce
     # One thread: beside a busy neighbour, more of them wait for each other.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"}
     environment.pop("GRADIO_TEMP_DIR", None)
-    with socket.socket() as free:  # Gradio's own search is no match for another test's server that starts meanwhile
-        free.bind(("127.0.0.1", 0))
-        environment["GRADIO_SERVER_PORT"] = str(free.getsockname()[1])
+    # Gradio's own search is no match for another test's server that starts meanwhile.
+    environment["GRADIO_SERVER_PORT"] = str(free_port())
     command = [sys.executable, *(["-c", code] if code else ["app.py"])]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder / "demo", env=environment, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 240
-        while not (found := re.search(r"http://[\d.]+:\d+", log.read_text(encoding="utf-8"))):
-            assert process.poll() is None, log.read_text(encoding="utf-8")
-            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
-            time.sleep(0.2)
-        yield found.group(), process, log
-    finally:
-        process.terminate()
-        process.wait(60)
+    with running(command, folder / "demo", environment, log) as (address, process):
+        yield address, process, log
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from colorlib.benchmarks import read_results, summarize
+from colorlib.benchmarks.tables import with_interval
+from colorlib.models import model_info
 from colorlib.models._weights import weights_index
 from training.export import list_weights
 
@@ -14,8 +16,8 @@ README = Path(__file__).parent.parent / "README.md"
 GRAY = "grayscale"
 SETS = ["miniplaces", "imagenet-nips", "coco", "opencountry"]
 METRICS = {
-    "colorize": ["rmse", "psnr", "ciede2000", "top1", "top5"],
-    "balance": ["angular_error", "angular_error_before"],
+    "colorize": ("miniplaces", ["rmse", "psnr", "ciede2000", "top1", "top5"]),
+    "balance": ("coco-global", ["angular_error", "angular_error_before"]),
 }
 
 
@@ -25,7 +27,7 @@ def reach(rows: pd.DataFrame) -> str:
     home = cells["miniplaces"]
 
     def row(model: str) -> list[str]:
-        shares = [_interval(c[model, "rmse"], "ratio", 3, 2) for c in cells.values()]
+        shares = [with_interval(c[model, "rmse"], 3, "ratio", bounds=2) for c in cells.values()]
         won = [f"{c[model, 'psnr']['value'] - c[GRAY, 'psnr']['value']:+.2f}" for c in cells.values()]
         looks = [_chroma(home, model), _chroma(home, f"{model}:look=vivid")]
         return [f"`{model}`", *(f"{share}, {db}" for share, db in zip(shares, won, strict=True)), *looks]
@@ -44,9 +46,9 @@ def histograms(rows: pd.DataFrame) -> str:
     lines = [
         [
             "gray" if name == GRAY else f"`{name}`",
-            _interval(cells[name, "rmse"], "value", 3),
+            with_interval(cells[name, "rmse"], 3),
             f"{cells[name, 'rmse']['ratio']:.3f}",
-            _interval(cells[name, "psnr"], "value", 2),
+            with_interval(cells[name, "psnr"], 2),
         ]
         for name in names
     ]
@@ -61,9 +63,9 @@ def balance(rows: pd.DataFrame) -> str:
         return f"{cells[model, 'angular_error']['value'] / cells[model, 'angular_error_before']['value']:.3f}"
 
     models = sorted({model for model, _ in whole}, key=lambda model: whole[model, "angular_error"]["value"])
-    cast = ["the cast itself", _interval(whole[models[0], "angular_error_before"], "value", 2), "", ""]
+    cast = ["the cast itself", with_interval(whole[models[0], "angular_error_before"], 2), "", ""]
     lines = [
-        [f"`{model}`", _interval(whole[model, "angular_error"], "value", 2), left(whole, model), left(ramps, model)]
+        [f"`{model}`", with_interval(whole[model, "angular_error"], 2), left(whole, model), left(ramps, model)]
         for model in models
     ]
     return _table(["method", "mean angle", "of the cast's", "under ramps, of the cast's"], [cast, *lines])
@@ -86,11 +88,10 @@ def filled(text: str, rows: pd.DataFrame) -> str:
 
 def metrics(rows: pd.DataFrame, model: str) -> dict[str, dict[str, float]]:
     """Of a method with embedded weights, what its row of the index says."""
-    task = "balance" if model.startswith("color_by_colorization") else "colorize"
-    benchmark = "coco-global" if task == "balance" else "miniplaces"
-    cells = _cells(rows[rows["model"] == model], benchmark)
-    found = {name: round(float(cells[model, name]["value"]), 4) for name in METRICS[task] if (model, name) in cells}
-    return {f"{benchmark}@1": found}
+    benchmark, scores = METRICS[model_info(model).task]
+    chosen = rows[(rows["benchmark"] == benchmark) & (rows["model"] == model)]
+    values = summarize(chosen, scores=scores).set_index("score")["value"]
+    return {f"{benchmark}@1": {name: round(float(value), 4) for name, value in values.items()}}
 
 
 def main() -> None:
@@ -105,12 +106,6 @@ def _cells(rows: pd.DataFrame, benchmark: str, against: str | None = None) -> di
     """The scores of methods and their intervals, by both names."""
     summary = summarize(rows[rows["benchmark"] == benchmark], against=against)
     return {(row["model"], row["score"]): row for _, row in summary.iterrows()}
-
-
-def _interval(cell: pd.Series, what: str, digits: int, of_bounds: int | None = None) -> str:
-    low, high = ("low", "high") if what == "value" else (f"{what}_low", f"{what}_high")
-    bounds = digits if of_bounds is None else of_bounds
-    return f"{cell[what]:.{digits}f} [{cell[low]:.{bounds}f}, {cell[high]:.{bounds}f}]"
 
 
 def _chroma(cells: dict[tuple[str, str], pd.Series], model: str) -> str:

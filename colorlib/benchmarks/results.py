@@ -291,16 +291,16 @@ def summarize(
         photographs.
 
     Raises:
+        KeyError: there is no such score.
         ValueError: no run of ``against``.
     """
     summed = []
     for name, of_protocol in rows.groupby("protocol", sort=False, observed=True):
         if against and not (of_protocol["model"] == against).any():
             raise ValueError(f"{name}: there is no run of {against} to compare with; measure it too")
-        names = dict.fromkeys(("model", "weights"), "category")  # grouped much faster than strings
-        numbered = of_protocol.assign(photo=pd.factorize(of_protocol["photo"])[0]).astype(names)
+        numbered = of_protocol.assign(photo=pd.factorize(of_protocol["photo"])[0])
         alike: dict[bytes, list[pd.DataFrame]] = defaultdict(list)
-        for _, run in numbered.groupby(list(names), sort=False, observed=True):
+        for _, run in numbered.groupby(["model", "weights"], sort=False, observed=True):
             alike[np.unique(run["photo"]).tobytes()].append(run)
         summed += [_of_same_photos(runs, scores, against, resamples, seed) for runs in alike.values()]
     return pd.concat(summed, ignore_index=True)
@@ -311,9 +311,10 @@ def _of_same_photos(
 ) -> pd.DataFrame:
     """See :func:`summarize`. All scores of all runs are columns of one matrix, of which random rows are drawn."""
     named, sums, weights = [], [], []
+    photos = np.unique(runs[0]["photo"])
     for run in runs:
         # The rows of a photograph, one for each cast, are drawn together.
-        photo = np.unique(run["photo"], return_inverse=True)[1]
+        photo = np.searchsorted(photos, run["photo"])
         about = run[["protocol", "model", "weights"]].iloc[0].tolist()
         for score in scores:
             value, weight = _column(run, score)
@@ -324,9 +325,9 @@ def _of_same_photos(
     table = pd.DataFrame(named, columns=["protocol", "model", "weights", "score"])
     of_score = [(table["score"] == score).to_numpy() for score in scores]
     # Most scores weigh photographs alike: one sum of weights serves them all.
-    distinct = {weight.tobytes(): weight for weight in weights}
-    place = [list(distinct).index(weight.tobytes()) for weight in weights]
-    totals, known = np.stack(sums, axis=1), np.stack(list(distinct.values()), axis=1)
+    distinct: dict[bytes, int] = {}
+    place = [distinct.setdefault(weight.tobytes(), len(distinct)) for weight in weights]
+    totals, known = np.stack(sums, axis=1), np.stack([np.frombuffer(weight) for weight in distinct], axis=1)
 
     def means(counts: Values) -> Values:
         with np.errstate(invalid="ignore"):  # nan where no photograph with a value was drawn

@@ -43,9 +43,9 @@ def table(rows: pd.DataFrame) -> str:
 
 def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
     columns = {
-        "RMSE": _with_interval(cells["rmse"], 4),
-        "of gray": _with_interval(cells["rmse"], 3, "ratio", "ratio_low", "ratio_high"),
-        "PSNR": _with_interval(cells["psnr"], 2),
+        "RMSE": with_interval(cells["rmse"], 4),
+        "of gray": with_interval(cells["rmse"], 3, "ratio"),
+        "PSNR": with_interval(cells["psnr"], 2),
         "CIEDE2000": f"{cells['ciede2000']['value']:.2f}",
         "SSIM": f"{cells['ssim']['value']:.3f}" if "ssim" in cells else "-",
         "sat. diff.": f"{100 * cells['saturation_difference']['value']:+.0f} %",
@@ -61,7 +61,7 @@ def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
 def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
     before = cells["angular_error_before"]["value"]
     shown = _printed(angle_statistics(run["angular_error"]))
-    shown["mean"] = _with_interval(cells["angular_error"], 2)
+    shown["mean"] = with_interval(cells["angular_error"], 2)
     return shown | {"of the cast": f"{cells['angular_error']['value'] / before:.3f}", "seconds": _seconds(run)}
 
 
@@ -81,9 +81,20 @@ def _printed(statistics: Mapping[str, float]) -> dict[str, str]:
     return {name: f"{value:.2f}" for name, value in statistics.items()}
 
 
-def _with_interval(cell: pd.Series, digits: int, *names: str) -> str:
-    value, low, high = (cell.get(name, math.nan) for name in names or ("value", "low", "high"))
-    return "-" if math.isnan(value) else f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+def with_interval(cell: pd.Series, digits: int, what: str = "value", bounds: int | None = None) -> str:
+    """A number of :func:`colorlib.benchmarks.summarize` with its interval; ``-`` where there is none.
+
+    Args:
+        cell: its row.
+        digits: after the point.
+        what: ``"value"`` or ``"ratio"``.
+        bounds: digits of the interval's ends; default: as many.
+    """
+    low, high = ("low", "high") if what == "value" else (f"{what}_low", f"{what}_high")
+    if math.isnan(cell.get(what, math.nan)):
+        return "-"
+    bounds = digits if bounds is None else bounds
+    return f"{cell[what]:.{digits}f} [{cell[low]:.{bounds}f}, {cell[high]:.{bounds}f}]"
 
 
 def _seconds(run: pd.DataFrame) -> str:

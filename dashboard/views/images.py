@@ -65,7 +65,7 @@ else:
             caption = LABELS[score].format(getattr(row, score))
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
 st.dataframe(
-    in_units(some.dropna(axis=1, how="all"), there),
+    in_units(some, there).dropna(axis=1, how="all"),
     hide_index=True,
     height="content",
     column_config={s: st.column_config.NumberColumn(LABELS[s].name, format=LABELS[s].pattern) for s in there},

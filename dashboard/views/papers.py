@@ -21,7 +21,7 @@ printed = reported()
 name = st.selectbox("Paper", list(dict.fromkeys(printed["paper"])), key="paper", bind="query-params")
 printed = printed[printed["paper"] == name]
 # A paper's methods begin with its name, which is that of one of them or followed by what sets them apart.
-[paper, *_] = (model_info(x).paper for x in list_models() if f"{x}_".startswith(f"{name}_"))
+paper = next(model_info(x).paper for x in list_models() if f"{x}_".startswith(f"{name}_"))
 assert paper, f"{name} has no paper in the registry"
 st.markdown(f"**{paper.authors} ({paper.year}): {paper.title}**")
 st.caption(f"{paper.venue} {paper.year} · [{paper.url}]({paper.url})")
