@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from store import Store, known_protocol
 
 from colorlib.benchmarks import SCORES, summarize
+from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment
 from colorlib.benchmarks.results import SHIPPED
-from colorlib.models import model_info
+from colorlib.benchmarks.runner import ERROR_BINS, ERROR_RANGE
 
 GRAY = "grayscale"
 # Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again, dashed.
@@ -126,6 +128,39 @@ def summary(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFram
     return summarize(store.rows(protocol, columns), scores=scores, against=gray)
 
 
+def experiment_rows(store: Store, own: Store, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    """What was measured for an experiment, here and by its own trainings; empty where nothing was."""
+    this = experiment(name)
+    always = ["benchmark", "protocol", "model", "weights", "photo", "cast", "height", "width"]
+    found = [
+        source.rows(protocol, [*always, *columns], models=this.methods)
+        for source in (store, own)
+        for protocol in source.protocols
+        if protocol.partition("@")[0] in this.benchmarks
+    ]
+    rows = [pd.DataFrame(columns=always), *(one for one in found if len(one))]
+    # As they came, categories of one file are none of another's.
+    return pd.concat(one.astype(dict.fromkeys(always[:5], object)) for one in rows).reset_index(drop=True)
+
+
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Drawing photographs for the intervals")
+def experiment_summary(store: Store, own: Store, name: str) -> pd.DataFrame:
+    """The scores of an experiment's methods, with intervals; empty where nothing was measured."""
+    scores = experiment(name).scores
+    columns = {SCORES[score].column for score in scores}
+    rows = experiment_rows(store, own, name, tuple(sorted(columns)))
+    return summarize(rows, scores=scores) if len(rows) else rows
+
+
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)
+def claims(store: Store, own: Store, name: str) -> pd.DataFrame:
+    """What a paper says, what it prints, what we measured, and whether it holds: see :class:`Claim`."""
+    this = experiment(name)
+    columns = {SCORES[claim.score].column for claim in this.claims} | {"angular_error_before"}
+    rows = experiment_rows(store, own, name, tuple(sorted(columns)))
+    return claim_table(this, rows)
+
+
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)
 def scores_of(store: Store, protocol: str) -> list[str]:
     """See :meth:`store.Store.scores`."""
@@ -136,6 +171,11 @@ def scores_of(store: Store, protocol: str) -> list[str]:
 def seconds(store: Store, protocol: str) -> pd.DataFrame:
     """See :meth:`store.Store.seconds`."""
     return store.seconds(protocol)
+
+
+def open_experiments() -> Store:
+    """The rows of trainings for experiments, which come with colorlib."""
+    return _opened(str(EXPERIMENTS))
 
 
 def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
@@ -228,7 +268,14 @@ def shown(figure: go.Figure, alt: str, key: str | None = None) -> None:
     st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False}, alt=alt)
 
 
-@st.cache_data
-def parameters(model: str) -> int:
-    """How many a method of the registry has."""
-    return sum(p.numel() for p in model_info(model).on_meta().parameters())
+def cumulative_error(rows: pd.DataFrame, models: list[str]) -> go.Figure:
+    """The share of pixels whose error is below a threshold, of rows with ``model`` and ``error_histogram``."""
+    edges = np.linspace(0, ERROR_RANGE, ERROR_BINS + 1)
+    figure = go.Figure()
+    for model, run in rows.groupby("model", observed=True):
+        counts = np.stack(run["error_histogram"].to_list()).sum(axis=0)
+        share = np.concatenate([[0], counts.cumsum() / counts.sum()])[: len(edges)]
+        figure.add_scatter(x=edges, y=share, name=model, mode="lines", line=line(model, models))
+    figure.update_xaxes(title="error", range=[0, 1])
+    figure.update_yaxes(title="share of pixels below", tickformat=".0%")
+    return figure

@@ -1,11 +1,16 @@
-"""The papers' printed numbers, and what was measured for each: the same protocol where we have it, else the nearest."""
+"""The papers' printed numbers, and what was measured for each: by an experiment of ours, else by the nearest run."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import pandas as pd
 
 from colorlib.benchmarks import SCORES
-from colorlib.benchmarks.tables import angle_statistics, cast_angles
+from colorlib.benchmarks.experiments import Experiment
+from colorlib.benchmarks.tables import CAST, angle_statistics, cast_angles
+from colorlib.models import model_info
 
 # Benchmarks that papers measure on and we cannot: on which of ours a like photograph is found, and how they differ.
 STAND_INS = {
@@ -21,7 +26,8 @@ STAND_INS = {
     "mirflickr": ("coco", "COCO in place of MIRFLICKR"),
 }
 SMALL = "_small"
-CAST = "the cast itself"  # before anything is done
+_NAN = float("nan")
+_RATIO = "angular_error_ratio"
 _ANGLES = "angular_error_"  # the statistics of table 2 of Zhu and Funt begin so, in reported.csv
 
 
@@ -36,6 +42,7 @@ class Measured:
         model: the method that was measured.
         protocol: on which.
         differs: what is not as in the paper.
+        command: what measures it.
     """
 
     value: float
@@ -44,11 +51,13 @@ class Measured:
     model: str
     protocol: str
     differs: str
+    command: str
 
-    @property
-    def command(self) -> str:
-        """What measures it."""
-        return f"colorlib evaluate -m {self.model} -b {self.protocol.partition('@')[0]} -d PHOTOS"
+
+@cache
+def parameters(model: str) -> int:
+    """How many a method of the registry has."""
+    return sum(p.numel() for p in model_info(model).on_meta().parameters())
 
 
 def benchmark_for(printed: str, there: set[str]) -> tuple[str, str] | None:
@@ -73,7 +82,13 @@ def method_for(printed: str, there: set[str]) -> tuple[str, str] | None:
     return (compact, "compact network, small data") if compact in there else None
 
 
-def measure(printed: pd.Series, summary: pd.DataFrame, angles: pd.DataFrame) -> Measured | None:
+def measure(
+    printed: pd.Series,
+    summary: pd.DataFrame,
+    angles: pd.DataFrame,
+    timings: pd.DataFrame,
+    experiments: Sequence[Experiment] = (),
+) -> Measured | None:
     """What the results say of a row of ``reported.csv``; None if nothing.
 
     Args:
@@ -81,49 +96,99 @@ def measure(printed: pd.Series, summary: pd.DataFrame, angles: pd.DataFrame) -> 
         summary: of all protocols, see :func:`colorlib.benchmarks.summarize`.
         angles: rows of white balance: ``protocol``, ``model``, ``weights``, ``angular_error`` and that of the cast,
             ``angular_error_before``.
+        timings: see :class:`colorlib.benchmarks.timing.Timing`.
+        experiments: of the paper, whose answers come before those that are found by name.
     """
-    place = benchmark_for(printed["benchmark"], set(summary["protocol"]))
+    own = next((e for e in experiments if printed["table"] in e.tables), None)
+    if own and own.times:
+        return _timed(printed, timings, own)
+    if printed["metric"] in ("model_size", "model_size_ratio"):
+        return _size(printed)
+    # The mean over table 2 has no benchmark of its own.
+    benchmark = "coco2014-global" if printed["metric"] == _RATIO else printed["benchmark"]
+    place = benchmark_for(benchmark, set(summary["protocol"]))
     if place is None:
         return None
     protocol, differs = place
     here = summary[summary["protocol"] == protocol]
     metric = printed["metric"]
+    if metric == "images_test" and not differs:
+        return Measured(float(here["photos"].max()), _NAN, _NAN, "", protocol, "", "colorlib benchmarks")
     if metric.startswith(_ANGLES) and "Test" in printed["row"]:  # the cast, before anything is done
         cast = cast_angles(angles[angles["protocol"] == protocol])
-        return _statistic(metric, cast, CAST, protocol, differs)
-    found = method_for(printed["model"], set(here["model"])) if printed["model"] else None
-    if found is None:
+        return _statistic(metric, cast, Measured(0, _NAN, _NAN, CAST, protocol, differs, ""))
+    answer = own.answers.get(printed["model"], "") if own else ""
+    if own and answer in set(here["model"]):
+        model, differs, command = answer, own.differs, own.command
+    elif printed["model"] and (found := method_for(printed["model"], set(here["model"]))):
+        model, also = found
+        differs = "; ".join(filter(None, [differs, also]))
+        command = f"colorlib evaluate -m {model} -b {protocol.partition('@')[0]} -d PHOTOS"
+    else:
         return None
-    model, also = found
-    differs = "; ".join(filter(None, [differs, also]))
+    if metric == _RATIO:
+        run = angles[(angles["protocol"] == protocol) & (angles["model"] == model)]
+        ratio = 100 * run["angular_error"].mean() / run["angular_error_before"].mean()
+        return Measured(ratio, _NAN, _NAN, model, protocol, differs, command)
     if metric.startswith(_ANGLES):
         run = angles[(angles["protocol"] == protocol) & (angles["model"] == model)]
-        return _statistic(metric, run["angular_error"], model, protocol, differs)
+        return _statistic(metric, run["angular_error"], Measured(0, _NAN, _NAN, model, protocol, differs, command))
     row = here[(here["model"] == model) & (here["score"] == metric)]
     if metric not in SCORES or row.empty:
         return None
     factor = 100 if printed["unit"] == "%" else 1
     value, low, high = (factor * float(row[name].iloc[0]) for name in ("value", "low", "high"))
-    return Measured(value, low, high, model, protocol, differs)
+    return Measured(value, low, high, model, protocol, differs, command)
 
 
-def _statistic(metric: str, values: pd.Series, model: str, protocol: str, differs: str) -> Measured | None:
+def _statistic(metric: str, values: pd.Series, about: Measured) -> Measured | None:
     found = angle_statistics(values)
     name = metric.removeprefix(_ANGLES)
-    if name not in found:
+    return replace(about, value=found[name]) if name in found else None
+
+
+def _size(printed: pd.Series) -> Measured:
+    """Of a network as we have it, in float32; of the ratio's as its paper has it, to Iizuka's."""
+    count = parameters(printed["model"])
+    value = 4 * count / 1e6 if printed["metric"] == "model_size" else count / parameters("iizuka16")
+    return Measured(value, _NAN, _NAN, printed["model"], "", "parameters in 32 bits", "colorlib models")
+
+
+def _timed(printed: pd.Series, timings: pd.DataFrame, own: Experiment) -> Measured | None:
+    """Of the network at the photograph's own size, on one machine of ours; the GPU's and its gain if there was one."""
+    size = re.match(r"image of (\d+) ", printed["dataset"])
+    if size is None:
         return None
-    return Measured(found[name], float("nan"), float("nan"), model, protocol, differs)
+    side = int(size[1])
+    row = timings[(timings["model"] == printed["model"]) & (timings["side"] == side) & (timings["network"] == side)]
+    seconds = {kind: float(some["seconds"].iloc[-1]) for kind, some in row.groupby("kind")}
+    values = {"pixels": float(side**2)}
+    values |= {f"seconds_{kind}": value for kind, value in seconds.items()}
+    if len(seconds) == 2:
+        values["speedup"] = seconds["cpu"] / seconds["cuda"]
+        values["seconds_gpu"] = values.pop("seconds_cuda")
+    if printed["metric"] not in values or row.empty:
+        return None
+    machine = "; ".join(f"{r.device}, {r.threads} threads" for r in row.itertuples())
+    differs = f"{own.differs} ({machine})"
+    return Measured(values[printed["metric"]], _NAN, _NAN, printed["model"], f"{side} x {side}", differs, own.command)
 
 
-def beside(printed: pd.DataFrame, summary: pd.DataFrame, angles: pd.DataFrame) -> pd.DataFrame:
+def beside(
+    printed: pd.DataFrame,
+    summary: pd.DataFrame,
+    angles: pd.DataFrame,
+    timings: pd.DataFrame,
+    experiments: Sequence[Experiment] = (),
+) -> pd.DataFrame:
     """Printed numbers with ``ours``, ``low``, ``high``, ``method``, ``protocol``, ``differs`` and ``command``."""
-    answers = [measure(row, summary, angles) for _, row in printed.iterrows()]
+    answers = [measure(row, summary, angles, timings, experiments) for _, row in printed.iterrows()]
     return printed.assign(
-        ours=[a.value if a else float("nan") for a in answers],
-        low=[a.low if a else float("nan") for a in answers],
-        high=[a.high if a else float("nan") for a in answers],
+        ours=[a.value if a else _NAN for a in answers],
+        low=[a.low if a else _NAN for a in answers],
+        high=[a.high if a else _NAN for a in answers],
         method=[a.model if a else "" for a in answers],
         protocol=[a.protocol if a else "" for a in answers],
         differs=[a.differs if a else "" for a in answers],
-        command=[a.command if a and a.model != CAST else "" for a in answers],
+        command=[a.command if a else "" for a in answers],
     )

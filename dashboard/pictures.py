@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from store import known_protocol
 from torch import Tensor
 
-from colorlib import color, list_models
+from colorlib import Colorizer, color, list_models
 from colorlib.benchmarks import DataError, Protocol
 from colorlib.benchmarks.methods import Method, Painter
 from colorlib.benchmarks.photos import Photo
@@ -82,6 +84,35 @@ def _paint(pictures: Pictures, method: str, name: str, cast: Kind | None) -> Ten
 @lru_cache(maxsize=16)
 def _painter(method: str, true_histogram: bool) -> Painter:
     return Method.of(method).painter("auto", true_histogram=true_histogram)
+
+
+@lru_cache(maxsize=2)
+def style_gallery(method: str) -> tuple[list[NDArray[np.uint8]], list[list[NDArray[np.uint8]]]]:
+    """Photographs of scikit-image, and each of them painted after each as reference (Iizuka et al. 2016, 4.5).
+
+    Returns:
+        The references, and a line per photograph: it in gray, then what comes of it; (H, W, 3) bytes each.
+    """
+    found = find_pictures("skimage@1", ())
+    assert found is not None
+    photos = [_square(found.load(name, None)[0]) for name in found.photos]
+    colorizer = Colorizer(method)
+    lines = []
+    for photo in photos:
+        painted = [colorizer(photo, reference=reference).rgb for reference in photos]
+        lines.append([_bytes(x) for x in (photo.mean(dim=0, keepdim=True).expand_as(photo), *painted)])
+    return [_bytes(photo) for photo in photos], lines
+
+
+def _square(rgb: Tensor) -> Tensor:
+    height, width = rgb.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return rgb[:, top : top + side, left : left + side]
+
+
+def _bytes(rgb: Tensor) -> NDArray[np.uint8]:
+    return (rgb * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def error_map(rgb: Tensor, true: Tensor, measure: str) -> Tensor:

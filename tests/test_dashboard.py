@@ -11,6 +11,9 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
+from colorlib import Colorizer
+from colorlib.benchmarks import experiment
+from colorlib.benchmarks.experiments import EXPERIMENTS, TIMINGS
 from colorlib.benchmarks.results import SHIPPED
 from colorlib.metrics.functional import angular_error, ciede2000, rmse_alphabeta
 
@@ -114,6 +117,54 @@ def test_papers_stand_beside_measured_numbers(open_page):
     cells = [str(cell) for table in tables for cell in table.to_numpy().ravel()]
     assert f"0.343 / {ours:.3g}" in cells  # table 1, no colorization
     assert any("in place of" in caption.value for caption in app.caption)
+
+
+def _cells(app: AppTest) -> list[str]:
+    return [str(cell) for frame in app.dataframe for cell in frame.value.to_numpy().ravel()]
+
+
+def test_papers_show_what_their_experiments_measured(open_page):
+    """Hwang and Zhou's table 2 is answered by the networks that were trained for it, not by the embedded ones."""
+    app = open_page("papers", paper="hwang16")
+    [own] = (EXPERIMENTS / "opencountry-test@1").glob("hwang16_classification_small+opencountry-*.parquet")
+    [embedded] = (SHIPPED / "opencountry-test@1").glob("hwang16_classification_small-*.parquet")
+    ours, other = (100 * pd.read_parquet(file)["bin_accuracy_u"].mean() for file in (own, embedded))
+    assert f"34.64 % / {ours:.3g}" in _cells(app)
+    assert f"34.64 % / {other:.3g}" not in _cells(app)
+    claims = app.dataframe[0].value
+    assert claims["holds"].isin(["yes", "no", "not clear"]).all()
+    assert len(claims) == len(experiment("hwang16_opencountry").claims)
+    assert any(code.value == experiment("hwang16_opencountry").command for code in app.code)
+    commands = set(pd.concat([f.value for f in app.dataframe if "command" in f.value])["command"])
+    assert experiment("hwang16_opencountry").command in commands
+
+
+def test_papers_show_seconds_and_sizes(open_page):
+    """Iizuka's table 3 by the full-size network on this kind of processor; its 42.36 million parameters at 4 bytes."""
+    timings = pd.read_csv(TIMINGS)
+    [seconds] = timings[(timings["model"] == "iizuka16") & (timings["side"] == 2048) & (timings["kind"] == "cpu")][
+        "seconds"
+    ]
+    assert f"20.12 s / {seconds:.3g}" in _cells(open_page("papers", paper="iizuka16"))
+    assert "663 MB / 169" in _cells(open_page("papers", paper="color_by_colorization"))
+
+
+def test_every_paper_has_a_page(open_page):
+    for name in ("larsson16", "lin21"):
+        app = open_page("papers", paper=name)
+        assert not app.exception
+        assert "not measured" not in _cells(app)
+
+
+def test_styles_are_painted_when_asked_for(open_page):
+    app = open_page("papers", paper="iizuka16", styles="true")
+    assert not app.exception
+    references, lines = pictures.style_gallery("iizuka16_small")
+    assert len(references) == len(lines) == 5
+    own = Colorizer("iizuka16_small")(np.asarray(references[0])).rgb
+    # A photograph that lends itself its scene is painted as without.
+    assert np.abs(lines[0][1] / 255 - own.permute(1, 2, 0).numpy()).mean() < 0.01
+    assert np.abs(lines[0][1].astype(float) - lines[0][5]).mean() > 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Command line: ``python -m training fit|validate --config RECIPE [--data.train PATHS] [--ckpt_path last]``.
 
-``python -m training shards SOURCE... OUT`` packs photographs into tar shards first.
+``python -m training shards SOURCE... OUT`` packs photographs into tar shards first; ``python -m training experiment
+NAME... --data DATA`` runs one of the papers' experiments, from training to rows.
 """
 
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LightningCLI
 
-from training import shards
+from training import experiment, shards
 from training.data import PhotoData
 from training.task import ColorTask
 
@@ -49,7 +50,10 @@ def main(args: list[str] | None = None) -> LightningCLI:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["shards"]:
-        shards.app(sys.argv[2:], prog_name="python -m training shards")
-    else:
-        main()
+    match sys.argv[1:2]:
+        case ["shards"]:
+            shards.app(sys.argv[2:], prog_name="python -m training shards")
+        case ["experiment"]:
+            experiment.app(sys.argv[2:], prog_name="python -m training experiment")
+        case _:
+            main()

@@ -7,13 +7,32 @@ from pathlib import Path
 import pandas as pd
 
 from colorlib.benchmarks import read_results, summarize
-from colorlib.benchmarks.tables import with_interval
+from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment, list_experiments
+from colorlib.benchmarks.tables import CAST, with_interval
 from colorlib.models import model_info
 from colorlib.models._weights import weights_index
 from training.export import list_weights
 
 README = Path(__file__).parent.parent / "README.md"
 GRAY = "grayscale"
+_SURNAMES = {
+    "larsson16": "Larsson",
+    "hwang16": "Hwang",
+    "iizuka16": "Iizuka",
+    "lin21": "Lin",
+    "color_by_colorization": "Zhu",
+}
+_SCORES = {
+    "rmse": "RMSE",
+    "psnr": "PSNR",
+    "ciede2000": "CIEDE2000",
+    "lab_mse": "Lab MSE",
+    "angular_error": "angle",
+    "colorfulness": "colourfulness",
+    "bin_accuracy_u": "accuracy of u",
+    "bin_accuracy_v": "accuracy of v",
+    "saturation_difference_absolute": "saturation difference",
+}
 SETS = ["miniplaces", "imagenet-nips", "coco", "opencountry"]
 METRICS = {
     "colorize": ("miniplaces", ["rmse", "psnr", "ciede2000", "top1", "top5"]),
@@ -63,7 +82,7 @@ def balance(rows: pd.DataFrame) -> str:
         return f"{cells[model, 'angular_error']['value'] / cells[model, 'angular_error_before']['value']:.3f}"
 
     models = sorted({model for model, _ in whole}, key=lambda model: whole[model, "angular_error"]["value"])
-    cast = ["the cast itself", with_interval(whole[models[0], "angular_error_before"], 2), "", ""]
+    cast = [CAST, with_interval(whole[models[0], "angular_error_before"], 2), "", ""]
     lines = [
         [f"`{model}`", with_interval(whole[model, "angular_error"], 2), left(whole, model), left(ramps, model)]
         for model in models
@@ -71,7 +90,20 @@ def balance(rows: pd.DataFrame) -> str:
     return _table(["method", "mean angle", "of the cast's", "under ramps, of the cast's"], [cast, *lines])
 
 
-TABLES: list[Callable[[pd.DataFrame], str]] = [reach, histograms, balance]
+def claims(rows: pd.DataFrame) -> str:
+    """What the papers claim, and whether it holds."""
+    everything = pd.concat([rows, read_results(EXPERIMENTS)], ignore_index=True)
+    lines = []
+    for this in map(experiment, list_experiments()):
+        for row in claim_table(this, everything).itertuples():
+            where = f"{' '.join(this.tables)}, {_SCORES.get(row.score, row.score)}, `{row.benchmark}`".removeprefix(
+                ", "
+            )
+            lines.append([_SURNAMES.get(this.paper, "all"), row.claim, where, row.printed, row.ours, row.holds])
+    return _table(["paper", "claim", "where", "reported", "ours", "holds"], lines)
+
+
+TABLES: list[Callable[[pd.DataFrame], str]] = [reach, histograms, balance, claims]
 
 
 def filled(text: str, rows: pd.DataFrame) -> str:

@@ -1,5 +1,6 @@
 """What is measured on what, and what came of it."""
 
+from colorlib.benchmarks.experiments import claim_table, experiment, experiment_rows, list_experiments
 from colorlib.benchmarks.methods import Method
 from colorlib.benchmarks.photos import AbsentError, DataError, PhotoSet
 from colorlib.benchmarks.protocols import Protocol, list_benchmarks, protocol
@@ -15,8 +16,12 @@ __all__ = [
     "PhotoSet",
     "Protocol",
     "Run",
+    "claim_table",
     "evaluate",
+    "experiment",
+    "experiment_rows",
     "list_benchmarks",
+    "list_experiments",
     "protocol",
     "read_results",
     "reported",

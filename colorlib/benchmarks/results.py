@@ -90,7 +90,7 @@ class Run:
             model=model,
             weights=weights,
             commit=_commit(),
-            device=pytorch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+            device=processor(device),
             dtype="float32",
             seed=seed,
             missing=0,
@@ -414,8 +414,10 @@ def _commit() -> str:
 
 
 @cache
-def _processor() -> str:
-    """Name of the CPU."""
+def processor(device: pytorch.device) -> str:
+    """Name of a GPU, or of this machine's CPU."""
+    if device.type == "cuda":
+        return pytorch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

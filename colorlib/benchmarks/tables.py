@@ -11,6 +11,7 @@ from colorlib.benchmarks.results import summarize
 from colorlib.metrics.functional import angular_statistics
 
 Cells = Mapping[str, pd.Series]
+CAST = "the cast itself"  # of white balance: before anything is done
 
 
 def table(rows: pd.DataFrame) -> str:
@@ -35,7 +36,7 @@ def table(rows: pd.DataFrame) -> str:
     lines.sort(key=lambda line: line[:2])
     shown = [line for _, _, line in lines]
     if balance:
-        shown.insert(0, {"method": "the cast itself", **_printed(angle_statistics(cast_angles(rows)))})
+        shown.insert(0, {"method": CAST, **_printed(angle_statistics(cast_angles(rows)))})
     casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
     kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept", "none": casts}[first["keep"]]
     return f"{first['protocol']}: {photos.max()} photographs, {kept}\n{_aligned(shown)}"
@@ -73,8 +74,17 @@ def angle_statistics(angles: pd.Series) -> dict[str, float]:
 
 def cast_angles(rows: pd.DataFrame) -> pd.Series:
     """The angles of the casts themselves, which all runs of a protocol of white balance share."""
-    first = rows[(rows["model"] == rows["model"].iloc[0]) & (rows["weights"] == rows["weights"].iloc[0])]
-    return first["angular_error_before"]
+    return _first_run(rows)["angular_error_before"]
+
+
+def with_cast(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of white balance, and as a method of its own, :data:`CAST`, photographs that were left as they are."""
+    first = _first_run(rows)
+    return pd.concat([first.assign(model=CAST, weights="", angular_error=first["angular_error_before"]), rows])
+
+
+def _first_run(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[(rows["model"] == rows["model"].iloc[0]) & (rows["weights"] == rows["weights"].iloc[0])]
 
 
 def _printed(statistics: Mapping[str, float]) -> dict[str, str]:

@@ -7,15 +7,12 @@ import plotly.graph_objects as go
 import streamlit as st
 from common import LABELS
 
-from colorlib.benchmarks.runner import ERROR_BINS, ERROR_RANGE
-
 PROPERTIES = {
     "colorfulness_true": "colourfulness of the photograph",
     "chroma_true": "mean chroma of the photograph",
     "lightness_true": "mean L* of the photograph",
     "saturation_true": "mean saturation of the photograph",
 }
-EDGES = np.linspace(0, ERROR_RANGE, ERROR_BINS + 1)
 RATED = ["psnr", "rmse", "ciede2000", "lab_mse"]
 PARTS = 10  # of equally many photographs each, whose medians are drawn
 
@@ -39,13 +36,7 @@ rows = store.rows(protocol, columns, models=chosen)
 
 st.subheader("Cumulative error")
 st.caption("Share of all pixels whose error in alpha and beta is below a threshold: figure 7 of Larsson et al. 2016.")
-figure = go.Figure()
-for model, run in rows.groupby("model", observed=True):
-    counts = np.stack(run["error_histogram"].to_list()).sum(axis=0)
-    share = np.concatenate([[0], counts.cumsum() / counts.sum()])[: len(EDGES)]
-    figure.add_scatter(x=EDGES, y=share, name=model, mode="lines", line=common.line(model, chosen))
-figure.update_xaxes(title="error", range=[0, 1])
-figure.update_yaxes(title="share of pixels below", tickformat=".0%")
+figure = common.cumulative_error(rows, chosen)
 common.shown(figure, f"Cumulative alpha-beta error of {len(chosen)} methods on {protocol}", key="cumulative")
 
 st.subheader("PSNR")

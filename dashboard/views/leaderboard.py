@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from common import GRAY, LABELS
+from counterparts import parameters
 from store import Store
 
 from colorlib.benchmarks import SCORES, reported
@@ -25,7 +26,7 @@ def size_of(model: str) -> tuple[float | None, float | None]:
     weights = model_info(name).weights
     if weights:
         return weights.parameters / 1e6, weights.path.stat().st_size / 1e6
-    return common.parameters(name) / 1e6, None
+    return parameters(name) / 1e6, None
 
 
 def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:

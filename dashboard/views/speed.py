@@ -1,4 +1,4 @@
-"""Seconds a photograph: Iizuka's table 3 as printed, and ours as measured with every run."""
+"""Seconds a photograph: of every run, of every method on an idle machine, and Iizuka's table 3."""
 
 import math
 
@@ -8,6 +8,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from colorlib.benchmarks import reported
+from colorlib.benchmarks.experiments import TIMINGS, experiment
+
+
+def machines(timings: pd.DataFrame) -> str:
+    """What was measured on."""
+    return "; ".join(f"{device}, {threads} threads" for (device, threads), _ in timings.groupby(["device", "threads"]))
+
 
 store = common.open_store()
 st.title("Speed")
@@ -33,8 +40,8 @@ st.dataframe(
     column_config={p: st.column_config.NumberColumn(p, format="%.3f") for p in grid.columns},
     alt="Median seconds a photograph of each method on each benchmark",
 )
-machines = measured[["device", "threads", "batch_size"]].drop_duplicates()
-st.caption("; ".join(f"{r.device}, {r.threads} threads, batches of {r.batch_size}" for r in machines.itertuples()))
+with_batches = measured[["device", "threads", "batch_size"]].drop_duplicates()
+st.caption("; ".join(f"{r.device}, {r.threads} threads, batches of {r.batch_size}" for r in with_batches.itertuples()))
 figure = go.Figure()
 for protocol in chosen:
     run = measured[measured["protocol"] == protocol].sort_values("seconds")
@@ -43,14 +50,35 @@ figure.update_xaxes(type="log", dtick=math.log10(4), tickformat=".2~g", title="s
 figure.update_layout(height=160 + 22 * len(grid))
 common.shown(figure, "Seconds a photograph of each method", key="seconds-plot")
 
-st.subheader("As printed")
+timings = pd.read_csv(TIMINGS)
+st.subheader("On an idle machine")
+resized = timings[(timings["side"] == experiment("across").times[0].sides[0]) & (timings["side"] != timings["network"])]
+st.caption(
+    f"Seconds and memory for one photograph of {resized['side'].iloc[0]} pixels, networks at their own size; memory is "
+    f"what is needed beyond the loaded network. {machines(resized)}. `{experiment('across').command}`"
+)
+columns = {"model": "method", "seconds": "seconds", "megabytes": "MB", "network": "network sees"}
+st.dataframe(
+    resized.sort_values("seconds")[list(columns)].rename(columns=columns),
+    hide_index=True,
+    height="content",
+    column_config={"seconds": st.column_config.NumberColumn(format="%.3f")},
+    alt="Seconds and memory of each method",
+)
+
+st.subheader("Table 3 of Iizuka et al. 2016")
 table = reported()
 table = table[(table["paper"] == "iizuka16") & (table["table"] == "table 3")]
+printed = table.pivot_table(index="row", columns="column", values="value", sort=False)
+printed.insert(0, "side", printed.pop("Pixels") ** 0.5)
+full = timings[timings["side"] == timings["network"]]
+ours = full.assign(name=full["model"] + ", " + full["kind"]).pivot_table(index="side", columns="name", values="seconds")
 st.caption(
-    "Iizuka et al. 2016, table 3: their full-size network, an Intel Core i7-5960X against a GeForce GTX TITAN X."
+    "Printed: the full-size network on an Intel Core i7-5960X and a GeForce GTX TITAN X. Ours: the full-size and the "
+    f"compact network, at the photograph's size. {machines(full)}. `{experiment('iizuka16_time').command}`"
 )
 st.dataframe(
-    table.pivot_table(index="row", columns="column", values="value", sort=False).reset_index(),
+    printed.merge(ours, left_on="side", right_index=True).drop(columns="side").reset_index(names="size"),
     hide_index=True,
-    alt="Table 3 of Iizuka et al. 2016",
+    alt="Table 3 of Iizuka et al. 2016 and our seconds",
 )

@@ -4,9 +4,8 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from counterparts import CAST
 
-from colorlib.benchmarks.tables import angle_statistics, cast_angles
+from colorlib.benchmarks.tables import CAST, angle_statistics, cast_angles
 
 store = common.open_store()
 st.title("White balance")

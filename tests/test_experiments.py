@@ -1,0 +1,268 @@
+"""The papers' experiments: files are whole, rows are there, claims are judged right, and the runner runs."""
+
+import math
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from colorlib.benchmarks import SCORES, Method, list_benchmarks, protocol, reported
+from colorlib.benchmarks import experiments as module
+from colorlib.benchmarks.experiments import (
+    EXPERIMENTS,
+    TIMINGS,
+    Claim,
+    Experiment,
+    MissingRunError,
+    claim_table,
+    experiment,
+    experiment_rows,
+    in_words,
+    list_experiments,
+    measured,
+    printed,
+    verdict,
+)
+from colorlib.benchmarks.results import SHIPPED, runs
+from colorlib.benchmarks.tables import CAST
+from colorlib.benchmarks.timing import time_method
+from colorlib.models import model_info
+from training import experiment as runner
+
+RECIPES = Path(__file__).parent.parent / "training" / "recipes"
+
+
+@pytest.fixture(params=list_experiments())
+def each(request: pytest.FixtureRequest) -> Experiment:
+    return experiment(request.param)
+
+
+def test_names_are_those_of_something(each: Experiment):
+    table = reported()
+    table = table[(table["paper"] == each.paper) & table["table"].isin(each.tables)]
+    assert set(each.benchmarks) <= set(list_benchmarks())
+    assert set(each.scores) <= set(SCORES)
+    assert not each.paper or each.paper in set(reported()["paper"])
+    # Iizuka et al. compare colour spaces by pictures alone.
+    assert {x for x in each.tables if x != "section 4.8"} <= set(table["table"])
+    assert set(each.answers) <= set(table["model"])
+    assert set(each.answers.values()) <= set(each.methods)
+    for method in each.methods:
+        training, _, settings = method.partition(":")
+        model = training.partition("@")[0]
+        Method.of(f"{model}:{settings}" if settings else model)
+        assert ("@" in method) == (training in each.trainings)
+    assert len(set(each.methods)) == len(each.methods)
+    for method, how in each.trainings.items():
+        assert method in {name.partition(":")[0] for name in each.methods}
+        assert (RECIPES / how.recipe).is_file()
+    for claim in each.claims:
+        assert claim.benchmark in each.benchmarks
+        assert {method for group in claim.rising for method in group} <= {*each.methods, CAST}
+        assert claim.score in SCORES
+        assert printed(claim, each) or claim.printed
+    for times in each.times:
+        for method in times.methods:
+            model_info(method)
+
+
+def test_trainings_of_one_name_are_one_training():
+    """Experiments share what they train: by its name alone a training is known to be finished."""
+    found: dict[str, module.Training] = {}
+    for name in list_experiments():
+        for method, how in experiment(name).trainings.items():
+            assert found.setdefault(method, how) == how
+
+
+def test_every_run_is_shipped(each: Experiment):
+    there = {(run.benchmark, run.model): run for folder in (SHIPPED, EXPERIMENTS) for _, run in runs(folder)}
+    for benchmark in each.benchmarks:
+        for method in each.methods:
+            run = there[benchmark, method]
+            assert run.digest == protocol(benchmark).digest
+            assert not run.missing
+    timed = pd.read_csv(TIMINGS)
+    for times in each.times:
+        for method in times.methods:
+            sides = timed[(timed["model"] == method) & ((timed["network"] != timed["side"]) == times.resized)]["side"]
+            assert set(times.sides) <= set(sides)
+
+
+def test_runs_of_trainings_are_those_of_experiments():
+    """One set of weights for each name, and no row of a method that no experiment has."""
+    wanted = {method for name in list_experiments() for method in experiment(name).methods if "@" in method}
+    found = [run for _, run in runs(EXPERIMENTS)]
+    assert {run.model for run in found} == wanted
+    for method in wanted:
+        assert len({run.weights for run in found if run.model.partition(":")[0] == method.partition(":")[0]}) == 1
+    assert not any("@" in run.model for _, run in runs(SHIPPED))
+
+
+def test_printed_numbers_are_the_papers():
+    """Tables 1 and 4 of Larsson et al. 2016, table 2 of Hwang and Zhou 2016."""
+    fading = experiment("larsson16_targets").claims[0]
+    assert printed(fading, experiment("larsson16_targets")) == [[0.299], [0.342]]
+    histograms = experiment("larsson16_histograms").claims[1]
+    assert printed(histograms, experiment("larsson16_histograms")) == [[0.165], [0.178], [0.211]]
+    bins = experiment("hwang16_opencountry").claims[0]
+    [[low], [high]] = printed(bins, experiment("hwang16_opencountry"))
+    assert (low, high) == (pytest.approx(0.1292), pytest.approx(0.3464))
+    assert printed(replace(bins, score="chroma"), experiment("hwang16_opencountry")) == []
+
+
+def test_orders_in_words():
+    assert in_words([[0.299], [0.318, 0.321]], "rmse") == "0.299 < 0.318, 0.321"
+    assert in_words([[0.4], [0.3], [0.3, 0.2]], "rmse") == "0.4 > 0.3 ~ 0.3, 0.2"
+    assert in_words([[0.1292], [0.3464]], "bin_accuracy_u") == "12.9 % < 34.6 %"
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    """Four methods on 200 photographs: the second is worse than the first by little, but on every one."""
+    generator = np.random.default_rng(0)
+    base = generator.uniform(20, 30, 200)
+    psnr = {"best": base, "worse": base - 0.05, "noisy": base + generator.normal(0, 2, 200), "bad": base / 2}
+    runs_ = [
+        pd.DataFrame({"photo": [str(k) for k in range(200)], "psnr": values}).assign(
+            model=name, weights=name, benchmark="miniplaces", protocol="miniplaces@1", height=8, width=8
+        )
+        for name, values in psnr.items()
+    ]
+    return pd.concat(runs_)
+
+
+def _claim(*rising: tuple[str, ...]) -> Claim:
+    return Claim("It rises.", "psnr", "miniplaces", rising)
+
+
+@pytest.mark.parametrize(
+    ("rising", "expected"),
+    [
+        ((("worse",), ("best",)), "yes"),  # paired: unpaired intervals would overlap by far
+        ((("best",), ("worse",)), "no"),
+        ((("best",), ("noisy",)), "not clear"),
+        ((("bad",), ("worse", "best")), "yes"),
+        ((("bad",), ("worse",), ("best",)), "yes"),
+        ((("bad",), ("best", "noisy"), ("worse",)), "no"),  # one pair in the other order is enough
+        ((("bad",), ("best",), ("noisy",)), "not clear"),
+    ],
+)
+def test_verdicts(rows: pd.DataFrame, rising: tuple[tuple[str, ...], ...], expected: str):
+    assert verdict(_claim(*rising), rows) == expected
+
+
+def test_scores_of_claims_are_means(rows: pd.DataFrame):
+    best = rows[rows["model"] == "best"]["psnr"].mean()
+    assert measured(_claim(("worse",), ("best",)), rows) == [[pytest.approx(best - 0.05)], [pytest.approx(best)]]
+
+
+def test_a_missing_run_is_named(rows: pd.DataFrame):
+    claim = _claim(("best",), ("absent",))
+    with pytest.raises(MissingRunError, match="absent on miniplaces"):
+        verdict(claim, rows)
+    table = claim_table(Experiment("e", "t", "a", "d", claims=(claim, _claim(("worse",), ("best",)))), rows)
+    assert table["holds"].tolist() == ["not measured", "yes"]
+
+
+def test_the_cast_is_a_method_too():
+    rows = pd.DataFrame({"photo": list("abc"), "angular_error": [1.0, 2, 3], "angular_error_before": [7.0, 8, 9]})
+    rows = rows.assign(model="m", weights="", benchmark="b", protocol="b@1", height=8, width=8)
+    claim = Claim("It helps.", "angular_error", "b", (("m",), (CAST,)))
+    assert measured(claim, rows) == [[2.0], [8.0]]
+    assert verdict(claim, rows) == "yes"
+
+
+def test_unknown_experiments_are_named():
+    with pytest.raises(ValueError, match=r"'larsson17'.*larsson16_targets"):
+        experiment("larsson17")
+
+
+def test_timings():
+    """The photograph, its float32 picture and one more copy are the least that a balanced one takes."""
+    timing = time_method("gray_world", 1000)
+    assert (timing.model, timing.side, timing.network, timing.kind) == ("gray_world", 1000, None, "cpu")
+    assert 0.001 < timing.seconds < 10
+    assert 3 <= timing.repeats <= 9
+    assert math.isnan(timing.megabytes) or 3 * 4 * 1000**2 / 1e6 < timing.megabytes < 500
+    assert time_method("iizuka16_small", 64, network=32).network == 32
+
+
+TOML = """
+title = "Two steps"
+about = "A training of two steps."
+differs = "everything"
+benchmarks = ["skimage"]
+methods = ["grayscale", "iizuka16_small@two", "iizuka16_small@two:saturation=1.5"]
+scores = ["psnr"]
+
+[trainings."iizuka16_small@two"]
+recipe = "debug.yaml"
+set = { "trainer.max_steps" = 2, "trainer.callbacks.every_n_train_steps" = 1, "trainer.val_check_interval" = 2 }
+
+[[claims]]
+says = "Gray is duller."
+score = "chroma"
+benchmark = "skimage"
+rising = [["grayscale"], ["iizuka16_small@two"], ["iizuka16_small@two:saturation=1.5"]]
+printed = "obvious"
+"""
+
+
+@pytest.mark.slow
+def test_from_photographs_to_rows_and_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run twice from nothing it writes the same rows; run again it repeats nothing."""
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "two_steps.toml").write_text(TOML)
+    shutil.copytree(folder, tmp_path / "data" / "train", ignore=shutil.ignore_patterns("broken.jpg"))
+    monkeypatch.setattr(module, "EXPERIMENTS", tmp_path / "definitions")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    module.experiment.cache_clear()
+
+    def run(out: str) -> str:
+        options = ["two_steps", "--data", str(tmp_path / "data"), "--out", str(tmp_path / out), "--device", "cpu"]
+        done = CliRunner().invoke(runner.app, [*options, "--runs", str(tmp_path / out / "runs")])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    try:
+        first, _ = run("first"), run("second")
+    finally:
+        module.experiment.cache_clear()
+    assert "training iizuka16_small@two" in first
+    assert re.search(r"Gray is duller\. chroma on skimage: \S+ < \S+ < \S+ \(printed: obvious\)\. Holds: yes", first)
+    [weights] = (tmp_path / "first" / "runs").glob("*.safetensors")
+    assert weights.read_bytes() == (tmp_path / "second" / "runs" / weights.name).read_bytes()
+    files = sorted((tmp_path / "first").glob("*/skimage@1/*.parquet"))
+    assert [file.parent.parent.name for file in files] == ["experiments", "experiments", "results"]
+    for file in files:
+        twin = tmp_path / "second" / file.relative_to(tmp_path / "first")
+        pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(twin))
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "first").rglob("*") if file.is_file()}
+    module.experiment.cache_clear()
+    assert "training iizuka" not in run("first")
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_held_out_photographs_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of the benchmark's photographs all are linked but those that the other one measures."""
+    photos = protocol("skimage").find([])
+    few = photos[:2]
+
+    class Held:
+        def find(self, roots: object) -> object:
+            return few
+
+    monkeypatch.setattr(runner, "protocol", lambda name: Held() if name == "few" else protocol(name))
+    folder = runner.linked(module.Training("x.yaml", benchmark="skimage", without="few"), [], tmp_path / "photos")
+    expected = {Path(photo.key).name: photo.content() for photo in photos[2:]}
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == expected
+
+
+def test_rows_of_experiments_come_with_all_others():
+    rows = experiment_rows()
+    assert {"larsson16_small", "larsson16_small@head"} <= set(rows["model"])
