@@ -9,6 +9,7 @@ What needs torch is imported where it is used, so that this module adds nothing 
 import json
 import math
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -21,6 +22,7 @@ from glob import has_magic
 from importlib.metadata import version
 from itertools import islice, takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -1031,3 +1033,97 @@ def _photos(paths: Iterable[Path]) -> "Iterator[tuple[str, Path | bytes | Except
             yield from io.sources([path])
         except (ValueError, OSError) as error:
             yield str(path), error
+
+
+Repo = Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="On the Hugging Face Hub.")]
+Private = Annotated[bool, typer.Option("--private", help="If the repository is made, only its owner sees it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be pushed, and push nothing.")]
+
+
+@app.command()
+def push(
+    model: Annotated[str, typer.Argument(help="A method with embedded weights, or a .safetensors file.")],
+    repo: Repo,
+    results: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="Data set of results; default: OWNER/colorlib-results.")
+    ] = "",
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep what is pushed in this new folder; default: a temporary one.")
+    ] = None,
+    private: Private = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Publish weights on the Hugging Face Hub: the file, its configuration, a card with our measurements, pictures.
+
+    HF_TOKEN has to hold a token that may write, or `hf auth login` has been run.
+
+    Exit code: 0 all is well, 2 it could not be pushed.
+    """
+    from colorlib.cards import assemble
+    from colorlib.hub import push as upload
+    from colorlib.models import WeightsError
+
+    with _refusals(), TemporaryDirectory() as temporary:
+        where = folder or Path(temporary) / "repository"
+        if where.exists():
+            raise UsageError(f"{where} is there already; name a new folder")
+        try:
+            _need_repository(repo)
+            assemble(model, where, repo, results or f"{repo.partition('/')[0]}/colorlib-results")
+            _say_files(where, f"{repo}:")
+            if not dry_run:
+                typer.echo(f"pushed to {repo} at {upload(where, repo, private=private)}")
+        except (ValueError, WeightsError) as error:
+            raise UsageError(str(error)) from error
+
+
+@app.command("push-results")
+def push_results(
+    repo: Repo,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Of `colorlib evaluate`; default: what colorlib brings.")
+    ] = None,
+    private: Private = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Publish results as a data set on the Hugging Face Hub, which the dashboard reads in place.
+
+    Exit code: 0 all is well, 2 they could not be pushed.
+    """
+    from colorlib.benchmarks.results import SHIPPED, runs
+    from colorlib.cards import results_card
+    from colorlib.hub import push as upload
+    from colorlib.models import WeightsError
+
+    with _refusals(), TemporaryDirectory() as temporary:
+        _need_repository(repo)
+        where, found = folder or SHIPPED, Path(temporary)
+        files = [file for file, _ in runs(where)]
+        if not files:
+            raise UsageError(f"no results in {where}; colorlib evaluate makes some")
+        for file in [*files, *(file.parent / "seconds" / file.name for file in files)]:
+            if file.is_file():  # seconds may be missing
+                copy = found / file.relative_to(where)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+        card = results_card(repo, sorted({file.parent.name for file in files}))
+        (found / "README.md").write_text(card, encoding="utf-8")
+        _say_files(found, f"{repo}, a data set:")
+        if not dry_run:
+            try:
+                typer.echo(f"pushed to {repo} at {upload(found, repo, repo_type='dataset', private=private)}")
+            except WeightsError as error:
+                raise UsageError(str(error)) from error
+
+
+def _need_repository(name: str) -> None:
+    from colorlib.hub import is_repository
+
+    if not is_repository(name) or "@" in name:
+        raise UsageError(f"expected --repo OWNER/REPO, got {name!r}")
+
+
+def _say_files(folder: Path, title: str) -> None:
+    typer.echo(title)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        typer.echo(f"  {file.relative_to(folder)}  {file.stat().st_size:,} bytes")

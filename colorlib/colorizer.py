@@ -278,7 +278,8 @@ class Colorizer:
     """Colours photographs with one method, or balances their white, whichever the method does.
 
     Args:
-        model: name of a method with embedded weights; a safetensors file or a folder with a `model.safetensors`, as
+        model: name of a method with embedded weights; ``OWNER/REPO`` or ``OWNER/REPO@REVISION`` on the Hugging Face
+            Hub, see :mod:`colorlib.hub`; a safetensors file or a folder with a `model.safetensors`, as
             ``python -m training.export`` writes them; or a module, which is used as it is and set to eval mode.
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
         size: short side in pixels at which the network sees a photograph; smaller ones stay as they are. Default: the
@@ -482,10 +483,15 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, Wei
     if isinstance(model, ColorModel):
         return model, model.name, None
     path = Path(model)
-    if str(model) not in list_models() and path.is_dir():
-        path = path / "model.safetensors"
     weights: WeightsInfo | None
-    if path.suffix == ".safetensors":
+    if str(model) not in list_models() and path.is_dir() and not (path / "config.json").is_file():
+        path = path / "model.safetensors"
+    elsewhere = "/" in str(model) and path.suffix != ".safetensors" and not path.exists()
+    if str(model) not in list_models() and (path.is_dir() or elsewhere):
+        from colorlib import hub  # here, since few need huggingface_hub
+
+        module, name, weights = hub.load(path if path.is_dir() else hub.pull(str(model)))
+    elif path.suffix == ".safetensors":
         metadata = read_metadata(path)
         if "model" not in metadata:
             raise WeightsError(f"{path} does not say which model it is for; write it with python -m training.export")

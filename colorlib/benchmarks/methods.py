@@ -51,6 +51,7 @@ class Method:
 
         Raises:
             ValueError: a setting that there is not, or neither a method nor a file of that name.
+            WeightsError: a repository on the Hub that is not to be had.
         """
         if isinstance(model, Method):
             return model
@@ -68,6 +69,10 @@ class Method:
                 raise ValueError(f"{model}: there is no setting {key}={value}; expected {expected}")
         if name not in list_models() and Path(name).exists():
             return cls(str(model), Path(name), settings)
+        if name not in list_models() and "/" in name:
+            from colorlib import hub  # here, since few need huggingface_hub
+
+            return cls(str(model), hub.pull(name), settings)
         return cls(str(model), model_info(name).name, settings)
 
     @property

@@ -58,7 +58,7 @@ class ModelInfo:
     @property
     def ready(self) -> bool:
         """Whether ``create_model(name, pretrained=True)`` needs nothing more than this installation."""
-        return not self.learned or self.weights is not None
+        return not self.learned or (self.weights is not None and self.weights.path.is_file())
 
     def on_meta(self) -> ColorModel:
         """The module with shapes but without values: no time, no memory."""
@@ -121,7 +121,8 @@ def create_model(
 
     Args:
         name: one of :func:`list_models`.
-        pretrained: load the embedded weights, strictly.
+        pretrained: load the embedded weights, strictly; where they are not installed, those of their repository on the
+            Hugging Face Hub, if the index names one.
         weights: a safetensors file to load instead.
         **kwargs: passed on to the method's builder.
 
@@ -143,5 +144,13 @@ def create_model(
                 f"config of training/recipes) and pass weights=FILE, use pretrained=False for random ones, "
                 f"or choose one of {', '.join(list_models(ready=True, task=info.task))}"
             )
-        load_weights(model, info.weights.path, info.weights.sha256)
+        if info.weights.path.is_file() or not info.weights.repo:
+            load_weights(model, info.weights.path, info.weights.sha256)
+        else:
+            from colorlib import hub  # here, since few need huggingface_hub
+
+            folder = hub.pull(f"{info.weights.repo}@{info.weights.revision or 'main'}")
+            load_weights(model, folder / hub.WEIGHTS, info.weights.sha256)
+            if not kwargs:  # else it is meant to paint otherwise
+                hub.try_out(model.eval(), folder)
     return model.eval()
