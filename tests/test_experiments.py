@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from skimage import color as skcolor
 from typer.testing import CliRunner
 
-from colorlib.benchmarks import SCORES, Method, list_benchmarks, protocol, reported
+from colorlib.benchmarks import SCORES, AbsentError, Method, list_benchmarks, protocol, reported
 from colorlib.benchmarks import experiments as module
 from colorlib.benchmarks.experiments import (
     EXPERIMENTS,
@@ -249,7 +250,7 @@ def test_from_photographs_to_rows_and_again(folder: Path, tmp_path: Path, monkey
 
 
 def test_held_out_photographs_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Of the benchmark's photographs all are linked but those that the other one measures."""
+    """Of the benchmark's photographs all are copied but those that the other one measures."""
     photos = protocol("skimage").find([])
     few = photos[:2]
 
@@ -258,9 +259,25 @@ def test_held_out_photographs_are_not_trained_on(tmp_path: Path, monkeypatch: py
             return few
 
     monkeypatch.setattr(runner, "protocol", lambda name: Held() if name == "few" else protocol(name))
-    folder = runner.linked(module.Training("x.yaml", benchmark="skimage", without="few"), [], tmp_path / "photos")
+    folder = runner.copied(module.Training("x.yaml", benchmark="skimage", without="few"), [], tmp_path / "photos")
     expected = {Path(photo.key).name: photo.content() for photo in photos[2:]}
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == expected
+
+
+def test_the_most_frequent_bins_of_open_country():
+    """What the page of Hwang and Zhou says for scale, by scikit-image's Luv."""
+    roots = [Path(__file__).parent.parent.parent / "shared" / "data" / "benchmarks"]
+    try:
+        photos = protocol("opencountry-test").find(roots)
+    except AbsentError:
+        pytest.skip("the photographs are not here")
+    shares = []
+    for photo in photos:
+        rgb = protocol("opencountry-test").load(photo).permute(1, 2, 0).numpy().astype(float)
+        bins = np.clip((skcolor.rgb2luv(rgb)[..., 1:] + 100) // 4, 0, 49).astype(int)
+        shares.append([np.bincount(bins[..., k].ravel()).max() / bins[..., k].size for k in range(2)])
+    u, v = 100 * np.mean(shares, axis=0)
+    assert f"{u:.1f} % of u and {v:.1f} % of v" in experiment("hwang16_opencountry").about
 
 
 def test_rows_of_experiments_come_with_all_others():

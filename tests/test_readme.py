@@ -42,7 +42,7 @@ def test_pictures_and_links_are_there():
 
 def test_commands_are_there():
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"^make (\w+)", README, re.MULTILINE)):
+    for target in set(re.findall(r"^make ([\w-]+)", README, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for path in set(re.findall(r"training/recipes/\w+\.yaml", README)):
         assert (ROOT / path).is_file(), path

@@ -96,7 +96,7 @@ def train(method: str, how: Training, data: Sequence[Path], roots: Sequence[Path
         return weights
     folder = runs / method
     if how.benchmark:
-        photos = [linked(how, roots, runs / f"{how.benchmark}-without-{how.without}")]
+        photos = [copied(how, roots, runs / f"{how.benchmark}-without-{how.without}")]
     else:
         photos = [root / "train" for root in data if (root / "train").is_dir()]
     if not photos:
@@ -120,8 +120,8 @@ def train(method: str, how: Training, data: Sequence[Path], roots: Sequence[Path
     return export(last, weights)
 
 
-def linked(how: Training, roots: Sequence[Path], folder: Path) -> Path:
-    """A folder of links to a benchmark's photographs, but for those that another one measures."""
+def copied(how: Training, roots: Sequence[Path], folder: Path) -> Path:
+    """A folder of a benchmark's photographs, wherever they lie, but for those that another one measures."""
     if not folder.is_dir():
         held_out = {photo.key for photo in protocol(how.without).find(roots)} if how.without else set()
         chosen = [photo for photo in protocol(how.benchmark).find(roots) if photo.key not in held_out]

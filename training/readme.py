@@ -96,9 +96,7 @@ def claims(rows: pd.DataFrame) -> str:
     lines = []
     for this in map(experiment, list_experiments()):
         for row in claim_table(this, everything).itertuples():
-            where = f"{' '.join(this.tables)}, {_SCORES.get(row.score, row.score)}, `{row.benchmark}`".removeprefix(
-                ", "
-            )
+            where = ", ".join([*this.tables, _SCORES.get(row.score, row.score), f"`{row.benchmark}`"])
             lines.append([_SURNAMES.get(this.paper, "all"), row.claim, where, row.printed, row.ours, row.holds])
     return _table(["paper", "claim", "where", "reported", "ours", "holds"], lines)
 

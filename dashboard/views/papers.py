@@ -32,6 +32,8 @@ def show_experiment(this: Experiment) -> None:
         )
         if this.name in FIGURES:
             FIGURES[this.name](this, summed)
+    if this.found:
+        st.markdown(this.found)
     st.caption(f"Ours: {this.differs}.")
     st.code(this.command, language="sh")
 
