@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard test lint format clean
+.PHONY: demo dashboard space-demo space-dashboard wheel test lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -14,6 +14,34 @@ demo: .venv/.demo
 dashboard: .venv/.dashboard
 	COLORLIB_RESULTS="$(RESULTS)" COLORLIB_DATA="$(DATA)" \
 		$(BIN)/streamlit run dashboard/app.py --server.port $(DASHBOARD_PORT)
+
+# Folders to push to Spaces. The library is on no package index, and a Gradio Space installs its requirements before it
+# has any other file: so the library itself goes beside the app, and its requirements into the app's.
+# MODELS="OWNER/NAME OWNER/NAME": repositories on the Hub that the card names, and that the Space fetches when it is built
+space-demo: wheel
+	rm -rf build/space-demo
+	mkdir build/space-demo
+	cp demo/*.py demo/*.css build/space-demo
+	$(BIN)/python -m zipfile -e build/wheel/*.whl build/space-demo
+	{ $(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --constraints constraints.txt pyproject.toml; \
+		grep -v '^colorlib-torch' demo/requirements.txt; } > build/space-demo/requirements.txt
+	{ sed '/^tags:/,$$d' demo/README.md; \
+		for field in $(if $(MODELS),models preload_from_hub); do echo "$$field:"; printf '  - %s\n' $(MODELS); done; \
+		sed -n '/^tags:/,$$p' demo/README.md; } > build/space-demo/README.md
+
+# A Docker Space has its files while it installs.
+space-dashboard: wheel
+	rm -rf build/space-dashboard
+	mkdir build/space-dashboard
+	cp -R dashboard/*.py dashboard/views dashboard/.streamlit dashboard/README.md dashboard/Dockerfile \
+		constraints.txt build/wheel/*.whl build/space-dashboard
+	rm -rf build/space-dashboard/views/__pycache__
+	sed "s|^colorlib-torch|./$$(basename build/wheel/*.whl)|" dashboard/requirements.txt > build/space-dashboard/requirements.txt
+
+# By way of a source distribution, so that nothing of an earlier build gets in.
+wheel: .venv/.uv
+	rm -rf build/wheel
+	$(BIN)/uv build --quiet --out-dir build/wheel
 
 test: lint .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal

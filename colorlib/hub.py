@@ -11,6 +11,7 @@ downloads, waits where the Hub asks for it, and shows its progress.
 import json
 import math
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -41,6 +42,7 @@ from colorlib.models._weights import WeightsError, WeightsInfo, file_sha256, loa
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
+WAITS = (1.0, 2.0, 4.0)  # seconds between attempts
 _GRID = (8, 12)  # cells of which the test picture's means are recorded
 # Processors differ by less; another saturation, target or tensor by more.
 _TOLERANCE = 5e-3
@@ -113,10 +115,28 @@ def pull(name: str) -> Path:
         )
     about: dict[str, Any] = {"library_name": "colorlib", "library_version": version("colorlib-torch")}
     with _explained(name):
-        config = Path(hf_hub_download(repo, CONFIG, revision=revision or None, **about))
+        config = Path(_insistently(repo, CONFIG, revision=revision or None, **about))
         # The cache names folders by commits: both files are of this one, whatever is pushed meanwhile.
-        hf_hub_download(repo, WEIGHTS, revision=config.parent.name, **about)
+        _insistently(repo, WEIGHTS, revision=config.parent.name, **about)
     return config.parent
+
+
+def _insistently(repo: str, file: str, **about: Any) -> str:
+    """Download a file; a line that breaks is tried again, and a server that fails.
+
+    huggingface_hub waits out rate limits by itself, and goes on after timeouts and after connections that end in good
+    order; a connection that is reset, and a server's error while a file is fetched, it passes on.
+    """
+    for wait in WAITS:
+        try:
+            return str(hf_hub_download(repo, file, **about))
+        except httpx.TransportError:
+            pass
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500:
+                raise
+        time.sleep(wait)
+    return str(hf_hub_download(repo, file, **about))
 
 
 def load(folder: Path) -> tuple[ColorModel, str, WeightsInfo]:

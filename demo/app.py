@@ -26,8 +26,9 @@ from visit import (
     TRANSFERRED,
     Light,
     Visit,
-    colorizer,
+    classes_of,
     predict,
+    recognise,
     save_full_size,
     shrink,
     sweep,
@@ -163,8 +164,8 @@ def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
     """
     _, large = received(photo)
     for name in ready("colorize"):
-        if (recogniser := colorizer(name)).classes:
-            return [scene._asdict() for scene in recogniser.scenes(large)]
+        if classes_of(name):
+            return [scene._asdict() for scene in recognise(large, name)]
     raise gr.Error("No method that is ready recognises scenes", print_exception=False)
 
 
@@ -202,7 +203,10 @@ def build() -> gr.Blocks:
     blocks = gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=(LIFETIME // 6, LIFETIME))
     with blocks:
         state = gr.State(None, time_to_live=LIFETIME, delete_callback=lambda _: sweep())
-        gr.HTML(page.HEADER, padding=False, elem_id="header")
+        with gr.Row():
+            gr.HTML(page.HEADER, padding=False, elem_id="header")
+            if "SPACE_ID" in os.environ:
+                gr.DuplicateButton(variant="secondary", elem_id="duplicate")
         with gr.Row(elem_id="page"):
             with gr.Column(scale=1, min_width=280, elem_id="choices"):
                 photo = make_upload("photo", "Your photograph")

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 
 import gradio as gr
-from visit import LARGE, Visit, colorizer
+from visit import LARGE, Visit, classes_of
 
 from colorlib import Scene, __version__, model_info
 from colorlib.models import Paper
@@ -72,7 +72,7 @@ def scenes_html(name: str, scenes: Iterable[Scene]) -> str:
     """What a method takes the photograph for; what is not even likely by half a percent is left out."""
     likely = [(scene.name.replace("_", " "), round(100 * scene.probability)) for scene in scenes]
     shown = ", ".join(f"{html.escape(scene)} {percent}&nbsp;%" for scene, percent in likely if percent)
-    kinds = f"of the {len(colorizer(name).classes)} kinds of scenes that {html.escape(model_info(name).label)} knows"
+    kinds = f"of the {len(classes_of(name))} kinds of scenes that {html.escape(model_info(name).label)} knows"
     return f"<p class='scenes'>Looks like: {shown} ({kinds})</p>"
 
 

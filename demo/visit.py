@@ -12,9 +12,11 @@ import weakref
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,7 +41,26 @@ CASTS: dict[str, Callable[[Tensor], Tensor]] = {  # named after what is seen: ra
     "Purple above, green below": partial(ramp_cast, towards="up"),
     "Green above, purple below": partial(ramp_cast, towards="down"),
 }
+GPU_SECONDS = 20  # at most, for a network on ZeroGPU; the less, the sooner it is a visitor's turn
 _loading = threading.Lock()
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+
+def on_gpu(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """For what runs a network: ZeroGPU, where Spaces share GPUs, runs it in a process that has one; else no change.
+
+    What comes and goes is pickled there, so tensors are on the CPU. All else runs where there is no GPU, though torch
+    says that there is one, so it must not load a method.
+    """
+    try:
+        import spaces  # every Gradio Space has it
+    except ModuleNotFoundError:
+        return function
+    import timm  # noqa: F401 - networks need it, and each of those processes would spend seconds on importing it
+
+    lent: Callable[_Given, _Made] = spaces.GPU(duration=GPU_SECONDS)(function)
+    return lent
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +139,8 @@ class Visit:
     def colour(self, name: str) -> None:
         """Run a method on the photograph, and ask it what that shows, if it knows scenes."""
         self.results[name] = predict(self.large, name)
-        if colorizer(name).classes:
-            self.scenes[name] = colorizer(name).scenes(self.large)
+        if classes_of(name):
+            self.scenes[name] = recognise(self.large, name)
 
     def show(self, name: str) -> Path:
         """A method's result for the grid, as PNG."""
@@ -171,7 +192,7 @@ class Visit:
             result, takes_style = self.results[name], takes_style_of(name)
             try:
                 # Where nothing was learned, the reference is the only source of colour.
-                own = colorizer(name).model.takes_reference and not takes_style
+                own = takes_reference(name) and not takes_style
                 after[TRANSFERRED] = with_colours(result, reference, by_method=own)
             except ValueError as error:
                 complaint = str(error)
@@ -261,17 +282,51 @@ def colorizer(name: str) -> Colorizer:
         return _load(name)
 
 
+def classes_of(name: str) -> tuple[str, ...]:
+    """The scenes that a method knows."""
+    weights = model_info(name).weights
+    return weights.classes if weights else ()
+
+
+@cache
+def takes_reference(name: str) -> bool:
+    """Whether a method can take after another photograph while it colours."""
+    return model_info(name).on_meta().takes_reference
+
+
 def takes_style_of(name: str) -> bool:
     """Whether a method can take something else than colours from another photograph, even a gray one."""
-    return colorizer(name).model.takes_reference and model_info(name).learned
+    return takes_reference(name) and model_info(name).learned
 
 
 def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Result:
     """Run a method's network; what it painted is dropped, as every size is painted when it is needed."""
-    result = colorizer(name)(photo.rgb, reference=reference)
-    # White balance is painted from its gains alone.
-    ab = result.ab if result.gains is None else result.ab.new_empty(2, 0, 0)
-    return replace(result, photo=photo, rgb=photo.rgb, ab=ab)
+    return replace(_predict(photo.rgb, name, reference), photo=photo, rgb=photo.rgb)
+
+
+@on_gpu
+def _predict(rgb: Tensor, name: str, reference: io.Photo | None) -> Result:
+    """A prediction on the CPU, where visits have room; without the photograph, which the caller has."""
+    result = colorizer(name)(rgb, reference=reference)
+    empty = rgb.new_empty(3, 0, 0)
+    prediction = result.prediction
+    if prediction is not None:
+        logits, lightness = prediction.logits.cpu(), prediction.lightness.cpu()
+        prediction = replace(prediction, logits=logits, lightness=lightness, target=deepcopy(prediction.target).cpu())
+    return replace(
+        result,
+        photo=io.Photo(empty),
+        rgb=empty,
+        ab=result.ab.cpu() if result.gains is None else empty[:2],  # white balance is painted from its gains alone
+        prediction=prediction,
+        gains=None if result.gains is None else result.gains.cpu(),
+    )
+
+
+@on_gpu
+def recognise(photo: io.Photo, name: str) -> list[Scene]:
+    """The likeliest scenes, by a method that knows some."""
+    return colorizer(name).scenes(photo)
 
 
 def with_colours(result: Result, reference: io.Photo, by_method: bool) -> Result:
