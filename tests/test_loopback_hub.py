@@ -4,12 +4,12 @@ What huggingface_hub 2.4.0 repeats by itself, as read in its source (`http_backo
 `Retry-After` says and one second more, `utils/_http.py:560`, and gives up after the sixth try):
 
 - HEAD of `resolve`: the first time nothing (`utils/_http.py:759`), so that a cached file is taken at once; without one
-  it asks again and repeats after 408, 429, 5xx and lost connections (`file_download.py:1174`): an unreachable Hub
+  it asks again and repeats after 408, 429, 5xx and lost connections (`file_download:1174`): an unreachable Hub
   takes 23 s to be told so.
-- GET of a file: 408 and 429 (`file_download.py:398`), not 5xx. An interrupted body goes on in the same call after a
-  timeout or an early end in good order, not after a TCP reset (`file_download.py:468`); the bytes kept are multiples of
+- GET of a file: 408 and 429 (`file_download:398`), not 5xx. An interrupted body goes on in the same call after a
+  timeout or an early end in good order, not after a TCP reset (`file_download:468`); the bytes kept are multiples of
   `DOWNLOAD_CHUNK_SIZE`, 10 MiB (`constants.py:40`), so a smaller file begins again, without `Range`. Nothing is left
-  for the next call: the temporary file has a random name and is removed (`file_download.py:2004`, `2046`).
+  for the next call: the temporary file has a random name and is removed (`file_download:2004`, `2046`).
 - Information about a repository and its paths: never (`hf_api.py:3214`, `3284`, `4331`); listings: everything
   (`utils/_pagination.py:41`).
 - Uploads: preupload, LFS batch, PUT and verify everything (`_commit_api.py:762`, `lfs.py:206`, `367`, `303`); making a

@@ -68,6 +68,15 @@ def test_weights_of_a_sibling_are_refused(tmp_path: Path):
         create_model("hwang16_regression_small", weights=path)
 
 
+def test_equal_weights_have_one_hash(tmp_path: Path):
+    """Metadata come out of safetensors in any order: with six entries, six files would hardly agree."""
+    net, metadata = nn.Linear(3, 2), {key: key.upper() for key in "abcdef"}
+    hashes = {save_weights(net, tmp_path / f"{k}.safetensors", metadata) for k in range(6)}
+    assert len(hashes) == 1
+    assert read_metadata(tmp_path / "0.safetensors") == metadata
+    load_weights(nn.Linear(3, 2), tmp_path / "0.safetensors", hashes.pop())
+
+
 def test_replaced_file(saved: Path):
     with pytest.raises(WeightsError, match="expected 0000"):
         load_weights(nn.Linear(3, 2), saved, "0000")

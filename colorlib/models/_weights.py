@@ -120,7 +120,19 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> str:
             raise WeightsError(f"{name} holds values that are not finite in {kept.dtype}: the training diverged")
         tensors[name] = kept.cpu().contiguous()
     save_file(tensors, path, metadata)
+    path.write_bytes(_in_order(path.read_bytes()))
     return file_sha256(path)
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: they come in any order, and equal weights are to have one hash."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    if metadata := header.pop("__metadata__", None):
+        header = {"__metadata__": dict(sorted(metadata.items())), **header}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def read_metadata(path: Path) -> dict[str, str]:
