@@ -289,6 +289,7 @@ def _explained(name: str) -> Iterator[None]:
     except EntryNotFoundError as error:
         raise WeightsError(f"{at}/{repo} is no repository of colorlib's: it has no {CONFIG} or no {WEIGHTS}") from error
     except HfHubHTTPError as error:
-        raise WeightsError(f"{at} refuses {name}: {error}") from error
+        who = ": set HF_TOKEN to a token that may, or run `hf auth login`" * (error.response.status_code in (401, 403))
+        raise WeightsError(f"{at} refuses {name}{who} ({error})") from error
     except (httpx.HTTPError, OSError) as error:
         raise WeightsError(f"{name}: {at} cannot be reached, or the line broke ({error}); try again") from error

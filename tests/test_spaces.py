@@ -30,7 +30,7 @@ from serving import free_port, running
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")
-PATIENCE = 120_000
+PATIENCE = 240_000  # a training run may hold the processors
 SPACES = ("demo", "dashboard")
 
 
