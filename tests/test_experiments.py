@@ -3,6 +3,8 @@
 import math
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,6 +193,23 @@ def test_timings():
     assert 3 <= timing.repeats <= 9
     assert math.isnan(timing.megabytes) or 3 * 4 * 1000**2 / 1e6 < timing.megabytes < 500
     assert time_method("iizuka16_small", 64, network=32).network == 32
+
+
+def test_timings_leave_the_callers_script_alone(tmp_path: Path):
+    """A script without ``if __name__ == "__main__"`` is not run again by the process that measures."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from colorlib.benchmarks.timing import time_method\nprint('here')\nprint(time_method('gray_world', 32).side)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "here\n32\n"), done.stderr
+
+
+def test_what_cannot_be_timed():
+    with pytest.raises(ValueError, match=r"no method 'iizuka17'.*iizuka16"):
+        time_method("iizuka17", 32)
+    with pytest.raises(RuntimeError, match=r"gray_world could not be timed at 0"):
+        time_method("gray_world", 0)
 
 
 TOML = """

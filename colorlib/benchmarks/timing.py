@@ -1,11 +1,11 @@
 """How long a method takes for one photograph, and how much memory, in a process that does nothing else."""
 
+import json
 import statistics
+import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import skimage
@@ -62,9 +62,21 @@ def time_method(name: str, side: int, *, network: int | None = None, device: str
 
     Raises:
         ValueError: there is no such method.
+        RuntimeError: it did not come to an end there; what it printed says why.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
-        return processes.submit(_time, name, side, network, device, torch.get_num_threads()).result()
+    if name not in list_models():
+        raise ValueError(f"There is no method {name!r}. There are: {', '.join(list_models())}.")
+    # not by multiprocessing, whose processes first run the caller's script again
+    run = "import sys; from colorlib.benchmarks import timing; timing._main(sys.argv[1])"
+    arguments = json.dumps([name, side, network, device, torch.get_num_threads()])
+    done = subprocess.run([sys.executable, "-c", run, arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} could not be timed at {side}: its process ended with {done.returncode}.")
+    return Timing(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _main(arguments: str) -> None:
+    print(json.dumps(asdict(_time(*json.loads(arguments)))))
 
 
 @torch.no_grad()
