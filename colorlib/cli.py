@@ -1,7 +1,8 @@
 """The shell's door: ``colorlib colorize`` colours files, ``colorlib balance`` takes colour casts away.
 
 ``scenes`` says what photographs show; ``models`` lists the methods; ``evaluate`` measures them, on what ``benchmarks``
-lists, and ``results`` shows it; ``rebalance`` counts the colours of photographs.
+lists, and ``results`` shows it; ``export`` writes methods for other programs; ``rebalance`` counts the colours of
+photographs.
 
 What needs torch is imported where it is used, so that this module adds nothing to the time of ``--help``.
 """
@@ -50,7 +51,10 @@ DONE: "dict[Task, Literal['colored', 'balanced']]" = {"colorize": "colored", "ba
 # What several commands take.
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns such as 'scans/**/*.tif'.")]
 Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, writable=True, help="Folder for the results.")]
-Model = Annotated[str, typer.Option(help="A method that `colorlib models` shows as ready, or a .safetensors file.")]
+Model = Annotated[
+    str,
+    typer.Option(help="A method that `colorlib models` shows as ready, a .safetensors file, or OWNER/REPO on the Hub."),
+]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make anew what --out already holds.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
@@ -952,6 +956,84 @@ def results(
     for (name, _), runs in rows.groupby(["benchmark", "protocol"], sort=False):
         if benchmark in ("", name):
             typer.echo(table(runs) + "\n")
+
+
+@app.command()
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A method that `colorlib models` shows as ready, a .safetensors file, or OWNER/REPO."
+        ),
+    ],
+    format: Annotated[
+        Literal["onnx", "torch-export"],
+        typer.Option(help="onnx for ONNX Runtime and others; torch-export for torch.export.load, without colorlib."),
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", dir_okay=False, help="The file; default: NAME.onnx or NAME.pt2, here."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Short side at which the network sees a photo; default: as trained; 0: the photo's own."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    decode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How a predicted distribution becomes a colour: median, expectation or mode, as the method has them; "
+            "default: the paper's.",
+        ),
+    ] = None,
+    vivid: Annotated[
+        bool,
+        typer.Option(
+            help="About as colourful as photographs are, or paler, as it was learned. With --decode, always the latter."
+        ),
+    ] = True,
+) -> None:
+    """Write a method as one file that other programs can run: photograph in, coloured or balanced photograph out.
+
+    Both are sRGB in [0, 1], float32 (batch, 3, height, width) of any batch, height and width. The file does what
+    `colorlib colorize` or `colorlib balance` does, resizing for the network and colour spaces included; its metadata
+    say which method, weights, licence and version it is of.
+
+    It is run beside the method on photos of two sizes, and written only if they agree to 0.001. ONNX needs the extra:
+    pip install 'colorlib-torch[export]'.
+
+    Exit code: 0 all is well, 1 the file does not do what the method does, 2 it could not begin, 130 interrupted; then
+    nothing is written.
+    """
+    from colorlib import export as exporting
+
+    start = time.perf_counter()
+    try:
+        with _refusals():
+            suffix = exporting.SUFFIXES[format]
+            path = out or Path(f"{Path(name).name.removesuffix('.safetensors')}{suffix}")
+            if path.suffix != suffix:
+                raise UsageError(f"--out {path}: expected a name that ends in {suffix}, as --format is {format}")
+            if path.exists() and not overwrite:
+                raise UsageError(f"{path} is there already; --overwrite replaces it, --out names another")
+            try:
+                exporting.require(format)
+                colorizer = _colorizer(name, "cpu", size or None, decode, vivid)
+                _say(f"{colorizer.name}: tracing it, writing it and trying it takes about a minute")
+                worst = exporting.export(colorizer, path, format, resize=size != 0)
+            except (exporting.ExportError, ModuleNotFoundError) as error:
+                raise UsageError(str(error)) from error
+    except exporting.DifferenceError as error:
+        _say(f"Error: {error}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _say("Interrupted. Nothing has been written.")
+        raise typer.Exit(130) from None
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the method by {worst:.2g} at most")
+    _say(f"exported in {time.perf_counter() - start:.1f} s")
 
 
 @app.command()

@@ -31,7 +31,7 @@ from colorlib.targets import Colors, Histogram, combine, resize_area, shrink_are
 from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
-_GAIN_SIZE = 64  # short side at which gains, so smooth, are kept
+GAIN_SIZE = 64  # short side at which gains, so smooth, are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,6 +298,7 @@ class Colorizer:
         device: where the model is.
         size: see above.
         task: what the method does, ``"colorize"`` or ``"balance"``.
+        weights: what is known of the weights; None if there are none, or for a module.
         classes: names of the scenes that it recognises; empty if it recognises none.
         provenance: what results say of themselves.
 
@@ -325,7 +326,8 @@ class Colorizer:
     ):
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
-        self.model, self.name, weights = _load(model)
+        self.model, self.name, self.weights = _load(model)
+        weights = self.weights
         self.classes = tuple(weights.classes) if weights else ()
         self.task: Task = "balance" if isinstance(self.model, WhiteBalance) else "colorize"
         self.device = _device(device)
@@ -403,7 +405,7 @@ class Colorizer:
         rgb = rgb.to(self.device)
         small = self._view(rgb)
         if isinstance(self.model, WhiteBalance):
-            return _balance(rgb, shrink_area(self.model.gains(small), _GAIN_SIZE), 1, 1)
+            return _balance(rgb, shrink_area(self.model.gains(small), GAIN_SIZE), 1, 1)
         ab = self.target.chroma(self.model(self.model.to_input(small)), color.rgb_to_lightness(small))
         return _paint(rgb, ab, 1, 1)
 
@@ -442,7 +444,7 @@ class Colorizer:
         """What the network says, not yet painted."""
         small = self._view(photo.rgb[None])
         if isinstance(self.model, WhiteBalance):
-            gains, thumbnail = (shrink_area(x, _GAIN_SIZE) for x in (self.model.gains(small), small))
+            gains, thumbnail = (shrink_area(x, GAIN_SIZE) for x in (self.model.gains(small), small))
             ab = color.rgb_to_lab(_scaled(thumbnail, gains))[0, 1:]
             return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, gains=gains[0])
         other = None if reference is None else reference[None].to(self.device)
@@ -498,7 +500,7 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, Wei
         name = metadata["model"]
         module = create_model(name, weights=path, **json.loads(metadata.get("model_args", "{}")))
         classes = tuple(json.loads(metadata.get("classes", "[]")))
-        weights = WeightsInfo(path.name, file_sha256(path), license="", recipe="", data="", classes=classes)
+        weights = WeightsInfo(path.name, file_sha256(path), metadata.get("license", ""), "", "", classes=classes)
     else:
         name = str(model)
         module = create_model(name, pretrained=True)

@@ -7,6 +7,7 @@ not classes there.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -806,16 +807,25 @@ def gaussian_quantiles(bins: int, sigma: float) -> Tensor:
 
     The outermost ones, infinitely far, are where sRGB ends: -110 and 110 hold all a and b.
     """
-    inner = sigma * torch.special.ndtri(torch.arange(1, bins, dtype=torch.float64) / bins)
+    inner = sigma * torch.tensor(_normal_quantiles(bins)[1:-1], dtype=torch.float64)
     bound = inner.new_tensor([AB_BOUND])
     return torch.cat([-bound, inner, bound])
 
 
 def gaussian_centroids(bins: int, sigma: float) -> Tensor:
     """Mean of each of these bins under the Gaussian: (bins,) float64."""
-    edges = torch.special.ndtri(torch.arange(bins + 1, dtype=torch.float64) / bins)
+    edges = torch.tensor(_normal_quantiles(bins), dtype=torch.float64)
     density = torch.exp(-edges.square() / 2) / math.sqrt(math.tau)
     return bins * sigma * (density[:-1] - density[1:])
+
+
+@cache
+def _normal_quantiles(bins: int) -> tuple[float, ...]:
+    """Edges of bins that are equally probable under the normal distribution, from -inf to inf.
+
+    Numbers and no tensor, so that an exported graph holds them instead of a function that ONNX has not.
+    """
+    return tuple(torch.special.ndtri(torch.arange(bins + 1, dtype=torch.float64) / bins).tolist())
 
 
 def correct_lightness(rgb: Tensor, gray: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ class ColorModel(nn.Module, ABC):
         """Repeat the last row and column until ``stride`` divides the sides: (N, C, H, W) -> (N, C, H', W')."""
         height, width = x.shape[-2:]
         padding = (0, -width % self.stride, 0, -height % self.stride)
-        return F.pad(x, padding, mode="replicate") if any(padding) else x
+        # An exported graph is the same for every size.
+        return F.pad(x, padding, mode="replicate") if torch.compiler.is_exporting() or any(padding) else x
 
     @abstractmethod
     def predict(self, lightness: Tensor) -> Tensor:
@@ -157,21 +158,37 @@ def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
     Returns:
         (N, 3, H, W); 1 where ``before`` is all black.
     """
-    height, width = size_of(before)
     kind: dict[str, Any] = {"device": before.device, "dtype": torch.float64}
-    x, y = (torch.linspace(-1, 1, n, **kind) if n > 1 else torch.zeros(1, **kind) for n in (width, height))
-    y, x = torch.meshgrid(y, x, indexing="ij")
-    terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y]).flatten(1)
-    energy = before.double().square().flatten(2)
-    normal = torch.einsum("kp,lp,ncp->nckl", terms, terms, energy) / (height * width)
-    given = torch.einsum("kp,ncp->nck", terms, (before.double() * after.double()).flatten(2)) / (height * width)
+    y, x = torch.meshgrid(*(_from_centre(n, **kind) for n in size_of(before)), indexing="ij")
+    terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y])
+    energy = before.double().square()
+    normal = torch.einsum("khw,lhw,nchw->nckl", terms, terms, energy) / x.numel()
+    given = torch.einsum("khw,nchw->nck", terms, before.double() * after.double()) / x.numel()
     # Pulls towards a gain of 1, too weakly to be seen but where a picture says nothing.
-    pull = 1e-4 * energy.mean(dim=-1) + 1e-8
+    pull = 1e-4 * energy.mean(dim=(-2, -1)) + 1e-8
     normal = normal + pull[..., None, None] * torch.eye(len(terms), **kind)
-    given[..., 0] += pull
-    flat = torch.einsum("nck,kp->ncp", torch.linalg.solve(normal, given), terms)
-    gains: Tensor = flat.clamp(min=0).unflatten(-1, (height, width))
-    return gains.to(before.dtype)
+    given = given + pull[..., None] * torch.eye(len(terms), **kind)[0]
+    gains: Tensor = torch.einsum("nck,khw->nchw", _solve(normal, given), terms)
+    return gains.clamp(min=0).to(before.dtype)
+
+
+def _from_centre(n: int, **kind: Any) -> Tensor:
+    """From -1 to 1, of a row of n pixels: (n,)."""
+    index = torch.arange(n, **kind)
+    return (2 * index - index[-1]) / index[-1].clamp(min=1)
+
+
+def _solve(matrix: Tensor, given: Tensor) -> Tensor:
+    """Solve for x in ``matrix @ x = given``: positive definite (..., k, k) and (..., k) -> (..., k).
+
+    By Gauss and Jordan, as ONNX has no solver. Positive definite matrices need no pivots.
+    """
+    rows = torch.cat([matrix, given[..., None]], dim=-1)
+    for k in range(given.shape[-1]):
+        row = rows[..., k : k + 1, :] / rows[..., k : k + 1, k : k + 1]
+        others = rows - rows[..., k : k + 1] * row
+        rows = torch.cat([others[..., :k, :], row, others[..., k + 1 :, :]], dim=-2)
+    return rows[..., -1]
 
 
 def normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:

@@ -116,9 +116,9 @@ class _Doubling(nn.ConvTranspose2d):
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
     """Indices that reflect a row of pixels at its ends, as often as it takes: ... 2, 1, 0, 1, 2, ... and so on."""
     index = torch.arange(-before, size + after, device=device).abs()
-    period = max(2 * (size - 1), 1)
+    period = torch.full_like(index, 2 * (size - 1)).clamp(min=1)  # a tensor, as ONNX takes no remainder by a size
     index = index % period
-    return torch.minimum(index, period - index) if size > 1 else torch.zeros_like(index)
+    return torch.minimum(index, period - index)
 
 
 # The paper's training photographs are COCO's; larger ones are balanced at this size and keep their detail.

@@ -1,0 +1,287 @@
+"""Exported files beside the modules they were made from, run by ONNX Runtime and by PyTorch alone."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from skimage import data
+from torch import Tensor, nn
+from typer.testing import CliRunner
+from typer.testing import Result as Run
+
+from colorlib import export
+from colorlib.cli import app
+from colorlib.colorizer import Colorizer
+from colorlib.models import create_model, model_info
+from colorlib.models._backbones import _SameDepthwise
+from colorlib.targets import Histogram
+
+QUICK = "color_by_colorization_small"  # traced in seconds
+# One of each kind: global features, hypercolumns and histograms, EfficientNet. QUICK, of white balance, has tests of
+# its own below; the other methods' files are checked when they are written, as every file is.
+NAMES = ["iizuka16_small", "larsson16_small", "lin21_small"]
+FORMATS = ["torch-export", "onnx"]
+
+
+def photographs(count: int, height: int, width: int) -> Tensor:
+    sources = (data.astronaut(), data.chelsea(), data.coffee())[:count]
+    crops = [torch.from_numpy(source[60 : 60 + height, 30 : 30 + width].copy()) for source in sources]
+    return torch.stack(crops).permute(0, 3, 1, 2) / 255
+
+
+# Larger than the network's size and smaller, more and fewer than two, sides of one pixel, a multiple of every stride.
+BATCHES = [photographs(1, 240, 417), photographs(3, 150, 101), photographs(2, 1, 7), photographs(1, 192, 192)]
+
+
+def run_onnx(content: bytes) -> Callable[[Tensor], np.ndarray]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return lambda rgb: session.run(None, {"photograph": rgb.numpy()})[0]
+
+
+def run_torch(content: bytes) -> Callable[[Tensor], np.ndarray]:
+    module = torch.export.load(BytesIO(content)).module()
+    return lambda rgb: module(rgb).numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_does_what_the_method_does(name: str):
+    """At sizes and batch sizes other than those it was traced with, in both formats."""
+    colorizer = Colorizer(name, device="cpu")
+    program = export.trace(colorizer)
+    runs = run_onnx(export.to_onnx(program, {})), run_torch(export.to_torch(program, {}))
+    for rgb in BATCHES:
+        for run in runs:
+            np.testing.assert_allclose(run(rgb), colorizer.batch(rgb), rtol=0, atol=1e-3, err_msg=str(rgb.shape))
+
+
+@pytest.mark.parametrize("name", [QUICK, "iizuka16_local_small"])
+def test_without_resizing_it_does_what_the_module_does(name: str):
+    """And the colorizer's saturation, of which the module's own target knows nothing."""
+    model, weights = create_model(name, pretrained=True), model_info(name).weights
+    run = export.trace(Colorizer(name, device="cpu"), resize=False).module()
+    model.target.saturation = weights.saturation
+    for rgb in BATCHES:
+        with torch.no_grad():
+            torch.testing.assert_close(run(rgb), model.colorize(rgb), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gray_world", "white_patch", "shades_of_gray", "grayscale"])
+@pytest.mark.parametrize("size", [None, 64])
+def test_what_was_not_learned_is_exported_too(name: str, size: int | None):
+    colorizer = Colorizer(name, device="cpu", size=size)
+    run = export.trace(colorizer).module()
+    for rgb in BATCHES:
+        torch.testing.assert_close(run(rgb), colorizer.batch(rgb), rtol=0, atol=1e-5)
+
+
+def test_settings_are_those_of_the_colorizer():
+    """Saturation, size and decoder."""
+    name, rgb = "iizuka16_local_small", BATCHES[0]
+    pale = Colorizer(name, device="cpu", vivid=False, size=64)
+    run = export.trace(pale).module()
+    torch.testing.assert_close(run(rgb), pale.batch(rgb), rtol=0, atol=1e-4)
+    assert (run(rgb) - Colorizer(name, device="cpu", size=64).batch(rgb)).abs().max() > 0.05
+    assert (run(rgb) - Colorizer(name, device="cpu", vivid=False).batch(rgb)).abs().max() > 0.05
+
+    mode = Colorizer("larsson16_lab_marginal_small", device="cpu", decoder="mode")
+    assert export.describe(mode)["decoder"] == "mode"
+    with torch.no_grad():  # as it is traced, without waiting for it
+        torch.testing.assert_close(export.Photographs(mode)(rgb), mode.batch(rgb), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (96, 128), (150, 101)])
+@pytest.mark.parametrize("cell", [2, 4])
+def test_averages_are_those_of_area_interpolation(size: tuple[int, int], cell: int):
+    rgb = photographs(2, *size)
+    cells = [-(-n // cell) for n in size]
+    torch.testing.assert_close(export._averaged(rgb, cells), F.interpolate(rgb, cells, mode="area"))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_constant_padding_is_tensorflows_for_multiples_of_the_stride(kernel: int, stride: int):
+    torch.manual_seed(0)
+    conv = _SameDepthwise(3, 3, kernel, stride, groups=3)
+    fixed = export._pad_by_constants(nn.Sequential(conv))
+    assert not any(isinstance(module, _SameDepthwise) for module in fixed.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(fixed(BATCHES[3]), conv(BATCHES[3]))
+
+
+# The command
+
+
+def command(*arguments: object) -> Run:
+    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exported") / "new folder"
+    found = {}
+    for format in FORMATS:
+        found[format] = folder / f"balance{export.SUFFIXES[format]}"
+        run = command(QUICK, "--format", format, "--out", found[format])
+        assert run.exit_code == 0, run.output
+        assert run.stdout.startswith(f"{found[format]}: ")
+        assert "MB, differs from the method by " in run.stdout
+    assert set(folder.iterdir()) == set(found.values())
+    return found
+
+
+def check_metadata(found: dict[str, str]) -> None:
+    assert found["model"] == QUICK
+    assert found["weights_sha256"] == model_info(QUICK).weights.sha256
+    assert found["license"] == "Apache-2.0"
+    assert found["colorlib"] == version("colorlib-torch")
+    assert "sRGB in [0, 1], float32 (batch, 3, height, width)" in found["input"]
+    assert "128 pixels on the short side" in found["input"]
+    assert "white-balanced" in found["output"]
+
+
+def test_an_onnx_file_says_what_it_is(files: dict[str, Path]):
+    model = onnx.load(files["onnx"])
+    onnx.checker.check_model(model)
+    check_metadata({entry.key: entry.value for entry in model.metadata_props})
+    (given,), (made,) = model.graph.input, model.graph.output
+    assert (given.name, made.name) == ("photograph", "result")
+    for value in (given, made):
+        dimensions = value.type.tensor_type.shape.dim
+        assert [d.dim_param or d.dim_value for d in dimensions] == ["batch", 3, "height", "width"]
+    assert str(Path(export.__file__).parent).encode() not in files["onnx"].read_bytes()
+
+
+def test_a_torch_file_says_what_it_is(files: dict[str, Path]):
+    notes = {"colorlib.json": ""}
+    program = torch.export.load(files["torch-export"], extra_files=notes)
+    check_metadata(json.loads(notes["colorlib.json"]))
+    assert str(Path(export.__file__).parent) not in str(program)
+
+
+RUN_ONNX = """
+import sys
+sys.modules["torch"] = sys.modules["colorlib"] = None
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+given = numpy.load(sys.argv[2])
+numpy.savez(sys.argv[3], **{key: session.run(["result"], {"photograph": given[key]})[0] for key in given})
+"""
+RUN_TORCH = """
+import sys
+sys.modules["colorlib"] = sys.modules["timm"] = None
+import numpy, torch
+module = torch.export.load(sys.argv[1]).module()
+given = numpy.load(sys.argv[2])
+numpy.savez(sys.argv[3], **{key: module(torch.from_numpy(given[key])).numpy() for key in given})
+"""
+
+
+@pytest.mark.parametrize(("format", "script"), [("onnx", RUN_ONNX), ("torch-export", RUN_TORCH)])
+def test_a_file_needs_neither_colorlib_nor_the_other_runtime(
+    files: dict[str, Path], format: str, script: str, tmp_path: Path
+):
+    before, after = tmp_path / "before.npz", tmp_path / "after.npz"
+    np.savez(before, **{str(rgb.shape): rgb.numpy() for rgb in BATCHES})
+    arguments = [sys.executable, "-c", script, str(files[format]), str(before), str(after)]
+    run = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    colorizer, made = Colorizer(QUICK, device="cpu"), np.load(after)
+    for rgb in BATCHES:
+        np.testing.assert_allclose(made[str(rgb.shape)], colorizer.batch(rgb), rtol=0, atol=1e-3)
+
+
+def test_options_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of the command line, without waiting for what it would write."""
+
+    def write(colorizer: Colorizer, path: Path, format: str, *, resize: bool) -> float:
+        target = colorizer.target
+        decoder = target.decoder if isinstance(target, Histogram) else None
+        asked.append((colorizer.name, format, resize, colorizer.size, target.saturation, decoder))
+        path.write_bytes(b"")
+        return 0.0
+
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(export, "export", write)
+    monkeypatch.chdir(tmp_path)
+    vivid = model_info("iizuka16_local_small").weights.saturation
+    assert command("iizuka16_local_small", "--size", 96).exit_code == 0
+    assert command("iizuka16_local_small", "--size", 0, "--no-vivid", "--format", "torch-export").exit_code == 0
+    assert command("larsson16_small", "--decode", "mode", "--out", "l.onnx").exit_code == 0
+    assert asked == [
+        ("iizuka16_local_small", "onnx", True, 96, vivid, None),
+        ("iizuka16_local_small", "torch-export", False, 192, 1, None),
+        ("larsson16_small", "onnx", True, 192, 1, "mode"),
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "iizuka16_local_small.onnx",
+        "iizuka16_local_small.pt2",
+        "l.onnx",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["iizuka16_smal"], "did you mean iizuka16_small"),
+        (["iizuka16"], "iizuka16 has no embedded weights"),
+        (["welsh02"], "welsh02 takes its colours from another photograph"),
+        (["larsson16_small", "--decode", "sample"], "choose one of median, expectation, mode"),
+        (["iizuka16_small", "--decode", "mode"], "predicts one colour a pixel"),
+        ([QUICK, "--format", "tflite"], "'tflite' is not one of"),
+        ([QUICK, "--out", "model.bin"], "expected a name that ends in .onnx"),
+        (["nowhere.safetensors"], "no readable safetensors file"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    run = command(*arguments)
+    assert run.exit_code == 2
+    assert said in run.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_replaced_only_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    there = tmp_path / f"{QUICK}.pt2"
+    there.write_bytes(b"precious")
+    run = command(QUICK, "--format", "torch-export")
+    assert run.exit_code == 2
+    assert "--overwrite replaces it" in run.output
+    assert there.read_bytes() == b"precious"
+    run = command(QUICK, "--format", "torch-export", "--overwrite")
+    assert run.exit_code == 0, run.output
+    assert there.stat().st_size > 1e6
+
+
+@pytest.mark.parametrize("worst", [2e-3, float("nan")])
+def test_a_file_that_differs_is_not_written(worst: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(export, "difference", lambda run, colorizer, resize: worst)
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"precious")
+    run = command(QUICK, "--format", "torch-export", "--out", path, "--overwrite")
+    assert run.exit_code == 1
+    assert "differs from the method by" in run.output
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"precious"]
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    run = command(QUICK, "--out", tmp_path / "model.onnx")
+    assert run.exit_code == 2
+    assert f"needs the package {package}" in run.output
+    assert "pip install 'colorlib-torch[export]'" in run.output
+    assert not list(tmp_path.iterdir())
