@@ -17,12 +17,14 @@ dashboard: .venv/.dashboard
 
 # Folders to push to Spaces. The library is on no package index, and a Gradio Space installs its requirements before it
 # has any other file: so the library itself goes beside the app, and its requirements into the app's.
-# MODELS="OWNER/NAME OWNER/NAME": repositories on the Hub that the card names, and that the Space fetches when it is built
+# MODELS="OWNER/METHOD OWNER/METHOD": repositories on the Hub that hold these methods' weights, instead of the Space; the
+# card names them, and they are fetched when the Space is built
 space-demo: wheel
 	rm -rf build/space-demo
 	mkdir build/space-demo
 	cp demo/*.py demo/*.css build/space-demo
 	$(BIN)/python -m zipfile -e build/wheel/*.whl build/space-demo
+	$(if $(MODELS),$(BIN)/python demo/space/from_hub.py build/space-demo/colorlib $(MODELS))
 	{ $(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --constraints constraints.txt pyproject.toml; \
 		grep -v '^colorlib-torch' demo/requirements.txt; } > build/space-demo/requirements.txt
 	{ sed '/^tags:/,$$d' demo/README.md; \

@@ -761,7 +761,7 @@ def _describe(info: "ModelInfo") -> dict[str, Any]:
         "parameters": parameters,
         "operations_256": _operations(model, info.task) if info.learned else None,
         "target": _meaning(model.target) if info.learned else None,
-        "weights": "ready" if info.weights else "none needed" if info.ready else "missing",
+        "weights": "none needed" if not info.learned else "ready" if info.ready else "missing",
         "license": info.weights and info.weights.license,
         "ready": info.ready,
         "summary": info.summary,

@@ -24,9 +24,12 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import SpaceHardware
+from loopback_hub import LoopbackHub
 from packaging.requirements import Requirement
 from playwright.sync_api import Browser, Page, expect
 from serving import free_port, running
+
+from colorlib.cards import assemble
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")
@@ -281,6 +284,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+PAINT = """
+import colorlib
+from skimage import data
+assert "space-demo" in colorlib.__file__
+assert {"lin21_convnet_small", "iizuka16_small", "dahl16_small"} <= set(colorlib.list_models(ready=True))
+assert colorlib.Colorizer("lin21_convnet_small")(data.camera()).rgb.std() > 0
+"""
+
+
 @pytest.mark.slow
 class TestAssembled:
     def test_what_is_pushed(self, checkout: Path):
@@ -320,16 +332,46 @@ class TestAssembled:
         run = subprocess.run(command, cwd=checkout / f"build/space-{name}", capture_output=True, text=True, timeout=300)
         assert run.returncode == 0, run.stderr
 
-    def test_repositories_on_the_hub_are_named_if_there_are_some(self, checkout: Path):
+    def test_weights_can_be_left_to_the_hub(self, checkout: Path):
         before = front_matter((checkout / "demo/README.md").read_text(encoding="utf-8"))
         assert not {"models", "preload_from_hub"} & set(before)
+        folder, weights = checkout / "build/space-demo", "colorlib/weights/lin21_convnet_small.safetensors"
+        names = ["someone/lin21-convnet-small", "someone/iizuka16_small"]
         # -o: with the wheel that is there.
-        make("-o", "wheel", "space-demo", "MODELS=someone/small someone/large", folder=checkout)
-        text = (checkout / "build/space-demo/README.md").read_text(encoding="utf-8")
-        make("-o", "wheel", "space-demo", folder=checkout)
-        card, names = front_matter(text), ["someone/small", "someone/large"]
+        make("-o", "wheel", "space-demo", f"MODELS={' '.join(names)}", folder=checkout)
+        try:
+            text = (folder / "README.md").read_text(encoding="utf-8")
+            rest = {path.name for path in (checkout / "colorlib/weights").glob("*.safetensors")}
+            assert {path.name for path in (folder / "colorlib/weights").glob("*.safetensors")} == rest - {
+                "lin21_convnet_small.safetensors",
+                "iizuka16_small.safetensors",
+            }
+            with LoopbackHub() as server:
+                assemble("lin21_convnet_small", checkout / "pushed", names[0], "someone/results")
+                files = {
+                    name: (checkout / "pushed" / name).read_bytes() for name in ("config.json", "model.safetensors")
+                }
+                server.commit(names[0], files)
+                environment = os.environ | {"PYTHONPATH": str(folder), "HF_ENDPOINT": server.endpoint}
+                environment |= {"HF_HOME": str(checkout / "cache"), "OMP_NUM_THREADS": "1"}
+                run = subprocess.run(
+                    [sys.executable, "-c", PAINT], env=environment, cwd=folder, capture_output=True, text=True
+                )
+            assert run.returncode == 0, run.stderr
+            assert [r.path for r in server.requests if r.path.endswith(".safetensors")]
+        finally:
+            make("-o", "wheel", "space-demo", folder=checkout)
+        assert (folder / weights).is_file()
+        card = front_matter(text)
         assert card == before | {"models": names, "preload_from_hub": names}
         assert complaints(card, {"app.py"}) == []
+
+    def test_weights_can_be_left_to_repositories_of_methods_only(self, checkout: Path):
+        command = ["make", "-C", str(checkout), "-o", "wheel", "space-demo", "MODELS=someone/else"]
+        run = subprocess.run(command, capture_output=True, text=True)
+        make("-o", "wheel", "space-demo", folder=checkout)
+        assert run.returncode != 0
+        assert "someone/else: expected OWNER/METHOD, the method being one of" in run.stderr
 
 
 def clean(folder: Path) -> tuple[Path, dict[str, str]]:

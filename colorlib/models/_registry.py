@@ -57,8 +57,9 @@ class ModelInfo:
 
     @property
     def ready(self) -> bool:
-        """Whether ``create_model(name, pretrained=True)`` needs nothing more than this installation."""
-        return not self.learned or (self.weights is not None and self.weights.path.is_file())
+        """Whether ``create_model(name, pretrained=True)`` has weights to load, embedded ones or a repository's."""
+        weights = self.weights
+        return not self.learned or (weights is not None and (weights.path.is_file() or weights.repo is not None))
 
     def on_meta(self) -> ColorModel:
         """The module with shapes but without values: no time, no memory."""
@@ -91,7 +92,7 @@ def list_models(pattern: str = "*", *, ready: bool = False, task: Task | None = 
 
     Args:
         pattern: shell-style filter, such as ``"iizuka16*"``.
-        ready: only those that can be used at once: their weights are embedded, or they need none.
+        ready: only those that can be used: they need no weights, or these are embedded or in the index's repository.
         task: only those that do this; default: all.
     """
     return sorted(
