@@ -222,7 +222,7 @@ def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     for claim in of.claims:
-        theirs = in_words(printed(claim, of), claim.score) or claim.printed
+        theirs = in_words(printed(claim, of), claim.score, ".4g") or claim.printed
         try:
             found = [in_words(measured(claim, rows), claim.score), verdict(claim, rows)]
         except MissingRunError:
@@ -231,9 +231,10 @@ def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["claim", "score", "benchmark", "printed", "ours", "holds"])
 
 
-def in_words(groups: Sequence[Sequence[float]], score: str) -> str:
+def in_words(groups: Sequence[Sequence[float]], score: str, digits: str = "#.3g") -> str:
     """Groups of scores as they are read, with what is between them: ``0.299 < 0.318, 0.321``; ``~`` if they overlap."""
-    shown = [", ".join(f"{100 * x:.1f} %" if score in SHARES else f"{x:.3g}" for x in group) for group in groups]
+    share = score in SHARES
+    shown = [", ".join(f"{100 * x:.1f} %" if share else f"{x:{digits}}".rstrip(".") for x in group) for group in groups]
     words = shown[:1]
     for (before, after), text in zip(pairwise(groups), shown[1:], strict=True):
         sign = "<" if max(before) < min(after) else ">" if min(before) > max(after) else "~"

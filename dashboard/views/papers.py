@@ -15,9 +15,12 @@ from colorlib.models import list_models, model_info
 
 def cell(row: pd.Series) -> str:
     """A printed number, and ours if there is one."""
-    digits = ",.0f" if row["value"] >= 10_000 else ".4g"
-    theirs = f"{row['value']:{digits}} {row['unit']}".strip()
-    return f"{theirs} / {row['ours']:{digits.replace('4', '3')}}" if pd.notna(row["ours"]) else theirs
+    large = row["value"] >= 10_000
+    theirs = f"{row['value']:{',.0f' if large else '.4g'}} {row['unit']}".strip()
+    if pd.isna(row["ours"]):
+        return theirs
+    ours = f"{row['ours']:{',.0f' if large else '#.3g'}}".rstrip(".")
+    return f"{theirs} / {ours}"
 
 
 def show_experiment(this: Experiment) -> None:
@@ -136,7 +139,10 @@ angles = pd.concat([pd.DataFrame(columns=columns), *(store.rows(p, columns) for 
 claims = pd.concat([common.claims(store, own, this.name) for this in experiments if this.claims])
 st.header("What it claims")
 st.dataframe(
-    claims.assign(score=[LABELS[score].name for score in claims["score"]]),
+    # The verdict first, since a telephone shows two columns.
+    claims.assign(score=[LABELS[score].name for score in claims["score"]])[
+        ["holds", "claim", "score", "benchmark", "printed", "ours"]
+    ],
     hide_index=True,
     height="content",
     alt=f"What {paper.title} claims, and whether it holds",
@@ -162,7 +168,7 @@ for title, rows in printed.groupby("table", sort=False):
         st.caption("Ours: " + "; ".join(differences) + ".")
     measured = cells[cells["ours"].notna()]
     if len(measured):
-        with st.expander(f"How each of the {len(measured)} was measured"):
+        with st.expander(f"How ours were measured: {len(measured)}"):
             details = measured[
                 ["row", "column", "value", "unit", "ours", "low", "high", "method", "protocol", "command"]
             ]
