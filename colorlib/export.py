@@ -37,7 +37,6 @@ SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 INPUT, OUTPUT = "photograph", "result"
 NOTES = "colorlib.json"  # inside a .pt2; ONNX has a place for metadata
 TOLERANCE = 1e-3  # of sRGB in [0, 1]: a quarter of a step of 8 bits
-LEAST_SIDE = 1
 
 
 class ExportError(ValueError):
@@ -45,7 +44,7 @@ class ExportError(ValueError):
 
 
 class DifferenceError(RuntimeError):
-    """What was exported does not do what the module does; nothing has been written."""
+    """What was exported does not do what the method does; nothing has been written."""
 
 
 class Photographs(nn.Module):
@@ -110,6 +109,7 @@ class Photographs(nn.Module):
         return _top_left(prediction, sizes if cell == 1 else [_number(-(-n // cell)) for n in sizes])
 
     def _balance(self, photograph: Tensor, seen: Tensor, balanced: Tensor) -> Tensor:
+        """What the network has changed in the small picture it saw, put on the photograph."""
         if self.size is None:
             return balanced
         gains = smooth_gains(seen, balanced)
@@ -206,9 +206,11 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
         resize: whether the network sees photographs at the colorizer's size, or as large as they are.
 
     Raises:
-        ExportError: a method that needs another photograph, or a decoder that draws.
+        ExportError: a method that needs another photograph, a decoder that draws, or a colorizer on another device.
     """
     model, target = colorizer.model, colorizer.target
+    if colorizer.device.type != "cpu":
+        raise ExportError(f"expected a colorizer on the CPU, got one on {colorizer.device}; make it with device='cpu'")
     if model.takes_reference and not any(True for _ in model.parameters()):
         raise ExportError(
             f"{colorizer.name} takes its colours from another photograph, and an exported file has one input; "
@@ -219,7 +221,7 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
         raise ExportError(f"the decoder sample draws, and a file is to do the same every time; choose one of {others}")
     module = Photographs(colorizer, resize).eval().requires_grad_(False)
     example = torch.zeros(2, 3, 36, 44)
-    shapes = {0: Dim("batch", min=1), 2: Dim("height", min=LEAST_SIDE), 3: Dim("width", min=LEAST_SIDE)}
+    shapes = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
     with torch.no_grad():
         module(example)  # numbers that are computed once, such as inverse matrices, cannot be while it is traced
         program = torch.export.export(
@@ -309,8 +311,7 @@ def describe(colorizer: Colorizer, *, resize: bool = True) -> dict[str, str]:
         "license": weights.license if weights else "",
         "decoder": target.decoder if isinstance(target, Histogram) else "",
         "saturation": f"{target.saturation:g}",
-        "input": f"{INPUT}: sRGB in [0, 1], float32 (batch, 3, height, width) of any batch, height and width from "
-        f"{LEAST_SIDE}; {seen}",
+        "input": f"{INPUT}: sRGB in [0, 1], float32 (batch, 3, height, width) of any batch, height and width; {seen}",
         "output": f"{OUTPUT}: the same, {lightness}",
     }
 
@@ -329,7 +330,7 @@ def export(colorizer: Colorizer, path: Path, format: Format, *, resize: bool = T
 
     Raises:
         ModuleNotFoundError: ONNX's packages are not installed.
-        ExportError: a method that needs another photograph, or a decoder that draws.
+        ExportError: a method that needs another photograph, a decoder that draws, or a colorizer on another device.
         DifferenceError: the difference is above ``TOLERANCE``.
     """
     require(format)

@@ -85,6 +85,13 @@ def test_what_was_not_learned_is_exported_too(name: str, size: int | None):
         torch.testing.assert_close(run(rgb), colorizer.batch(rgb), rtol=0, atol=1e-5)
 
 
+def test_other_devices_are_refused():
+    colorizer = Colorizer("grayscale", device="cpu")
+    colorizer.device = torch.device("cuda:1")
+    with pytest.raises(export.ExportError, match="on the CPU, got one on cuda:1"):
+        export.trace(colorizer)
+
+
 def test_settings_are_those_of_the_colorizer():
     """Saturation, size and decoder."""
     name, rgb = "iizuka16_local_small", BATCHES[0]
