@@ -106,7 +106,8 @@ class Photographs(nn.Module):
         if model.stride == 1:
             return prediction
         cell, sizes = model.output_stride, size_of(rgb)
-        return _top_left(prediction, sizes if cell == 1 else [_number(-(-n // cell)) for n in sizes])
+        # Rounded up without -(-n // cell): ONNX divides towards zero.
+        return _top_left(prediction, sizes if cell == 1 else [_number((n + cell - 1) // cell) for n in sizes])
 
     def _balance(self, photograph: Tensor, seen: Tensor, balanced: Tensor) -> Tensor:
         """What the network has changed in the small picture it saw, put on the photograph."""

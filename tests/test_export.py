@@ -65,15 +65,18 @@ def test_a_file_does_what_the_method_does(name: str):
             np.testing.assert_allclose(run(rgb), colorizer.batch(rgb), rtol=0, atol=1e-3, err_msg=str(rgb.shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [QUICK, "iizuka16_local_small"])
 def test_without_resizing_it_does_what_the_module_does(name: str):
     """And the colorizer's saturation, of which the module's own target knows nothing."""
     model, weights = create_model(name, pretrained=True), model_info(name).weights
-    run = export.trace(Colorizer(name, device="cpu"), resize=False).module()
+    program = export.trace(Colorizer(name, device="cpu"), resize=False)
+    runs = run_onnx(export.to_onnx(program, {})), program.module()
     model.target.saturation = weights.saturation
     for rgb in BATCHES:
-        with torch.no_grad():
-            torch.testing.assert_close(run(rgb), model.colorize(rgb), rtol=0, atol=1e-4)
+        for run in runs:
+            with torch.no_grad():
+                np.testing.assert_allclose(run(rgb), model.colorize(rgb), rtol=0, atol=1e-4, err_msg=str(rgb.shape))
 
 
 @pytest.mark.parametrize("name", ["gray_world", "white_patch", "shades_of_gray", "grayscale"])
