@@ -27,9 +27,9 @@ from colorlib.models._backbones import _SameDepthwise
 from colorlib.targets import Histogram
 
 QUICK = "color_by_colorization_small"  # traced in seconds
-# One of each kind: global features, hypercolumns and histograms, EfficientNet. QUICK, of white balance, has tests of
-# its own below; the other methods' files are checked when they are written, as every file is.
-NAMES = ["iizuka16_small", "larsson16_small", "lin21_small"]
+# One of each kind: global features, hypercolumns and histograms, an output of the input's size. QUICK, of white
+# balance, has tests of its own below; the other methods' files are checked when they are written, as every file is.
+NAMES = ["iizuka16_small", "larsson16_small", "lin21_convnet_small"]
 FORMATS = ["torch-export", "onnx"]
 
 

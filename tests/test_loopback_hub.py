@@ -350,12 +350,14 @@ tell(lambda: files.glob("datasets/me/results/**/*.parquet"))
 tell(lambda: files.glob("datasets/me/results@{sha}/**/*.parquet"))
 tell(lambda: [files.exists(f"datasets/me/results/{{name}}") for name in ("runs/1.parquet", "runs", "runs/2.parquet")])
 tell(lambda: files.cat("datasets/me/results/runs/1.parquet").hex())
-duckdb.register_filesystem(files)
+connection = duckdb.connect()
+connection.register_filesystem(files)
 def query(sql):
-    tell(lambda: duckdb.sql(sql).fetchall())
+    tell(lambda: connection.sql(sql).fetchall())
 query("SELECT count(*) FROM read_parquet('hf://datasets/me/results/runs/1.parquet')")
 query("SELECT count(*), sum(psnr) FROM read_parquet('hf://datasets/me/results/**/*.parquet')")
 query("SELECT model FROM read_parquet('hf://datasets/me/results@{sha}/runs/*.parquet') ORDER BY psnr DESC")
+connection.close()  # or its threads may outlive what they need, at exit
 """
     root = "datasets/me/results"
     assert client(hub.endpoint, tmp_path, code) == [
