@@ -146,6 +146,19 @@ def test_downloads_that_break_off_are_completed(shell: Shell, expected: str, pus
     assert len([r for r in shell.hub.requests if r.method == "GET" and r.path.startswith("/cdn/")]) == 2 + 2 + 3
 
 
+def test_a_download_goes_on_where_it_stopped(shell: Shell, tmp_path: Path):
+    """By huggingface_hub, which keeps whole chunks of 10 MiB: of weights that are larger than that."""
+    config, weights = hub.configured("lin21_rebalanced_small")
+    config.write(tmp_path / "config.json")
+    files = {"config.json": (tmp_path / "config.json").read_bytes(), "model.safetensors": weights.read_bytes()}
+    shell.hub.commit("me/large", files)
+    shell.hub.faults.append(Fault(r"GET /cdn/", cut=len(files["model.safetensors"]) - 10_000))
+    painted, ours = shell.paint("me/large", "lin21_rebalanced_small")
+    assert painted == ours
+    ranges = [r.range for r in shell.hub.requests if r.method == "GET" and r.path.startswith("/cdn/")]
+    assert ranges == [None, f"bytes={10 * 2**20}-"]
+
+
 def test_a_flipped_byte_is_refused_and_forgotten(shell: Shell, expected: str, pushed: dict[str, bytes]):
     shell.hub.faults.append(Fault(r"GET /cdn/", flip=len(pushed["model.safetensors"]) - 1000))
     said, again = shell.paint("me/x", "me/x")
