@@ -63,6 +63,13 @@ Size = Annotated[
 ]
 Strength = Annotated[float, typer.Option(min=0, max=1, help="0 leaves the photo's own colour.")]
 Saturation = Annotated[float, typer.Option(min=0, help="Factor on the chroma.")]
+Vivid = Annotated[
+    bool,
+    typer.Option(
+        help="About as colourful as photographs are, or paler, as it was learned, which is nearer to the truth on "
+        "average. With --decode, always the latter."
+    ),
+]
 Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")]
 Sets = Annotated[
     list[Path],
@@ -333,13 +340,7 @@ def colorize(
             "has them; default: the paper's. A sample is drawn anew for each photo, but alike in every run.",
         ),
     ] = None,
-    vivid: Annotated[
-        bool,
-        typer.Option(
-            help="About as colourful as photographs are, or paler, as it was learned, which is nearer to the truth on "
-            "average. With --decode, always the latter."
-        ),
-    ] = True,
+    vivid: Vivid = True,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -989,12 +990,7 @@ def export(
             "default: the paper's.",
         ),
     ] = None,
-    vivid: Annotated[
-        bool,
-        typer.Option(
-            help="About as colourful as photographs are, or paler, as it was learned. With --decode, always the latter."
-        ),
-    ] = True,
+    vivid: Vivid = True,
 ) -> None:
     """Write a method as one file that other programs can run: photograph in, coloured or balanced photograph out.
 

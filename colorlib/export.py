@@ -12,6 +12,7 @@ torch.export follows sizes as formulas. Through fifty convolutions, those of a s
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from io import BytesIO
@@ -277,14 +278,14 @@ def load(data: bytes, format: Format) -> Callable[[Tensor], Tensor]:
 @torch.no_grad()
 def difference(run: Callable[[Tensor], Tensor], colorizer: Colorizer, *, resize: bool = True) -> float:
     """The largest on photographs of two sizes, between a file and what :func:`trace` says of it."""
-    if resize:
-        return max(float((run(rgb) - colorizer.batch(rgb)).abs().max()) for rgb in _photographs())
+    method = colorizer.batch if resize else partial(_at_own_size, colorizer)
+    return max(float((run(rgb) - method(rgb)).abs().max()) for rgb in _photographs())
+
+
+def _at_own_size(colorizer: Colorizer, rgb: Tensor) -> Tensor:
+    """:meth:`colorlib.models.ColorModel.colorize`, with the colorizer's settings."""
     model = colorizer.model
-    own, model.target = model.target, colorizer.target
-    try:
-        return max(float((run(rgb) - model.colorize(rgb)).abs().max()) for rgb in _photographs())
-    finally:
-        model.target = own
+    return colorizer.target.decode(model(model.to_input(rgb)), color.rgb_to_lightness(rgb))
 
 
 def _photographs() -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Servers of a test: a process of its own on a free port."""
+"""Servers of a test, in a process of its own on a free port, and a window of a browser to look at them."""
 
 import re
 import socket
@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect
 
 
 def free_port() -> int:
@@ -41,3 +44,19 @@ def running(
     finally:
         process.terminate()
         process.wait(60)
+
+
+@contextmanager
+def window(browser: Browser, patience: int, **options: Any) -> Iterator[Page]:
+    """An empty page in a context of its own.
+
+    Args:
+        browser: where.
+        patience: milliseconds to wait for what is expected of the page.
+        **options: of the context, such as its viewport.
+    """
+    with browser.new_context(**options) as context:
+        page = context.new_page()
+        page.set_default_timeout(patience)
+        expect.set_options(timeout=patience)
+        yield page

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Download, Page, expect
+from serving import window
 from test_demo import (
     BALANCERS,
     CAMERA,
@@ -46,10 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The demo, freshly opened; fails if the browser had anything to complain of. Parameters go to the context."""
     options = {"viewport": {"width": 1440, "height": 900}, **getattr(request, "param", {})}
-    with browser.new_context(**options) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
+    with window(browser, PATIENCE, **options) as page:
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -356,9 +354,7 @@ def test_example_in_colour_is_shown_beside_its_results(page):
 
 
 def test_paste(browser, url):
-    with browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+    with window(browser, PATIENCE, permissions=["clipboard-read", "clipboard-write"]) as page:
         page.goto(url)
         page.wait_for_selector("#photo input[type=file]", state="attached")
         page.evaluate("""async () => {

@@ -27,7 +27,7 @@ from huggingface_hub import SpaceHardware
 from loopback_hub import LoopbackHub
 from packaging.requirements import Requirement
 from playwright.sync_api import Browser, Page, expect
-from serving import free_port, running
+from serving import free_port, running, window
 
 from colorlib.cards import assemble
 
@@ -399,10 +399,7 @@ def where_colorlib_is(binaries: Path, folder: Path, environment: dict[str, str])
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
+    with window(browser, PATIENCE, viewport={"width": 1400, "height": 1000}) as page:
         yield page
 
 

@@ -6,7 +6,7 @@ for those with embedded weights; their rows lie beside the experiments, all othe
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -222,7 +222,7 @@ def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     for claim in of.claims:
-        theirs = in_words(printed(claim, of), claim.score, ".4g") or claim.printed
+        theirs = in_words(printed(claim, of), claim.score, "{:.4g}".format) or claim.printed
         try:
             found = [in_words(measured(claim, rows), claim.score), verdict(claim, rows)]
         except MissingRunError:
@@ -231,10 +231,14 @@ def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["claim", "score", "benchmark", "printed", "ours", "holds"])
 
 
-def in_words(groups: Sequence[Sequence[float]], score: str, digits: str = "#.3g") -> str:
+def significant(value: float) -> str:
+    """Three significant digits, zeros among them: ``0.0100``, ``23.0``, ``169``."""
+    return f"{value:#.3g}".rstrip(".")
+
+
+def in_words(groups: Sequence[Sequence[float]], score: str, write: Callable[[float], str] = significant) -> str:
     """Groups of scores as they are read, with what is between them: ``0.299 < 0.318, 0.321``; ``~`` if they overlap."""
-    share = score in SHARES
-    shown = [", ".join(f"{100 * x:.1f} %" if share else f"{x:{digits}}".rstrip(".") for x in group) for group in groups]
+    shown = [", ".join(f"{100 * x:.1f} %" if score in SHARES else write(x) for x in group) for group in groups]
     words = shown[:1]
     for (before, after), text in zip(pairwise(groups), shown[1:], strict=True):
         sign = "<" if max(before) < min(after) else ">" if min(before) > max(after) else "~"

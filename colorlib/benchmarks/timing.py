@@ -15,7 +15,7 @@ from PIL import Image
 from colorlib import io
 from colorlib.benchmarks.methods import Method
 from colorlib.benchmarks.results import processor
-from colorlib.models import create_model, list_models
+from colorlib.models import create_model, list_models, model_info
 
 SECONDS = 20.0  # spent on repetitions, after which no other begins
 LEAST, MOST = 3, 9  # repetitions
@@ -64,8 +64,7 @@ def time_method(name: str, side: int, *, network: int | None = None, device: str
         ValueError: there is no such method.
         RuntimeError: it did not come to an end there; what it printed says why.
     """
-    if name not in list_models():
-        raise ValueError(f"There is no method {name!r}. There are: {', '.join(list_models())}.")
+    model_info(name)  # which refuses what there is not
     # not by multiprocessing, whose processes first run the caller's script again
     run = "import sys; from colorlib.benchmarks import timing; timing._main(sys.argv[1])"
     arguments = json.dumps([name, side, network, device, torch.get_num_threads()])

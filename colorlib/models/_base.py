@@ -166,8 +166,9 @@ def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
     given = torch.einsum("khw,nchw->nck", terms, before.double() * after.double()) / x.numel()
     # Pulls towards a gain of 1, too weakly to be seen but where a picture says nothing.
     pull = 1e-4 * energy.mean(dim=(-2, -1)) + 1e-8
-    normal = normal + pull[..., None, None] * torch.eye(len(terms), **kind)
-    given = given + pull[..., None] * torch.eye(len(terms), **kind)[0]
+    identity = torch.eye(len(terms), **kind)
+    normal = normal + pull[..., None, None] * identity
+    given = given + pull[..., None] * identity[0]
     gains: Tensor = torch.einsum("nck,khw->nchw", _solve(normal, given), terms)
     return gains.clamp(min=0).to(before.dtype)
 

@@ -9,7 +9,7 @@ from counterparts import benchmark_for, beside
 from pictures import style_gallery
 
 from colorlib.benchmarks import SCORES, reported
-from colorlib.benchmarks.experiments import TIMINGS, Experiment, experiment, list_experiments
+from colorlib.benchmarks.experiments import TIMINGS, Experiment, experiment, list_experiments, significant
 from colorlib.models import list_models, model_info
 
 
@@ -19,7 +19,7 @@ def cell(row: pd.Series) -> str:
     theirs = f"{row['value']:{',.0f' if large else '.4g'}} {row['unit']}".strip()
     if pd.isna(row["ours"]):
         return theirs
-    ours = f"{row['ours']:{',.0f' if large else '#.3g'}}".rstrip(".")
+    ours = f"{row['ours']:,.0f}" if large else significant(row["ours"])
     return f"{theirs} / {ours}"
 
 
