@@ -24,9 +24,11 @@ from colorlib.metrics.functional import chroma
 from colorlib.models import ColorModel
 from colorlib.models._weights import load_weights, read_metadata, save_weights
 from colorlib.targets import Regression
+from training import cli as training_cli
 from training import trial
-from training.__main__ import RecipeCLI, main
-from training.data import PhotoData, color_std
+from training.__main__ import main
+from training.cli import RecipeCLI, machine_precision
+from training.data import PhotoData, ShortSide, color_std
 from training.export import export
 from training.task import ColorTask
 from training.vivid import fit_saturation
@@ -119,6 +121,33 @@ def test_the_root_takes_along_what_a_recipe_names_and_nothing_else(tmp_path: Pat
     assert trainer.checkpoint_callback.dirpath == f"{root}/checkpoints"
     own = ["--trainer.logger=CSVLogger", f"--trainer.logger.save_dir={elsewhere}"]
     assert _recipe(recipe, f"--trainer.default_root_dir={root}", *own).trainer.logger.save_dir == elsewhere
+
+
+def test_recipes_train_in_the_precision_that_the_machine_can_do(monkeypatch: pytest.MonkeyPatch):
+    recipe = RECIPES / "dahl16_small.yaml"
+    for able, chosen in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda able=able: able)
+        assert machine_precision("cpu")[0] == chosen
+        assert _recipe(recipe, "--trainer.accelerator=cpu").trainer.precision == chosen
+        asked = _recipe(recipe, "--trainer.accelerator=cpu", "--trainer.precision=64-true")
+        assert asked.trainer.precision == "64-true"
+    assert machine_precision("mps")[0] == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert machine_precision("auto") == ("32-true", "Tesla V100 has no bf16 units")
+
+
+def test_the_chosen_precision_is_said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(training_cli, "machine_precision", lambda accelerator: ("32-true", f"{accelerator} is slow"))
+    with caplog.at_level("INFO"):
+        _recipe(RECIPES / "dahl16_small.yaml", "--trainer.accelerator=cpu")
+    assert "Precision: 32-true, since cpu is slow (--trainer.precision chooses another)" in caplog.text
+
+
+def test_no_recipe_names_a_precision_but_the_test_of_training_itself():
+    named = {path.stem for path in RECIPES.glob("*.yaml") if "precision" in yaml.safe_load(path.read_text())["trainer"]}
+    assert named == {"debug"}
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -272,6 +301,23 @@ def test_scales_are_drawn_between_two(folder: Path):
     assert min(heights) >= 64
     assert max(heights) <= 128
     assert len(heights) > 40
+
+
+def test_the_short_side_is_exact():
+    """torchvision's RandomShortestSize makes 127 of 103 and of 98 other sides up to 2,000, and the crop then fails."""
+    for side in (*range(60, 260), 412, 824, 1648):
+        for size in ((side, side), (side + 37, side), (side, 2 * side)):
+            assert min(ShortSide(128, 128)(Image.new("L", size)).size) == 128
+    assert ShortSide(128, 128)(Image.new("L", (203, 103))).size == (252, 128)  # 203 x 128 / 103 = 252.3
+
+
+def test_a_photograph_of_any_size_is_cropped(tmp_path: Path):
+    for side in (1, 5, 103, 106, 107, 128, 206):
+        Image.effect_noise((2 * side, side), 80).convert("RGB").save(tmp_path / f"{side}.png")
+    photos = PhotoData(train=[str(tmp_path)], size=128, resize=(128, 192), batch_size=7, workers=0, min_color_std=0)
+    assert next(iter(photos.train_dataloader()))["rgb"].shape == (7, 3, 128, 128)
+    with pytest.raises(ValueError, match=r"expected size <= resize, .* got size=128 and resize=\(100, 192\)"):
+        PhotoData(train=[str(tmp_path)], size=128, resize=(100, 192))
 
 
 def test_cosine_schedule_rises_and_falls(folder: Path, tmp_path: Path):

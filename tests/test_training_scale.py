@@ -32,6 +32,7 @@ from colorlib import create_model
 from colorlib.cli import app as command_line
 from colorlib.targets import LuvBins
 from training.callbacks import GuardedCheckpoint, SampleGrid, TrainingDiverged, sample_grid
+from training.cli import RecipeCLI
 from training.data import PhotoData
 from training.export import export
 from training.task import ColorTask
@@ -249,7 +250,7 @@ def _recipe(path: Path, folder: Path, root: Path, *more: str) -> LightningCLI:
         *("--trainer.callbacks.every_n_train_steps=2", "--trainer.limit_val_batches=1", "--trainer.accelerator=cpu"),
         *("--trainer.num_sanity_val_steps=0", "--trainer.log_every_n_steps=1", "--trainer.enable_progress_bar=false"),
     ]
-    return LightningCLI(ColorTask, PhotoData, run=False, args=[*args, *more], save_config_callback=None)
+    return RecipeCLI(ColorTask, PhotoData, run=False, args=[*args, *more], save_config_callback=None)
 
 
 def _offline(path: Path, table: Path) -> list[str]:

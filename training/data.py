@@ -92,8 +92,9 @@ class PhotoData(L.LightningDataModule):
         turn = [v2.RandomRotation(rotation, v2.InterpolationMode.BILINEAR)] if rotation else []
         mirror = v2.RandomHorizontalFlip(flip)
         low, high = (resize, resize) if isinstance(resize, int) else resize
-        scale = v2.RandomShortestSize(list(range(low, high + 1)))
-        self.augment = v2.Compose([scale, *turn, v2.RandomCrop(size), mirror, *to_bytes])
+        if not size <= low <= high:
+            raise ValueError(f"expected size <= resize, low before high, got size={size} and resize={resize}")
+        self.augment = v2.Compose([ShortSide(low, high), *turn, v2.RandomCrop(size), mirror, *to_bytes])
         self.centre = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *to_bytes])
 
     @override
@@ -208,6 +209,26 @@ class PhotoData(L.LightningDataModule):
             torch.default_generator.manual_seed(mixed_seed(*self.seed, share.place, *sample["position"]))
             rgb = self.augment(sample["image"])
         return {"rgb": rgb, "label": sample["label"], "position": torch.tensor(sample["position"])}
+
+
+class ShortSide(torch.nn.Module):
+    """Scales a PIL image so that its short side is drawn from ``low`` to ``high`` pixels, both included.
+
+    The short side is exact. torchvision's `RandomShortestSize` truncates, so that a short side of 103 asked for 128
+    becomes 127, and a crop of 128 fails.
+    """
+
+    def __init__(self, low: int, high: int):
+        super().__init__()
+        self.low, self.high = low, high
+
+    @override
+    def forward(self, image: Image.Image) -> Image.Image:
+        side = self.low + int(torch.randint(self.high - self.low + 1, ()))
+        scale = side / min(image.size)
+        width, height = (max(side, round(length * scale)) for length in image.size)
+        resized: Image.Image = v2.functional.resize(image, [height, width], antialias=True)
+        return resized
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from itertools import islice
 
 import torch
-from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 
 from colorlib.casts import random_casts
 from colorlib.models import ColorModel, WhiteBalance
 from colorlib.targets import size_of
+from training.cli import RecipeCLI
 from training.data import PhotoData
 from training.task import Batch, ColorTask
 
@@ -33,7 +33,7 @@ def trial(args: list[str]) -> tuple[float, float]:
     """
     recipe, *more = args
     short = [f"--trainer.max_steps={STEPS}", "--trainer.limit_val_batches=0", "--trainer.logger=false"]
-    cli = LightningCLI(
+    cli = RecipeCLI(
         ColorTask,
         PhotoData,
         run=False,
