@@ -28,8 +28,8 @@ from colorlib import color
 from colorlib.colorizer import GAIN_SIZE, Colorizer
 from colorlib.io import write_whole
 from colorlib.models import ColorModel, WhiteBalance
-from colorlib.models._backbones import _SameDepthwise
 from colorlib.models._base import smooth_gains
+from colorlib.models._efficientnet import SameConv2d
 from colorlib.models.von_kries import VonKries
 from colorlib.targets import Histogram, combine, size_of
 
@@ -157,10 +157,8 @@ def _windows(size: int, parts: int) -> Tensor:
 
 def _pad_by_constants(module: nn.Module) -> ColorModel:
     """Replace convolutions with TensorFlow's padding SAME, in place: sides are multiples of their strides here."""
-    from timm.layers import Conv2dSame  # here, since it takes as long to import as torch itself
-
     for name, child in module.named_children():
-        if isinstance(child, Conv2dSame | _SameDepthwise):
+        if isinstance(child, SameConv2d):
             setattr(module, name, _padded_by_constants(child))
         else:
             _pad_by_constants(child)

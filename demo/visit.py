@@ -57,8 +57,6 @@ def on_gpu(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
         import spaces  # every Gradio Space has it
     except ModuleNotFoundError:
         return function
-    import timm  # noqa: F401 - networks need it, and each of those processes would spend seconds on importing it
-
     lent: Callable[_Given, _Made] = spaces.GPU(duration=GPU_SECONDS)(function)
     return lent
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from colorlib import create_model
 from colorlib.models import _backbones
 from colorlib.models._backbones import Encoder, create_encoder
+from colorlib.models._base import fold_batchnorm
 from colorlib.models._weights import load_weights, save_weights
 from colorlib.models.color_by_colorization import ColorByColorization
 from colorlib.models.hwang16 import Hwang16Classification
@@ -477,12 +478,19 @@ def test_lin_reads_torchvisions_b7_at_four_expansions_and_its_top(monkeypatch: p
     assert [x.shape[-1] // m.shape[-1] for m in ours] == [2, 4, 8, 16, 32] == list(encoder.strides)
 
 
-def test_compact_lin_reads_timms_lite0_at_its_expansions(monkeypatch: pytest.MonkeyPatch):
+def _with_timms_weights(encoder: Encoder, net: nn.Module) -> Encoder:
+    """Timm's tensors in their order, without the classifier's eight, the stem's filters summed over the colours."""
+    stem, *others = list(net.state_dict().values())[:-8]
+    tensors = [stem.sum(dim=1, keepdim=True), *others]
+    encoder.load_state_dict(dict(zip(encoder.state_dict(), tensors, strict=True)), strict=True)
+    return encoder.eval()
+
+
+def test_compact_lin_reads_timms_lite0_at_its_expansions():
     torch.manual_seed(0)
     net = timm.create_model("tf_efficientnet_lite0").eval()
     _wake(net)
-    monkeypatch.setattr(timm, "create_model", lambda name: copy.deepcopy(net))
-    encoder = create_encoder("efficientnet_lite0_expansions").eval()
+    encoder = _with_timms_weights(create_encoder("efficientnet_lite0_expansions"), net)
     x = _lightness(64, 96)
     with torch.no_grad():
         ours = encoder(x)
@@ -492,12 +500,11 @@ def test_compact_lin_reads_timms_lite0_at_its_expansions(monkeypatch: pytest.Mon
     assert [m.shape[1] for m in ours] == [96, 144, 240, 672, 320]
 
 
-def test_the_other_compact_encoder_is_timms_lite0_stage_by_stage(monkeypatch: pytest.MonkeyPatch):
+def test_the_other_compact_encoder_is_timms_lite0_stage_by_stage():
     torch.manual_seed(0)
     net = timm.create_model("tf_efficientnet_lite0").eval()
     _wake(net)
-    monkeypatch.setattr(timm, "create_model", lambda name: copy.deepcopy(net))
-    encoder = create_encoder("efficientnet_lite0").eval()
+    encoder = _with_timms_weights(create_encoder("efficientnet_lite0"), net)
     x = _lightness(64, 96)
     with torch.no_grad():
         ours = encoder(x)
@@ -505,6 +512,19 @@ def test_the_other_compact_encoder_is_timms_lite0_stage_by_stage(monkeypatch: py
         net, [net.blocks[i] for i in (0, 1, 2, 4, 6)], ((255 * _gray(x) - 127) / 128).expand(-1, 3, -1, -1)
     )
     _assert_maps_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite0_expansions"])
+def test_every_normalisation_of_the_compact_encoder_folds(name: str):
+    torch.manual_seed(0)
+    encoder = create_encoder(name).eval()
+    _wake(encoder)
+    x = _lightness(64, 96)
+    with torch.no_grad():
+        before = encoder(x)
+        after = fold_batchnorm(copy.deepcopy(encoder))
+        assert not [module for module in after.modules() if isinstance(module, nn.BatchNorm2d)]
+        _assert_maps_equal(after(x), before)
 
 
 def _tiny_lin() -> Lin21:

@@ -5,19 +5,19 @@ An encoder is a list of stages; stage i turns the previous stage's map into one 
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.error import URLError
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from typing_extensions import override
 
 from colorlib import color
+from colorlib.models import _efficientnet
 from colorlib.models._weights import read_tensors, weights_index
 
 if TYPE_CHECKING:
@@ -91,27 +91,6 @@ class Encoder(nn.Module):
                 before = factor
 
 
-class _SameDepthwise(nn.Conv2d):
-    """Depthwise convolution, padded as TensorFlow's SAME: ceil(size / stride) outputs, the odd row after the last.
-
-    Where it is trained on a CPU, bfloat16 autocast leaves it in float32: backwards, channels-last bfloat16 takes
-    3 to 17 times as long there (5x5 kernels; 3x3 at stride 2).
-    """
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:
-        (height, width), (kernel, _), (stride, _) = input.shape[-2:], self.kernel_size, self.stride
-        down, right = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (height, width))
-        even = down % 2 == right % 2 == 0  # as at stride 1, where the convolution pads for less than a copy
-        x = input if even else F.pad(input, (right // 2, right - right // 2, down // 2, down - down // 2))
-        padding = (down // 2, right // 2) if even else (0, 0)
-        device = input.device.type
-        if device == "cuda" or not (self.weight.requires_grad and torch.is_grad_enabled()):
-            return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
-        with torch.autocast(device, enabled=False):
-            return F.conv2d(x.float(), self.weight, self.bias, self.stride, padding, groups=self.groups)
-
-
 class GrayInput(nn.Module):
     """L in [0, 100] -> the sRGB value of that gray, normalised as the classifier saw its input: (x - mean) / std.
 
@@ -144,44 +123,22 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
         ModuleNotFoundError: that package is not installed.
         ValueError: another word for ``weights``.
     """
-    import timm  # here, since it takes as long to import as torch itself
-
-    net = timm.create_model("tf_efficientnet_lite0")
-    learned = {} if weights in (None, "imagenet") else _encoder_tensors(str(weights))
-    if weights == "imagenet":
-        # The file's tensors come in timm's order under other names.
-        tensors = torch.load(_lite0_file(), map_location="cpu", weights_only=True)
-        expected = net.state_dict()
-        for (theirs, tensor), (ours, like) in zip(tensors.items(), expected.items(), strict=True):
-            if tensor.shape != like.shape:
-                raise ValueError(f"{theirs} has shape {tuple(tensor.shape)}, {ours} needs {tuple(like.shape)}")
-        net.load_state_dict(dict(zip(expected, tensors.values(), strict=True)))
-    stem = net.conv_stem
-    stem.weight = nn.Parameter(stem.weight.detach().sum(dim=1, keepdim=True))
-    stem.in_channels = 1
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d) and module.groups > 1:
-            module.__class__ = _SameDepthwise  # the same parameters under the same names
-    blocks = net.blocks
-    # A block ends in a convolution without activation, normalised; it begins with one, or with the stem.
-    units: list[list[tuple[nn.Module, nn.Module]]] = [[(stem, blocks[0][0].bn2)]]
-    for groups in (blocks[1:2], blocks[2:3], blocks[3:5], blocks[5:7]):
-        units.append([(block.conv_pw, block.bn3) for group in groups for block in group])
+    stem, groups = _lite0_trunk(weights)
     encoder = Encoder(
         [
-            nn.Sequential(GrayInput(mean=127, std=128), stem, net.bn1, blocks[0]),
-            blocks[1],
-            blocks[2],
-            nn.Sequential(blocks[3], blocks[4]),
-            nn.Sequential(blocks[5], blocks[6]),
+            _lite0_start(stem, groups[0]),
+            groups[1],
+            groups[2],
+            nn.Sequential(groups[3], groups[4]),
+            nn.Sequential(groups[5], groups[6]),
         ],
         names=("stage1", "stage2", "stage3", "stage4", "stage5"),
         channels=(16, 24, 40, 112, 320),
         strides=(2, 4, 8, 16, 32),
-        units=units,
+        units=_lite0_units(stem, groups),
     )
-    if learned:
-        encoder.load_state_dict(learned, strict=True)
+    if weights not in (None, "imagenet"):
+        encoder.load_state_dict(_encoder_tensors(weights), strict=True)
     return encoder
 
 
@@ -190,20 +147,77 @@ def efficientnet_lite0_expansions(weights: str | None = None) -> Encoder:
 
     The last one ends where the classifier's convolution would begin. See :func:`efficientnet_lite0`.
     """
-    first, *others = efficientnet_lite0(weights).stages
+    stem, groups = _lite0_trunk(weights)
     stages: list[nn.Module] = []
-    rest: list[nn.Module] = [first]
-    for stage in others:
-        # The last two stages are two groups of blocks each, the others one.
-        groups = [group if isinstance(group, nn.Sequential) else nn.Sequential(group) for group in stage.children()]
-        head, *blocks = [cast(Any, block) for group in groups for block in group]
-        stages.append(nn.Sequential(*rest, nn.Sequential(head.conv_pw, head.bn1)))
+    rest: list[nn.Module] = [_lite0_start(stem, groups[0])]
+    for first, last in ((1, 1), (2, 2), (3, 4), (5, 6)):
+        head, *blocks = [cast(nn.Sequential, block) for group in groups[first : last + 1] for block in group]
+        layers = dict(head.named_children())
+        stages.append(nn.Sequential(*rest, _numbered(layers[name] for name in ("conv_pw", "bn1", "act1"))))
         # A block with stride has no identity branch: what follows its expansion is a plain sequence.
-        rest = [nn.Sequential(head.conv_dw, head.bn2, head.conv_pwl, head.bn3), *blocks]
+        narrowing = (layers[name] for name in ("conv_dw", "bn2", "act2", "conv_pwl", "bn3"))
+        rest = [_numbered(narrowing), *blocks]
     stages.append(nn.Sequential(*rest))
-    return Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
+    encoder = Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
+    if weights not in (None, "imagenet"):
+        # The file's encoder has other stages; the layers are the same, in the same order.
+        learned = dict(zip(encoder.state_dict(), _encoder_tensors(weights).values(), strict=True))
+        encoder.load_state_dict(learned, strict=True)
+    return encoder
 
 
+def _lite0_trunk(weights: str | None) -> tuple[nn.Sequential, list[nn.Sequential]]:
+    """Stem and groups of blocks, the stem's filters summed over the colours for gray input."""
+    stem, groups = _efficientnet.trunk()
+    if weights == "imagenet":
+        _load_in_order(nn.ModuleList([stem, *groups]), torch.load(_lite0_file(), map_location="cpu", weights_only=True))
+    conv = cast(nn.Conv2d, stem[0])
+    conv.weight = nn.Parameter(conv.weight.detach().sum(dim=1, keepdim=True))
+    conv.in_channels = 1
+    return stem, groups
+
+
+@torch.no_grad()
+def _load_in_order(net: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """A file's tensors into a network that names them otherwise; the file also has the classifier's eight, last."""
+    expected = net.state_dict()
+    if len(tensors) != len(expected) + _LITE0_CLASSIFIER:
+        raise ValueError(f"expected {len(expected) + _LITE0_CLASSIFIER} tensors, the file has {len(tensors)}")
+    for (theirs, tensor), (ours, like) in zip(tensors.items(), expected.items(), strict=False):
+        if tensor.shape != like.shape:
+            raise ValueError(f"{theirs} has shape {tuple(tensor.shape)}, {ours} needs {tuple(like.shape)}")
+        like.copy_(tensor)
+
+
+def _lite0_start(stem: nn.Sequential, group: nn.Sequential) -> nn.Sequential:
+    """The first stage, from lightness on."""
+    return _numbered([GrayInput(mean=127, std=128), *stem, group])
+
+
+def _lite0_units(stem: nn.Sequential, groups: list[nn.Sequential]) -> list[list[tuple[nn.Module, nn.Module]]]:
+    """See :class:`Encoder`: a block ends in a convolution without activation, and begins with one, or with the stem."""
+    units: list[list[tuple[nn.Module, nn.Module]]] = [[(stem[0], groups[0][0].get_submodule("bn2"))]]
+    for stage in (groups[1:2], groups[2:3], groups[3:5], groups[5:7]):
+        blocks = [block for group in stage for block in group]
+        units.append([(block.get_submodule("conv_pw"), block.get_submodule("bn3")) for block in blocks])
+    return units
+
+
+def _numbered(layers: Iterable[nn.Module]) -> nn.Sequential:
+    """A sequence that numbers its layers without activations, so that the names of weights are those of files.
+
+    The files were written when a normalisation and the activation after it were one layer.
+    """
+    named: OrderedDict[str, nn.Module] = OrderedDict()
+    number = 0
+    for layer in layers:
+        activation = isinstance(layer, nn.ReLU6)
+        named[f"{number - 1}_act" if activation else str(number)] = layer
+        number += not activation
+    return nn.Sequential(named)
+
+
+_LITE0_CLASSIFIER = 8  # tensors: a convolution, a batch normalisation (5), a linear layer (2)
 _EXPANSIONS = ("block2a_expand", "block3a_expand", "block4a_expand", "block6a_expand", "top")
 
 

@@ -218,7 +218,7 @@ def fold_batchnorm(module: nn.Module) -> nn.Module:
     if isinstance(module, nn.Sequential):
         for index in range(len(module) - 1):
             layer, norm = module[index], module[index + 1]
-            # Exact types: timm's subclass of BatchNorm2d holds an activation too.
+            # Exact types: a subclass may do more than normalise.
             if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                 module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
             elif isinstance(layer, nn.Linear) and type(norm) is nn.BatchNorm1d:

@@ -1,0 +1,101 @@
+"""EfficientNet-Lite (Tan and Le 2019, without squeeze-and-excitation and with ReLU6), up to its last block.
+
+Parameters have the names and the order of timm's `tf_efficientnet_lite0`, so that weights made with it fit. Unlike
+timm's, every block is a plain sequence, in which batch normalisations can be folded into the convolutions.
+"""
+
+import math
+from collections import OrderedDict
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+# Of each group of blocks: how many, kernel, stride, expansion, channels (Tan and Le 2019, table 1).
+_GROUPS = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM_CHANNELS = 32
+_EPS = 1e-3  # of the batch normalisations, as in TensorFlow
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's padding SAME: ceil(size / stride) outputs, the odd row after the last.
+
+    Where a depthwise one is trained on a CPU, bfloat16 autocast leaves it in float32: backwards, channels-last bfloat16
+    takes 3 to 17 times as long there (5x5 kernels; 3x3 at stride 2).
+    """
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        (height, width), (kernel, _), (stride, _) = input.shape[-2:], self.kernel_size, self.stride
+        down, right = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (height, width))
+        even = down % 2 == right % 2 == 0  # as at stride 1, where the convolution pads for less than a copy
+        x = input if even else F.pad(input, (right // 2, right - right // 2, down // 2, down - down // 2))
+        padding = (down // 2, right // 2) if even else (0, 0)
+        device = input.device.type
+        trained = self.weight.requires_grad and torch.is_grad_enabled()
+        if device == "cuda" or self.groups == 1 or not trained:
+            return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
+        with torch.autocast(device, enabled=False):
+            return F.conv2d(x.float(), self.weight, self.bias, self.stride, padding, groups=self.groups)
+
+
+class Residual(nn.Sequential):
+    """A sequence whose input is added to its output."""
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        output = input
+        for layer in self:
+            output = layer(output)
+        return input + output
+
+
+def trunk() -> tuple[nn.Sequential, list[nn.Sequential]]:
+    """The stem for three colours, at stride 2, and the seven groups of blocks of EfficientNet-Lite0."""
+    layers: dict[str, nn.Module] = {
+        "conv_stem": _conv(3, STEM_CHANNELS, 3, stride=2),
+        "bn1": nn.BatchNorm2d(STEM_CHANNELS, eps=_EPS),
+        "act1": nn.ReLU6(inplace=True),
+    }
+    widths = [STEM_CHANNELS, *(channels for *_, channels in _GROUPS)]
+    groups = []
+    for (inputs, outputs), (count, kernel, stride, expansion, _) in zip(pairwise(widths), _GROUPS, strict=True):
+        first = _block(inputs, outputs, kernel, stride, expansion)
+        groups.append(nn.Sequential(first, *(_block(outputs, outputs, kernel, 1, expansion) for _ in range(count - 1))))
+    return nn.Sequential(OrderedDict(layers)), groups
+
+
+def _block(inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:
+    """Expand, convolve each channel, narrow; the first group, which expands nothing, has no such layer."""
+    wide = inputs * expansion
+    layers: dict[str, nn.Module] = {}
+    if expansion > 1:
+        layers |= {"conv_pw": _conv(inputs, wide, 1), "bn1": nn.BatchNorm2d(wide, eps=_EPS), "act1": nn.ReLU6(True)}
+    depth, last, narrow = ("bn2", "bn3", "conv_pwl") if expansion > 1 else ("bn1", "bn2", "conv_pw")
+    layers |= {
+        "conv_dw": _conv(wide, wide, kernel, stride, groups=wide),
+        depth: nn.BatchNorm2d(wide, eps=_EPS),
+        f"act{depth[-1]}": nn.ReLU6(inplace=True),
+        narrow: _conv(wide, outputs, 1),
+        last: nn.BatchNorm2d(outputs, eps=_EPS),
+    }
+    kind = Residual if stride == 1 and inputs == outputs else nn.Sequential
+    return kind(OrderedDict(layers))
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Without bias, and started as TensorFlow's EfficientNet: normal, of variance 2 / fan-out."""
+    kind = nn.Conv2d if kernel == 1 else SameConv2d
+    conv = kind(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    nn.init.normal_(conv.weight, std=math.sqrt(2 * groups / (kernel * kernel * outputs)))
+    return conv
