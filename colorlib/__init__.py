@@ -1,16 +1,12 @@
-"""The classic deep-learning papers on colour in photographs: models, training and metrics in PyTorch."""
+"""The classic deep-learning papers on colour in photographs: models, training and metrics in PyTorch.
 
-import importlib
+Names are imported when they are first used, so that ``import colorlib`` costs nothing.
+"""
+
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from colorlib import casts, color, io, metrics, transfer
-from colorlib.colorizer import Colorizer, Result, Scene
-from colorlib.gallery import Gallery
-from colorlib.models import WeightsError, create_model, list_models, model_info
-
-if TYPE_CHECKING:
-    from colorlib import benchmarks
+import lazy_loader
 
 __version__ = version("colorlib-torch")
 __all__ = [
@@ -22,6 +18,7 @@ __all__ = [
     "__version__",
     "benchmarks",
     "casts",
+    "catalog",
     "color",
     "create_model",
     "io",
@@ -31,8 +28,18 @@ __all__ = [
     "transfer",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "benchmarks":  # when it is asked for: pandas and pyarrow take as long to import as all the rest
-        return importlib.import_module("colorlib.benchmarks")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    from colorlib import benchmarks, casts, catalog, color, io, metrics, transfer
+    from colorlib.colorizer import Colorizer, Result, Scene
+    from colorlib.gallery import Gallery
+    from colorlib.models import WeightsError, create_model, list_models, model_info
+else:
+    __getattr__, __dir__, _ = lazy_loader.attach(
+        __name__,
+        submodules=["benchmarks", "casts", "catalog", "color", "io", "metrics", "transfer"],
+        submod_attrs={
+            "colorizer": ["Colorizer", "Result", "Scene"],
+            "gallery": ["Gallery"],
+            "models": ["WeightsError", "create_model", "list_models", "model_info"],
+        },
+    )

@@ -30,15 +30,13 @@ import typer
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from colorlib.benchmarks import Method
+    from colorlib.catalog import Entry, Paper, Task
     from colorlib.colorizer import Colorizer, Result
     from colorlib.gallery import Gallery
     from colorlib.io import Photo
-    from colorlib.models import ColorModel, ModelInfo
-    from colorlib.models._registry import Task
-    from colorlib.targets import Target
 
 # Plain help and errors: rich would fold paths to the width of its boxes.
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -723,91 +721,49 @@ def models(
     is what a network predicts: channels of a colour space, or probabilities of bins.
     """
     from colorlib._text import aligned
-    from colorlib.models import list_models, model_info
+    from colorlib.catalog import catalog
 
-    rows = [_describe(model_info(name)) for name in list_models()]
+    entries = catalog()
+    rows = [_told(entry) for entry in entries.values()]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
         return
     titles = ("name", "task", "paper", "parameters", "operations", "target", "weights", "license")
-    typer.echo(aligned([titles, *([_cell(row, title) for title in titles] for row in rows)]))
+    typer.echo(
+        aligned([titles, *([_cell(row, title, entries[row["name"]].paper) for title in titles] for row in rows)])
+    )
 
 
-def _cell(row: Mapping[str, Any], title: str) -> str:
+def _cell(row: Mapping[str, Any], title: str, paper: "Paper | None") -> str:
     if title == "parameters":
         return f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else "-"
     if title == "operations":
         return f"{row['operations_256'] / 1e9:.1f} G" if row["operations_256"] else "-"
-    if title == "paper" and row["paper"]:  # venues may be long
-        return f"{_surnames(row['authors'])} {row['year']}"
+    if title == "paper" and paper:  # venues may be long
+        return f"{paper.surnames} {paper.year}"
     return str(row[title] or "-")
 
 
-def _surnames(authors: str) -> str:
-    names = [author.split()[-1] for author in authors.split(", ")]
-    return " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
-
-
-def _describe(info: "ModelInfo") -> dict[str, Any]:
-    model = info.on_meta()
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+def _told(entry: "Entry") -> dict[str, Any]:
+    """What `colorlib models --json` says of a method."""
+    paper, weights = entry.paper, entry.weights
     return {
-        "name": info.name,
-        "label": info.label,
-        "task": info.task,
-        "paper": info.paper and f"{info.paper.venue} {info.paper.year}",
-        "authors": info.paper and info.paper.authors,
-        "year": info.paper and info.paper.year,
-        "parameters": parameters,
-        "operations_256": _operations(model, info.task) if info.learned else None,
-        "target": _meaning(model.target) if info.learned else None,
-        "weights": "none needed" if not info.learned else "ready" if info.ready else "missing",
-        "license": info.weights and info.weights.license,
-        "ready": info.ready,
-        "summary": info.summary,
-        "url": info.paper and info.paper.url,
+        "name": entry.name,
+        "label": entry.label,
+        "task": entry.task,
+        "paper": paper and f"{paper.venue} {paper.year}",
+        "authors": paper and paper.authors,
+        "year": paper and paper.year,
+        "parameters": entry.parameters,
+        "operations_256": entry.operations,
+        "target": entry.target,
+        "weights": "none needed" if not entry.learned else "ready" if entry.ready else "missing",
+        "license": weights and weights.license,
+        "ready": entry.ready,
+        "summary": entry.summary,
+        "url": paper and paper.url,
     }
-
-
-def _operations(model: "ColorModel", task: "Task") -> int | None:
-    """Multiply-accumulates for one photograph of 256 x 256; None if they depend on what it shows.
-
-    The model is of no other use then.
-    """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    _strip(model)
-    counter = FlopCounterMode(display=False)
-    try:
-        with torch.device("meta"), torch.no_grad(), counter:
-            model(torch.empty(1, 3 if task == "balance" else 1, 256, 256))
-    except RuntimeError:  # torch's, where a shape would need a value
-        return None
-    return counter.get_total_flops() // 2
-
-
-def _strip(module: "nn.Module") -> None:
-    """Take away the layers that count as no operations and change no shape: half the time of meta tensors."""
-    from torch import nn
-
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.ReLU | nn.SiLU):
-            setattr(module, name, nn.Identity())
-        else:
-            _strip(child)
-
-
-def _meaning(target: "Target") -> str:
-    """What a network's output stands for, in a few words."""
-    from colorlib.targets import Histogram, Regression
-
-    if isinstance(target, Histogram):
-        return f"{' + '.join(map(str, target.sizes))} bins of {', '.join(target.axes)}"
-    if isinstance(target, Regression):
-        return f"{'picture' if target.channels == 3 else 'chroma'} in {target.space}"
-    return type(target).__name__.lower()
 
 
 @app.command()

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from colorlib import io
+from colorlib.catalog import Task
 from colorlib.colorizer import Colorizer
 from colorlib.models import ColorModel, WhiteBalance, list_models, model_info
-from colorlib.models._registry import Task
 from colorlib.models._weights import file_sha256
 from colorlib.targets import Histogram
 

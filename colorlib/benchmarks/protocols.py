@@ -19,7 +19,7 @@ from torch import Tensor
 from colorlib import io
 from colorlib.benchmarks.photos import LISTS, Photo, PhotoSet, find, of_folder
 from colorlib.casts import KINDS, Kind, ramp_cast, random_casts
-from colorlib.models._registry import Task
+from colorlib.catalog import Task
 from colorlib.targets import correct_lightness, size_of
 
 

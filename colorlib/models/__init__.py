@@ -1,19 +1,16 @@
-"""The methods, one paper a file; importing this package fills the registry."""
+"""The methods, one paper a file; importing this package fills the registry.
 
-from colorlib.models import (
-    color_by_colorization,
-    dahl16,
-    grayscale,
-    hwang16,
-    iizuka16,
-    larsson16,
-    lin21,
-    von_kries,
-    welsh02,
-)
+Every module beside this one whose name has no underscore is a paper. Papers from elsewhere register by an entry point
+of the group ``colorlib.models`` that names their module, whose builders stand under :func:`register_model`.
+"""
+
+import importlib
+import pkgutil
+
+from colorlib.catalog import Paper, WeightsInfo, plugins
 from colorlib.models._base import ColorModel, WhiteBalance
-from colorlib.models._registry import ModelInfo, Paper, create_model, list_models, model_info
-from colorlib.models._weights import WeightsError, WeightsInfo
+from colorlib.models._registry import ModelInfo, create_model, list_models, model_info, register_model
+from colorlib.models._weights import WeightsError
 
 __all__ = [
     "ColorModel",
@@ -22,16 +19,18 @@ __all__ = [
     "WeightsError",
     "WeightsInfo",
     "WhiteBalance",
-    "color_by_colorization",
     "create_model",
-    "dahl16",
-    "grayscale",
-    "hwang16",
-    "iizuka16",
-    "larsson16",
-    "lin21",
     "list_models",
     "model_info",
-    "von_kries",
-    "welsh02",
+    "register_model",
 ]
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module.name}")
+for _plugin in plugins():
+    try:
+        _plugin.load()
+    except Exception as error:
+        where = f"the entry point {_plugin.name!r} = {_plugin.value!r} of the group {_plugin.group!r}"
+        raise ImportError(f"{where} cannot be loaded ({error}); mend or uninstall the package that has it") from error

@@ -7,25 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
+from colorlib.catalog import Paper, Task, WeightsInfo, weights_index
 from colorlib.models._base import ColorModel
-from colorlib.models._weights import WeightsError, WeightsInfo, load_weights, read_metadata, weights_index
-
-Task = Literal["colorize", "balance"]
-
-
-@dataclass(frozen=True)
-class Paper:
-    """Where a method was published."""
-
-    authors: str
-    title: str
-    venue: str
-    year: int
-    url: str
+from colorlib.models._weights import WeightsError, load_weights, read_metadata
 
 
 @dataclass(frozen=True)
@@ -58,8 +46,7 @@ class ModelInfo:
     @property
     def ready(self) -> bool:
         """Whether ``create_model(name, pretrained=True)`` has weights to load, embedded ones or a repository's."""
-        weights = self.weights
-        return not self.learned or (weights is not None and (weights.path.is_file() or weights.repo is not None))
+        return not self.learned or (self.weights is not None and self.weights.available)
 
     def on_meta(self) -> ColorModel:
         """The module with shapes but without values: no time, no memory."""

@@ -6,64 +6,30 @@ Looked up in this order: an explicit path, then the files embedded in the packag
 
 import hashlib
 import json
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-EMBEDDED = Path(__file__).parent.parent / "weights"
+from colorlib.catalog import EMBEDDED, WeightsInfo, weights_index
+
+__all__ = [
+    "EMBEDDED",
+    "WeightsError",
+    "WeightsInfo",
+    "file_sha256",
+    "load_weights",
+    "read_metadata",
+    "read_tensors",
+    "save_weights",
+    "weights_index",
+]
 
 
 class WeightsError(RuntimeError):
     """Weights that are absent, damaged, or made for another network."""
-
-
-@dataclass(frozen=True)
-class WeightsInfo:
-    """One row of the weights index.
-
-    Attributes:
-        file: name inside `colorlib/weights`.
-        sha256: of the file, in hexadecimal.
-        license: SPDX identifier of the weights, which may differ from the code's.
-        recipe: the training recipe that made them.
-        data: what they were trained on.
-        parameters: how many the network has, to be known before it is built.
-        metrics: our own measurements, by protocol.
-        saturation: factor on the chroma it predicts by which its pictures are about as colourful as photographs are.
-        classes: names of the scenes it recognises, in the order of its scores; none if it has no classifier.
-        repo: Hub repository that holds the same file, if published.
-        revision: commit of that repository.
-    """
-
-    file: str
-    sha256: str
-    license: str
-    recipe: str
-    data: str
-    parameters: int = 0
-    metrics: dict[str, Any] = field(default_factory=dict)
-    saturation: float = 1.0
-    classes: tuple[str, ...] = ()
-    repo: str | None = None
-    revision: str | None = None
-
-    @property
-    def path(self) -> Path:
-        """Where the embedded file lies."""
-        return EMBEDDED / self.file
-
-
-@cache
-def weights_index() -> dict[str, WeightsInfo]:
-    """The embedded weights by model name."""
-    rows = json.loads((EMBEDDED / "index.json").read_text(encoding="utf-8"))
-    return {name: WeightsInfo(**row) for name, row in rows.items()}
 
 
 def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> None:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib.casts import random_casts
+from colorlib.catalog import Paper
 from colorlib.models._base import WhiteBalance, normalised
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.targets import Picture
 
 PAPER = Paper(

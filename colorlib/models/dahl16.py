@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
+from colorlib.catalog import Paper
 from colorlib.models._backbones import Encoder, GrayInput, create_encoder
 from colorlib.models._base import ColorModel, normalised, starts_gray
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.targets import Regression, Target, size_of
 
 PAPER = Paper(

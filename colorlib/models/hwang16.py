@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from colorlib.catalog import Paper
 from colorlib.models import dahl16
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.models.dahl16 import Dahl16, ResidualEncoder, upsample, xavier
 from colorlib.targets import LuvBins, Regression, size_of
 

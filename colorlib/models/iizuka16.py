@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from colorlib.catalog import Paper
 from colorlib.models._backbones import efficientnet_lite0
 from colorlib.models._base import ColorModel, starts_gray
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.targets import Regression, Target, size_of
 
 PAPER = Paper(

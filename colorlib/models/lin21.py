@@ -22,9 +22,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from typing_extensions import override
 
+from colorlib.catalog import Paper
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel, normalised, starts_gray
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.models.dahl16 import conv_block, upsample
 from colorlib.targets import AB_GRID, Rebalanced, Regression, Target
 

@@ -13,8 +13,9 @@ import math
 from torch import Tensor
 from typing_extensions import override
 
+from colorlib.catalog import Paper
 from colorlib.models._base import WhiteBalance
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.targets import Picture
 
 GRAY_WORLD = Paper(

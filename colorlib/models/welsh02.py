@@ -21,9 +21,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from colorlib import color
+from colorlib.catalog import Paper
 from colorlib.gallery import default_gallery, local_deviation, reduced
 from colorlib.models._base import ColorModel
-from colorlib.models._registry import Paper, register_model
+from colorlib.models._registry import register_model
 from colorlib.targets import AB_BOUND, Regression, size_of
 
 PAPER = Paper(
