@@ -25,7 +25,7 @@ from colorlib import color, io, transfer
 from colorlib.catalog import Task
 from colorlib.gallery import Gallery, reduced
 from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model, list_models, model_info
-from colorlib.models._base import fold_batchnorm
+from colorlib.models._layers import fold_batchnorm
 from colorlib.models._weights import WeightsInfo, file_sha256, read_metadata
 from colorlib.targets import Colors, Histogram, combine, resize_area, shrink_area, size_of
 from colorlib.transfer import RatioHistogram

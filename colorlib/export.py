@@ -29,7 +29,7 @@ from colorlib.colorizer import GAIN_SIZE, Colorizer
 from colorlib.io import write_whole
 from colorlib.models import ColorModel, WhiteBalance
 from colorlib.models._base import smooth_gains
-from colorlib.models._efficientnet import SameConv2d
+from colorlib.models._layers import SameConv2d
 from colorlib.models.von_kries import VonKries
 from colorlib.targets import Histogram, combine, size_of
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import colorlib
 from colorlib import color, create_model
-from colorlib.models._base import fold_batchnorm
+from colorlib.models._layers import fold_batchnorm
 from colorlib.models.iizuka16 import Fusion, Iizuka16
 
 # Table 1, a row a layer: kernel side, inputs, outputs. Inputs follow from the row before; 25,088 is 512 x 7 x 7.

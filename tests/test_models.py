@@ -1,5 +1,6 @@
 """One contract for every method of the registry: adding a model adds its tests."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,23 @@ def test_registry():
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(ValueError, match=r"unknown model 'izuka16_smal'; did you mean iizuka16_small"):
         create_model("izuka16_smal")
+
+
+def test_settings_are_named_typed_and_have_defaults():
+    for name in list_models():
+        for setting in inspect.signature(model_info(name).build).parameters.values():
+            assert setting.kind is setting.POSITIONAL_OR_KEYWORD, (name, setting)
+            assert setting.annotation not in (setting.empty, Any), (name, setting)
+            assert setting.default is not setting.empty, (name, setting)
+
+
+def test_unknown_settings_are_refused_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match="hwang16_regression_small has no setting hubber; it takes encoder_w"
+    ):
+        create_model("hwang16_regression_small", hubber=1.0)
+    with pytest.raises(ValueError, match="lin21_convnet_small has no setting huber, widths; it takes none"):
+        create_model("lin21_convnet_small", widths=(1, 2), huber=1.0)
 
 
 def test_no_weights_says_what_to_do():

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from colorlib import create_model
 from colorlib.models import _backbones
 from colorlib.models._backbones import Encoder, create_encoder
-from colorlib.models._base import fold_batchnorm
+from colorlib.models._layers import fold_batchnorm
 from colorlib.models._weights import load_weights, save_weights
 from colorlib.models.color_by_colorization import ColorByColorization
 from colorlib.models.hwang16 import Hwang16Classification

@@ -13,7 +13,7 @@ from colorlib import create_model
 from colorlib.casts import random_casts
 from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
 from colorlib.models import ColorModel, WhiteBalance
-from colorlib.models.iizuka16 import scene_loss
+from colorlib.models._layers import scene_loss
 from training.data import mixed_seed
 from training.degrade import degrade
 

@@ -16,8 +16,8 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from colorlib import color
 from colorlib.models import _efficientnet
+from colorlib.models._layers import GrayInput
 from colorlib.models._weights import read_tensors, weights_index
 
 if TYPE_CHECKING:
@@ -89,25 +89,6 @@ class Encoder(nn.Module):
                 last.get_parameter("weight").mul_(factor)
                 last.get_parameter("bias").mul_(factor)
                 before = factor
-
-
-class GrayInput(nn.Module):
-    """L in [0, 100] -> the sRGB value of that gray, normalised as the classifier saw its input: (x - mean) / std.
-
-    Args:
-        mean: one value, or one for each channel that the gray is copied to.
-        std: likewise.
-        scale: the value of white, before it is normalised.
-    """
-
-    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float], scale: float = 255):
-        super().__init__()
-        self.mean, self.std, self.scale = mean, std, scale
-
-    def forward(self, lightness: Tensor) -> Tensor:
-        """(N, 1, H, W) -> (N, C, H, W)."""
-        mean, std = (lightness.new_tensor(x).view(-1, 1, 1) for x in (self.mean, self.std))
-        return (self.scale * color.lightness_to_gray(lightness) - mean) / std
 
 
 def efficientnet_lite0(weights: str | None = None) -> Encoder:

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from typing_extensions import override
 
 from colorlib import color
@@ -190,37 +189,3 @@ def _solve(matrix: Tensor, given: Tensor) -> Tensor:
         others = rows - rows[..., k : k + 1] * row
         rows = torch.cat([others[..., :k, :], row, others[..., k + 1 :, :]], dim=-2)
     return rows[..., -1]
-
-
-def normalised(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    """A convolution, batch normalisation, ReLU."""
-    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True))
-
-
-def starts_gray(conv: nn.Conv2d) -> nn.Conv2d:
-    """Initialise the last layer before a sigmoid or tanh, in place, so that training begins beside gray.
-
-    From the ends of the sigmoid it would take hundreds of steps to come back to the small values that chroma has.
-    """
-    nn.init.normal_(conv.weight, std=0.01)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    return conv
-
-
-def fold_batchnorm(module: nn.Module) -> nn.Module:
-    """Fold every batch normalisation that follows a convolution or linear layer in a Sequential into that layer.
-
-    In place, for eval mode; the function computed stays the same up to rounding.
-    """
-    for child in module.children():
-        fold_batchnorm(child)
-    if isinstance(module, nn.Sequential):
-        for index in range(len(module) - 1):
-            layer, norm = module[index], module[index + 1]
-            # Exact types: a subclass may do more than normalise.
-            if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
-                module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-            elif isinstance(layer, nn.Linear) and type(norm) is nn.BatchNorm1d:
-                module[index], module[index + 1] = fuse_linear_bn_eval(layer, norm), nn.Identity()
-    return module

@@ -8,10 +8,10 @@ import math
 from collections import OrderedDict
 from itertools import pairwise
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
+
+from colorlib.models._layers import SameConv2d
 
 # Of each group of blocks: how many, kernel, stride, expansion, channels (Tan and Le 2019, table 1).
 _GROUPS = (
@@ -25,28 +25,6 @@ _GROUPS = (
 )
 STEM_CHANNELS = 32
 _EPS = 1e-3  # of the batch normalisations, as in TensorFlow
-
-
-class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's padding SAME: ceil(size / stride) outputs, the odd row after the last.
-
-    Where a depthwise one is trained on a CPU, bfloat16 autocast leaves it in float32: backwards, channels-last bfloat16
-    takes 3 to 17 times as long there (5x5 kernels; 3x3 at stride 2).
-    """
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:
-        (height, width), (kernel, _), (stride, _) = input.shape[-2:], self.kernel_size, self.stride
-        down, right = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (height, width))
-        even = down % 2 == right % 2 == 0  # as at stride 1, where the convolution pads for less than a copy
-        x = input if even else F.pad(input, (right // 2, right - right // 2, down // 2, down - down // 2))
-        padding = (down // 2, right // 2) if even else (0, 0)
-        device = input.device.type
-        trained = self.weight.requires_grad and torch.is_grad_enabled()
-        if device == "cuda" or self.groups == 1 or not trained:
-            return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
-        with torch.autocast(device, enabled=False):
-            return F.conv2d(x.float(), self.weight, self.bias, self.stride, padding, groups=self.groups)
 
 
 class Residual(nn.Sequential):

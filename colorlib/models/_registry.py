@@ -103,7 +103,7 @@ def model_info(name: str) -> ModelInfo:
 
 
 def create_model(
-    name: str, pretrained: bool = False, *, weights: str | PathLike[str] | None = None, **kwargs: Any
+    name: str, pretrained: bool = False, *, weights: str | PathLike[str] | None = None, **settings: Any
 ) -> ColorModel:
     """Build a method by name, in eval mode.
 
@@ -112,14 +112,18 @@ def create_model(
         pretrained: load the embedded weights, strictly; where they are not installed, those of their repository on the
             Hugging Face Hub, if the index names one.
         weights: a safetensors file to load instead.
-        **kwargs: passed on to the method's builder.
+        **settings: of the architecture, passed on to the method's builder, whose signature says which there are.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: unknown name or setting.
         WeightsError: no weights are at hand, or they do not fit.
     """
     info = model_info(name)
-    model = info.build(**kwargs)
+    known = inspect.signature(info.build).parameters
+    if unknown := settings.keys() - known.keys():
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise ValueError(f"{name} has no setting {', '.join(sorted(unknown))}; {takes}")
+    model = info.build(**settings)
     model.name = name
     if weights is not None:
         load_weights(model, Path(weights))
@@ -139,6 +143,6 @@ def create_model(
 
             folder = hub.pull(f"{info.weights.repo}@{info.weights.revision or 'main'}")
             load_weights(model, folder / hub.WEIGHTS, info.weights.sha256)
-            if not kwargs:  # else it is meant to paint otherwise
+            if not settings:  # else it is meant to paint otherwise
                 hub.try_out(model.eval(), folder)
     return model.eval()

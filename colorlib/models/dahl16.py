@@ -9,18 +9,17 @@ What follows from how the two papers describe it, and what we chose:
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
 from colorlib.catalog import Paper
-from colorlib.models._backbones import Encoder, GrayInput, create_encoder
-from colorlib.models._base import ColorModel, normalised, starts_gray
+from colorlib.models._backbones import Encoder, create_encoder
+from colorlib.models._base import ColorModel
+from colorlib.models._layers import GrayInput, conv_block, init_near_gray, upsample, xavier
 from colorlib.models._registry import register_model
-from colorlib.targets import Regression, Target, size_of
+from colorlib.targets import Regression, Target
 
 PAPER = Paper(
     authors="Ryan Dahl",
@@ -112,68 +111,41 @@ class _Dahl16(Dahl16):
         return color.rgb_to_lightness(color.rgb_to_yuv(rgb)[:, :1].clamp(0, 1).expand_as(rgb))
 
 
-def conv_block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Convolution that keeps the size, batch normalisation, ReLU."""
-    return normalised(xavier(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)))
-
-
-def xavier(conv: nn.Conv2d) -> nn.Conv2d:
-    """Xavier initialisation, in place (Hwang and Zhou 2016, 5.2)."""
-    nn.init.xavier_uniform_(conv.weight)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    return conv
-
-
-def upsample(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear, to the size of another map."""
-    size = size_of(like)
-    return x if size_of(x) == size else F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
 def _lateral(channels: int, width: int) -> nn.Module:
     norm = nn.BatchNorm2d(channels)
     return norm if channels == width else nn.Sequential(norm, xavier(nn.Conv2d(channels, width, 1, bias=False)))
 
 
-# The papers' pictures are 224 x 224.
-FULL_SIZE: dict[str, Any] = {
-    "encoder": "vgg16",
-    "layers": ("conv1_2", "conv2_2", "conv3_3", "conv4_3"),
-    "widths": (64, 128, 256),
-    "tail": 3,
-    "work_size": 224,
-}
-SMALL: dict[str, Any] = {
-    "encoder": "efficientnet_lite0",
-    "layers": ("stage1", "stage2", "stage3", "stage4", "stage5"),
-    "widths": (16, 32, 64, 128),
-    "tail": 8,
-    "work_size": 192,
-}
+VGG16_LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
+VGG16_WIDTHS = (64, 128, 256)
+LITE0_LAYERS = ("stage1", "stage2", "stage3", "stage4", "stage5")
 
 
-def _build(*, encoder: str, layers: Sequence[str], encoder_weights: str | None = None, **kwargs: Any) -> Dahl16:
+def _build(encoder: Encoder, layers: Sequence[str], widths: Sequence[int], tail: int, work_size: int) -> Dahl16:
     model = _Dahl16(
-        encoder=create_encoder(encoder, encoder_weights, layers),
+        encoder=encoder,
         layers=layers,
+        widths=widths,
+        tail=tail,
         target=Regression("yuv", low=-0.5, high=0.5, blurs=(1, 3, 5)),
         output=_Shifted(),
-        **kwargs,
+        work_size=work_size,
     )
     *_, last, _ = model.head
     assert isinstance(last, nn.Conv2d)
-    starts_gray(last)
+    init_near_gray(last)
     return model
 
 
 @register_model("Dahl 2016", PAPER)
-def dahl16(**kwargs: Any) -> Dahl16:
+def dahl16(encoder_weights: str | None = None) -> Dahl16:
     """The residual encoder on VGG-16 that regresses U and V, baseline of two papers."""
-    return _build(**FULL_SIZE | kwargs)
+    encoder = create_encoder("vgg16", encoder_weights, VGG16_LAYERS)
+    return _build(encoder, VGG16_LAYERS, VGG16_WIDTHS, tail=3, work_size=224)  # the papers' pictures are 224 x 224
 
 
 @register_model("Dahl 2016, small", PAPER)
-def dahl16_small(**kwargs: Any) -> Dahl16:
+def dahl16_small(encoder_weights: str | None = None) -> Dahl16:
     """Compact Dahl 2016: the residual encoder on EfficientNet-Lite0."""
-    return _build(**SMALL | kwargs)
+    encoder = create_encoder("efficientnet_lite0", encoder_weights, LITE0_LAYERS)
+    return _build(encoder, LITE0_LAYERS, (16, 32, 64, 128), tail=8, work_size=192)

@@ -14,7 +14,7 @@ Where the text leaves room:
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +24,9 @@ from colorlib.catalog import Paper
 from colorlib.models import dahl16
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
+from colorlib.models._layers import upsample, xavier
 from colorlib.models._registry import register_model
-from colorlib.models.dahl16 import Dahl16, ResidualEncoder, upsample, xavier
+from colorlib.models.dahl16 import VGG16_LAYERS, VGG16_WIDTHS, Dahl16, ResidualEncoder
 from colorlib.targets import LuvBins, Regression, size_of
 
 PAPER = Paper(
@@ -35,6 +36,9 @@ PAPER = Paper(
     year=2016,
     url="https://cs231n.stanford.edu/reports/2016/pdfs/219_Report.pdf",
 )
+
+Aggregation: TypeAlias = Literal["concatenation", "sum"]
+Values: TypeAlias = Literal["means", "centres"]
 
 
 class Hwang16Classification(ColorModel):
@@ -58,7 +62,7 @@ class Hwang16Classification(ColorModel):
         encoder: Encoder,
         layers: Sequence[str],
         widths: Sequence[int],
-        aggregation: Literal["concatenation", "sum"],
+        aggregation: Aggregation,
         depth: int,
         target: LuvBins,
         work_size: int,
@@ -106,76 +110,80 @@ def _plain(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
     return xavier(nn.Conv2d(inputs, outputs, 3, padding=1)), nn.ReLU(inplace=True)
 
 
-REGRESSION: dict[str, Any] = dahl16.FULL_SIZE | {"encoder": "vgg16_bn"}
-CLASSIFICATION: dict[str, Any] = {key: REGRESSION[key] for key in ("encoder", "layers", "widths", "work_size")} | {
-    "depth": 128
-}
-SMALL_CLASSIFICATION: dict[str, Any] = {
-    "encoder": "efficientnet_lite0",
-    "layers": ("stage2", "stage3", "stage4", "stage5"),
-    "widths": (32, 64, 128),
-    "depth": 64,
-    "work_size": 192,
-}
+# The regression stands on the baseline's layers; the classification is joined at the finest of them.
+LITE0_LAYERS = ("stage2", "stage3", "stage4", "stage5")
 
 
 def _regression(
-    *,
     encoder: str,
+    encoder_weights: str | None,
     layers: Sequence[str],
-    encoder_weights: str | None = None,
-    huber: float | None = None,
-    **kwargs: Any,
+    widths: Sequence[int],
+    tail: int,
+    huber: float | None,
+    work_size: int,
 ) -> Dahl16:
-    """``huber`` is the threshold M of section 3.5, in units of u and v."""
     return Dahl16(
         encoder=create_encoder(encoder, encoder_weights, layers),
         layers=layers,
+        widths=widths,
+        tail=tail,
         # In units of 20, about the deviation of u and v: what an output without activation begins with.
         target=Regression("luv", low=-5, high=5, huber=huber),
         output=nn.Identity(),
-        **kwargs,
-    )
-
-
-def _classification(
-    *,
-    encoder: str,
-    layers: Sequence[str],
-    encoder_weights: str | None = None,
-    aggregation: Literal["concatenation", "sum"] = "concatenation",
-    values: Literal["means", "centres"] = "means",
-    smoothing: float = 0.0,
-    **kwargs: Any,
-) -> Hwang16Classification:
-    return Hwang16Classification(
-        encoder=create_encoder(encoder, encoder_weights, layers),
-        layers=layers,
-        aggregation=aggregation,
-        target=LuvBins(values=values, smoothing=smoothing),
-        **kwargs,
+        work_size=work_size,
     )
 
 
 @register_model("Hwang 2016, classification", PAPER)
-def hwang16_classification(**kwargs: Any) -> Hwang16Classification:
+def hwang16_classification(
+    encoder_weights: str | None = None,
+    aggregation: Aggregation = "concatenation",
+    values: Values = "means",
+    smoothing: float = 0.0,
+) -> Hwang16Classification:
     """VGG-16 with a residual encoder, all of whose maps predict 50 classes of u and of v (figure 3)."""
-    return _classification(**CLASSIFICATION | kwargs)
+    return Hwang16Classification(
+        encoder=create_encoder("vgg16_bn", encoder_weights, VGG16_LAYERS),
+        layers=VGG16_LAYERS,
+        widths=VGG16_WIDTHS,
+        aggregation=aggregation,
+        depth=128,
+        target=LuvBins(values=values, smoothing=smoothing),
+        work_size=224,
+    )
 
 
 @register_model("Hwang 2016, regression", PAPER)
-def hwang16_regression(**kwargs: Any) -> Dahl16:
-    """VGG-16 with a residual encoder that regresses u and v, the paper's baseline (figure 2)."""
-    return _regression(**REGRESSION | kwargs)
+def hwang16_regression(encoder_weights: str | None = None, huber: float | None = None) -> Dahl16:
+    """VGG-16 with a residual encoder that regresses u and v, the paper's baseline (figure 2).
+
+    ``huber`` is the threshold M of section 3.5, in units of u and v; None is the squared error.
+    """
+    return _regression("vgg16_bn", encoder_weights, VGG16_LAYERS, VGG16_WIDTHS, tail=3, huber=huber, work_size=224)
 
 
 @register_model("Hwang 2016, classification, small", PAPER)
-def hwang16_classification_small(**kwargs: Any) -> Hwang16Classification:
+def hwang16_classification_small(
+    encoder_weights: str | None = None,
+    aggregation: Aggregation = "concatenation",
+    values: Values = "means",
+    smoothing: float = 0.0,
+) -> Hwang16Classification:
     """Compact Hwang 2016 on EfficientNet-Lite0: 50 classes of u and of v."""
-    return _classification(**SMALL_CLASSIFICATION | kwargs)
+    return Hwang16Classification(
+        encoder=create_encoder("efficientnet_lite0", encoder_weights, LITE0_LAYERS),
+        layers=LITE0_LAYERS,
+        widths=(32, 64, 128),
+        aggregation=aggregation,
+        depth=64,
+        target=LuvBins(values=values, smoothing=smoothing),
+        work_size=192,
+    )
 
 
 @register_model("Hwang 2016, regression, small", PAPER)
-def hwang16_regression_small(**kwargs: Any) -> Dahl16:
+def hwang16_regression_small(encoder_weights: str | None = None, huber: float | None = None) -> Dahl16:
     """Compact Hwang 2016 on EfficientNet-Lite0, regressing u and v."""
-    return _regression(**dahl16.SMALL | kwargs)
+    layers, widths = dahl16.LITE0_LAYERS, (16, 32, 64, 128)
+    return _regression("efficientnet_lite0", encoder_weights, layers, widths, tail=8, huber=huber, work_size=192)

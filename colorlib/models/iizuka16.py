@@ -13,7 +13,7 @@ Where the text leaves room:
 """
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ from typing_extensions import override
 
 from colorlib.catalog import Paper
 from colorlib.models._backbones import efficientnet_lite0
-from colorlib.models._base import ColorModel, starts_gray
+from colorlib.models._base import ColorModel
+from colorlib.models._layers import conv_bn_relu, init_near_gray, scene_loss
 from colorlib.models._registry import register_model
 from colorlib.targets import Regression, Target, size_of
 
@@ -34,12 +35,16 @@ PAPER = Paper(
     url="https://doi.org/10.1145/2897824.2925974",
 )
 
+PLACES_CLASSES, MINI_PLACES_CLASSES = 205, 100
+ALPHA = 1 / 300  # weight of the scenes' loss (section 3.5)
+Space: TypeAlias = Literal["lab", "yuv", "rgb"]
+
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution, padded by 1 so that stride 1 keeps the size and stride 2 halves it; normalised; ReLU."""
     conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return conv_bn_relu(conv)
 
 
 def _fully_connected(inputs: int, outputs: int) -> nn.Sequential:
@@ -188,13 +193,6 @@ class Iizuka16(ColorModel):
         return {"loss": color + self.alpha * scene, "color": color, "scene": scene}
 
 
-def scene_loss(scores: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy of scene classes over the pictures whose label is known: (N, classes) and (N,), -1 if unknown."""
-    # A sum over known labels, so that a batch without any has loss 0 and not 0 / 0.
-    known = (label >= 0).sum().clamp(min=1)
-    return F.cross_entropy(scores.float(), label, ignore_index=-1, reduction="sum") / known
-
-
 def _colorization(widths: tuple[int, int, int, int, int], outputs: int) -> nn.Sequential:
     """Table 1 (d) after the fusion, whose channels are widths[0]."""
     fused, first, second, third, last = widths
@@ -205,17 +203,13 @@ def _colorization(widths: tuple[int, int, int, int, int], outputs: int) -> nn.Se
         _conv(second, third),
         nn.Upsample(scale_factor=2, mode="nearest"),
         _conv(third, last),
-        starts_gray(nn.Conv2d(last, outputs, 3, padding=1)),
+        init_near_gray(nn.Conv2d(last, outputs, 3, padding=1)),
         nn.Sigmoid(),
     )
 
 
 def _full_size(
-    *,
-    space: Literal["lab", "yuv", "rgb"] = "lab",
-    global_branch: bool = True,
-    num_classes: int = 205,
-    alpha: float = 1 / 300,
+    space: Space, num_classes: int = PLACES_CLASSES, alpha: float = ALPHA, *, global_branch: bool = True
 ) -> Iizuka16:
     target = Regression(space)
     trunk = nn.Sequential(_conv(512, 512, 2), _conv(512, 512), _conv(512, 512, 2), _conv(512, 512), nn.Flatten())
@@ -241,12 +235,12 @@ def _full_size(
 
 
 def _small(
+    space: Space,
+    encoder_weights: str | None,
+    num_classes: int = MINI_PLACES_CLASSES,
+    alpha: float = ALPHA,
     *,
-    space: Literal["lab", "yuv", "rgb"] = "lab",
     global_branch: bool = True,
-    num_classes: int = 100,
-    alpha: float = 1 / 300,
-    encoder_weights: str | None = None,
 ) -> Iizuka16:
     """Narrower channels, on EfficientNet-Lite0: its stages to stride 8 are the low-level network, the others the
     convolutions of the global branch, where pooling takes the place of the paper's first fully-connected layer.
@@ -269,48 +263,54 @@ def _small(
 
 
 @register_model("Iizuka 2016", PAPER)
-def iizuka16(**kwargs: Any) -> Iizuka16:
+def iizuka16(num_classes: int = PLACES_CLASSES, alpha: float = ALPHA) -> Iizuka16:
     """Local and global features, fused; Lab regression with a scene classifier (table 1)."""
-    return _full_size(**kwargs)
+    return _full_size("lab", num_classes, alpha)
 
 
 @register_model("Iizuka 2016, YUV", PAPER)
-def iizuka16_yuv(**kwargs: Any) -> Iizuka16:
+def iizuka16_yuv(num_classes: int = PLACES_CLASSES, alpha: float = ALPHA) -> Iizuka16:
     """Iizuka 2016 trained to predict U and V (section 4.8)."""
-    return _full_size(space="yuv", **kwargs)
+    return _full_size("yuv", num_classes, alpha)
 
 
 @register_model("Iizuka 2016, RGB", PAPER)
-def iizuka16_rgb(**kwargs: Any) -> Iizuka16:
+def iizuka16_rgb(num_classes: int = PLACES_CLASSES, alpha: float = ALPHA) -> Iizuka16:
     """Iizuka 2016 trained to predict R, G and B, whose luma the input's gray replaces (section 4.8)."""
-    return _full_size(space="rgb", **kwargs)
+    return _full_size("rgb", num_classes, alpha)
 
 
 @register_model("Iizuka 2016, local", PAPER)
-def iizuka16_local(**kwargs: Any) -> Iizuka16:
+def iizuka16_local() -> Iizuka16:
     """The paper's baseline: no global features, a 3x3 convolution in place of the fusion layer (section 4)."""
-    return _full_size(global_branch=False, **kwargs)
+    return _full_size("lab", global_branch=False)
 
 
 @register_model("Iizuka 2016, small", PAPER)
-def iizuka16_small(**kwargs: Any) -> Iizuka16:
+def iizuka16_small(
+    encoder_weights: str | None = None, num_classes: int = MINI_PLACES_CLASSES, alpha: float = ALPHA
+) -> Iizuka16:
     """Compact Iizuka 2016 on EfficientNet-Lite0, with global features and scene classes."""
-    return _small(**kwargs)
+    return _small("lab", encoder_weights, num_classes, alpha)
 
 
 @register_model("Iizuka 2016, YUV, small", PAPER)
-def iizuka16_yuv_small(**kwargs: Any) -> Iizuka16:
+def iizuka16_yuv_small(
+    encoder_weights: str | None = None, num_classes: int = MINI_PLACES_CLASSES, alpha: float = ALPHA
+) -> Iizuka16:
     """Compact Iizuka 2016 trained to predict U and V."""
-    return _small(space="yuv", **kwargs)
+    return _small("yuv", encoder_weights, num_classes, alpha)
 
 
 @register_model("Iizuka 2016, RGB, small", PAPER)
-def iizuka16_rgb_small(**kwargs: Any) -> Iizuka16:
+def iizuka16_rgb_small(
+    encoder_weights: str | None = None, num_classes: int = MINI_PLACES_CLASSES, alpha: float = ALPHA
+) -> Iizuka16:
     """Compact Iizuka 2016 trained to predict R, G and B, whose luma the input's gray replaces."""
-    return _small(space="rgb", **kwargs)
+    return _small("rgb", encoder_weights, num_classes, alpha)
 
 
 @register_model("Iizuka 2016, local, small", PAPER)
-def iizuka16_local_small(**kwargs: Any) -> Iizuka16:
+def iizuka16_local_small(encoder_weights: str | None = None) -> Iizuka16:
     """Compact Iizuka 2016 without global features, the baseline of its paper."""
-    return _small(global_branch=False, **kwargs)
+    return _small("lab", encoder_weights, global_branch=False)

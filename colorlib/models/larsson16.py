@@ -14,7 +14,7 @@ Where the text leaves room, or where we compute the same otherwise:
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import groupby
-from typing import Any
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,9 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib.catalog import Paper
-from colorlib.models._backbones import Encoder, GrayInput, create_encoder
+from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
+from colorlib.models._layers import GrayInput, resized, xavier
 from colorlib.models._registry import register_model
 from colorlib.targets import HueChroma, LabJoint, LabMarginal, Regression, Target
 
@@ -36,6 +37,9 @@ PAPER = Paper(
     url="https://doi.org/10.1007/978-3-319-46493-0_35",
 )
 DATA = "data"  # the input itself, the hypercolumn's first layer
+
+Components: TypeAlias = str | Sequence[str]
+"""Layers of a hypercolumn: a range such as ``"conv4_1..fc7"``, or their names."""
 
 
 class Hypercolumn(nn.Module):
@@ -54,7 +58,7 @@ class Hypercolumn(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier initialisation (section 4)."""
-        _xavier(self.linear)
+        xavier(self.linear)
 
     def forward(self, layers: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """A dense map from the layers' own: (N, channels[i], h_i, w_i) each -> (N, outputs, *size)."""
@@ -85,10 +89,10 @@ class Hypercolumn(nn.Module):
         start = 0
         # The product is done where there are fewer pixels, and once for each resolution.
         for _, group in groupby(layers, key=lambda layer: min(layer.shape[-2], size[0])):
-            stacked = torch.cat([_bilinear(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
+            stacked = torch.cat([resized(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
             weight = self.linear.weight[:, start : start + stacked.shape[1]]
             start += stacked.shape[1]
-            yield _bilinear(F.conv2d(stacked, weight), size)
+            yield resized(F.conv2d(stacked, weight), size)
 
     def _sum(self, projected: Iterable[Tensor]) -> Tensor:
         hidden = reduce(torch.add, projected)
@@ -143,7 +147,7 @@ class Larsson16(ColorModel):
         *,
         encoder: Encoder,
         target: Target,
-        components: str | Sequence[str],
+        components: Components,
         hidden: int,
         points: int,
         output_stride: int,
@@ -157,7 +161,7 @@ class Larsson16(ColorModel):
         self.data = GrayInput(mean=0.449 * 255, std=0.226 * 255)  # of unit second moment, as the other layers
         self.hypercolumn = Hypercolumn([channels[name] for name in self.components], hidden)
         self.predictors = nn.Conv2d(hidden, target.channels, 1)
-        _xavier(self.predictors)
+        xavier(self.predictors)
         self.target, self.points = target, points
         self.output_stride, self.work_size = output_stride, work_size
 
@@ -212,7 +216,7 @@ class Larsson16(ColorModel):
         self.hypercolumn.rescale([inverse[name] for name in self.components])
 
 
-def _select(components: str | Sequence[str], names: tuple[str, ...]) -> tuple[str, ...]:
+def _select(components: Components, names: tuple[str, ...]) -> tuple[str, ...]:
     """Layer names in their order, from a range or a list."""
     if isinstance(components, str):
         first, dots, last = components.partition("..")
@@ -230,37 +234,31 @@ def _select(components: str | Sequence[str], names: tuple[str, ...]) -> tuple[st
     return tuple(names[index] for index in sorted(set(indices)))
 
 
-def _bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False) if x.shape[-2:] != size else x
+ALL_OF_VGG16, ALL_OF_LITE0 = "data..fc7", "data..stage5"
 
 
-def _xavier(conv: nn.Conv2d) -> None:
-    nn.init.xavier_uniform_(conv.weight)
-    nn.init.zeros_(conv.get_parameter("bias"))
-
-
-# Short sides of "at most 256 pixels", section 4.
-FULL_SIZE: dict[str, Any] = {"encoder": "vgg16", "components": "data..fc7", "hidden": 1024, "work_size": 256}
-SMALL: dict[str, Any] = {
-    "encoder": "efficientnet_lite0",
-    "components": "data..stage5",
-    "hidden": 512,
-    "work_size": 192,
-}
-
-
-def _build(
-    target: Target, *, encoder: str, encoder_weights: str | None = None, points: int = 128, **kwargs: Any
-) -> Larsson16:
+def _full_size(target: Target, components: Components, encoder_weights: str | None) -> Larsson16:
     return Larsson16(
-        encoder=create_encoder(encoder, encoder_weights), target=target, points=points, output_stride=4, **kwargs
+        encoder=create_encoder("vgg16", encoder_weights),
+        components=components,
+        hidden=1024,
+        target=target,
+        points=128,
+        output_stride=4,
+        work_size=256,  # short sides of "at most 256 pixels", section 4
     )
 
 
-@register_model("Larsson 2016", PAPER)
-def larsson16(**kwargs: Any) -> Larsson16:
-    """Hypercolumns of VGG-16 predict histograms of hue and chroma (figure 2)."""
-    return _build(HueChroma(), **FULL_SIZE | kwargs)
+def _small(target: Target, components: Components, encoder_weights: str | None, encoder: str) -> Larsson16:
+    return Larsson16(
+        encoder=create_encoder(encoder, encoder_weights),
+        components=components,
+        hidden=512,
+        target=target,
+        points=128,
+        output_stride=4,
+        work_size=192,
+    )
 
 
 def _lab() -> Regression:
@@ -268,43 +266,57 @@ def _lab() -> Regression:
     return Regression("lab", low=-5.5, high=5.5)
 
 
+@register_model("Larsson 2016", PAPER)
+def larsson16(components: Components = ALL_OF_VGG16, encoder_weights: str | None = None) -> Larsson16:
+    """Hypercolumns of VGG-16 predict histograms of hue and chroma (figure 2)."""
+    return _full_size(HueChroma(), components, encoder_weights)
+
+
 @register_model("Larsson 2016, Lab L2", PAPER)
-def larsson16_lab_l2(**kwargs: Any) -> Larsson16:
+def larsson16_lab_l2(components: Components = ALL_OF_VGG16, encoder_weights: str | None = None) -> Larsson16:
     """Larsson 2016 regressing a and b of Lab (eq. 1, table 1)."""
-    return _build(_lab(), **FULL_SIZE | kwargs)
+    return _full_size(_lab(), components, encoder_weights)
 
 
 @register_model("Larsson 2016, Lab marginal", PAPER)
-def larsson16_lab_marginal(**kwargs: Any) -> Larsson16:
+def larsson16_lab_marginal(components: Components = ALL_OF_VGG16, encoder_weights: str | None = None) -> Larsson16:
     """Larsson 2016 predicting a histogram of a and one of b, 32 bins each (table 1)."""
-    return _build(LabMarginal(), **FULL_SIZE | kwargs)
+    return _full_size(LabMarginal(), components, encoder_weights)
 
 
 @register_model("Larsson 2016, Lab joint", PAPER)
-def larsson16_lab_joint(**kwargs: Any) -> Larsson16:
+def larsson16_lab_joint(components: Components = ALL_OF_VGG16, encoder_weights: str | None = None) -> Larsson16:
     """Larsson 2016 predicting a joint histogram of a and b, 16 x 16 bins (table 1)."""
-    return _build(LabJoint(), **FULL_SIZE | kwargs)
+    return _full_size(LabJoint(), components, encoder_weights)
 
 
 @register_model("Larsson 2016, small", PAPER)
-def larsson16_small(**kwargs: Any) -> Larsson16:
+def larsson16_small(
+    components: Components = ALL_OF_LITE0, encoder_weights: str | None = None, encoder: str = "efficientnet_lite0"
+) -> Larsson16:
     """Compact Larsson 2016: hypercolumns of EfficientNet-Lite0 predict histograms of hue and chroma."""
-    return _build(HueChroma(), **SMALL | kwargs)
+    return _small(HueChroma(), components, encoder_weights, encoder)
 
 
 @register_model("Larsson 2016, Lab L2, small", PAPER)
-def larsson16_lab_l2_small(**kwargs: Any) -> Larsson16:
+def larsson16_lab_l2_small(
+    components: Components = ALL_OF_LITE0, encoder_weights: str | None = None, encoder: str = "efficientnet_lite0"
+) -> Larsson16:
     """Compact Larsson 2016 regressing a and b of Lab."""
-    return _build(_lab(), **SMALL | kwargs)
+    return _small(_lab(), components, encoder_weights, encoder)
 
 
 @register_model("Larsson 2016, Lab marginal, small", PAPER)
-def larsson16_lab_marginal_small(**kwargs: Any) -> Larsson16:
+def larsson16_lab_marginal_small(
+    components: Components = ALL_OF_LITE0, encoder_weights: str | None = None, encoder: str = "efficientnet_lite0"
+) -> Larsson16:
     """Compact Larsson 2016 predicting a histogram of a and one of b."""
-    return _build(LabMarginal(), **SMALL | kwargs)
+    return _small(LabMarginal(), components, encoder_weights, encoder)
 
 
 @register_model("Larsson 2016, Lab joint, small", PAPER)
-def larsson16_lab_joint_small(**kwargs: Any) -> Larsson16:
+def larsson16_lab_joint_small(
+    components: Components = ALL_OF_LITE0, encoder_weights: str | None = None, encoder: str = "efficientnet_lite0"
+) -> Larsson16:
     """Compact Larsson 2016 predicting a joint histogram of a and b."""
-    return _build(LabJoint(), **SMALL | kwargs)
+    return _small(LabJoint(), components, encoder_weights, encoder)

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -24,9 +23,9 @@ from typing_extensions import override
 
 from colorlib.catalog import Paper
 from colorlib.models._backbones import Encoder, create_encoder
-from colorlib.models._base import ColorModel, normalised, starts_gray
+from colorlib.models._base import ColorModel
+from colorlib.models._layers import conv_block, conv_bn_relu, init_near_gray, upsample
 from colorlib.models._registry import register_model
-from colorlib.models.dahl16 import conv_block, upsample
 from colorlib.targets import AB_GRID, Rebalanced, Regression, Target
 
 PAPER = Paper(
@@ -115,15 +114,15 @@ class Lin21ConvNet(ColorModel):
         self.stride = 2 ** (len(widths) - 1)
         self.first = conv_block(1, widths[0])
         self.down = nn.ModuleList(
-            normalised(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)) for i, o in pairwise(widths)
+            conv_bn_relu(nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)) for i, o in pairwise(widths)
         )
         self.up = nn.ModuleList(
-            normalised(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False))
+            conv_bn_relu(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False))
             for i, o in pairwise(reversed(widths))
         )
         # On the concatenation with the input, as in `Join`.
-        self.map = starts_gray(nn.Conv2d(widths[0], target.channels, 3, padding=1))
-        self.gray = starts_gray(nn.Conv2d(1, target.channels, 3, padding=1, bias=False))
+        self.map = init_near_gray(nn.Conv2d(widths[0], target.channels, 3, padding=1))
+        self.gray = init_near_gray(nn.Conv2d(1, target.channels, 3, padding=1, bias=False))
         self.target, self.work_size = target, work_size
 
     @override
@@ -139,14 +138,8 @@ class Lin21ConvNet(ColorModel):
         return prediction
 
 
-# The paper's pictures are 224 x 224.
-FULL_SIZE: dict[str, Any] = {"encoder": "efficientnet_b7", "widths": (128, 64), "work_size": 224}
-SMALL: dict[str, Any] = {"encoder": "efficientnet_lite0_expansions", "widths": (32, 16), "work_size": 192}
-
-
-def _build(*, encoder: str, encoder_weights: str | None = None, target: Target | None = None, **kwargs: Any) -> Lin21:
-    target = target or Regression("lab", low=-1, high=1, bound=AB_GRID / 2)
-    return Lin21(encoder=create_encoder(encoder, encoder_weights), target=target, **kwargs)
+def _chroma() -> Regression:
+    return Regression("lab", low=-1, high=1, bound=AB_GRID / 2)
 
 
 def _rebalanced(table: str | PathLike[str] | None) -> Rebalanced:
@@ -159,39 +152,51 @@ def _rebalanced(table: str | PathLike[str] | None) -> Rebalanced:
     return target
 
 
+def _full_size(target: Target, encoder: str, encoder_weights: str | None) -> Lin21:
+    # The paper's pictures are 224 x 224.
+    return Lin21(encoder=create_encoder(encoder, encoder_weights), widths=(128, 64), target=target, work_size=224)
+
+
+def _small(target: Target, encoder_weights: str | None) -> Lin21:
+    encoder = create_encoder("efficientnet_lite0_expansions", encoder_weights)
+    return Lin21(encoder=encoder, widths=(32, 16), target=target, work_size=192)
+
+
 @register_model("Lin 2021", PAPER)
-def lin21(**kwargs: Any) -> Lin21:
+def lin21(encoder_weights: str | None = None, encoder: str = "efficientnet_b7") -> Lin21:
     """Five maps of a frozen EfficientNet-B7, added while upsampling, regress a and b (figure 4)."""
-    return _build(**FULL_SIZE | kwargs)
+    return _full_size(_chroma(), encoder, encoder_weights)
 
 
 @register_model("Lin 2021, rebalanced", PAPER)
-def lin21_rebalanced(table: str | PathLike[str] | None = None, **kwargs: Any) -> Lin21:
+def lin21_rebalanced(
+    table: str | PathLike[str] | None = None,
+    encoder_weights: str | None = None,
+    encoder: str = "efficientnet_b7",
+) -> Lin21:
     """Lin 2021 with errors that weigh more where the true colour is rare (eq. 2)."""
-    return _build(target=_rebalanced(table), **FULL_SIZE | kwargs)
+    return _full_size(_rebalanced(table), encoder, encoder_weights)
 
 
 @register_model("Lin 2021, ConvNet", PAPER)
-def lin21_convnet(**kwargs: Any) -> Lin21ConvNet:
+def lin21_convnet() -> Lin21ConvNet:
     """The plain convolutional network that Lin 2021 compares with."""
-    full: dict[str, Any] = {"widths": (64, 128, 256, 512, 1024), "work_size": 224}
-    return Lin21ConvNet(target=Regression("lab", low=-1, high=1, bound=AB_GRID / 2), **full | kwargs)
+    return Lin21ConvNet(widths=(64, 128, 256, 512, 1024), target=_chroma(), work_size=224)
 
 
 @register_model("Lin 2021, small", PAPER)
-def lin21_small(**kwargs: Any) -> Lin21:
+def lin21_small(encoder_weights: str | None = None) -> Lin21:
     """Compact Lin 2021 on a frozen EfficientNet-Lite0."""
-    return _build(**SMALL | kwargs)
+    return _small(_chroma(), encoder_weights)
 
 
 @register_model("Lin 2021, rebalanced, small", PAPER)
-def lin21_rebalanced_small(table: str | PathLike[str] | None = None, **kwargs: Any) -> Lin21:
+def lin21_rebalanced_small(table: str | PathLike[str] | None = None, encoder_weights: str | None = None) -> Lin21:
     """Compact Lin 2021 with errors that weigh more where the true colour is rare."""
-    return _build(target=_rebalanced(table), **SMALL | kwargs)
+    return _small(_rebalanced(table), encoder_weights)
 
 
 @register_model("Lin 2021, ConvNet, small", PAPER)
-def lin21_convnet_small(**kwargs: Any) -> Lin21ConvNet:
+def lin21_convnet_small() -> Lin21ConvNet:
     """The plain convolutional network, a quarter as wide."""
-    small: dict[str, Any] = {"widths": (16, 32, 64, 128, 256), "work_size": 128}
-    return Lin21ConvNet(target=Regression("lab", low=-1, high=1, bound=AB_GRID / 2), **small | kwargs)
+    return Lin21ConvNet(widths=(16, 32, 64, 128, 256), target=_chroma(), work_size=128)

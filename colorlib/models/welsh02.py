@@ -13,7 +13,7 @@ Where it departs from the paper, or the text leaves room:
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -261,6 +261,6 @@ def _nearest(describe: Callable[[Tensor], Tensor], positions: Tensor, samples: T
 
 
 @register_model("Welsh 2002", PAPER, learned=False)
-def welsh02(**kwargs: Any) -> Welsh02:
+def welsh02(samples: int = 200, neighbourhood: int = 5, seed: int = 0) -> Welsh02:
     """Colours of another photograph, pixel by pixel from the most similar luminance and texture."""
-    return Welsh02(**kwargs)
+    return Welsh02(samples=samples, neighbourhood=neighbourhood, seed=seed)

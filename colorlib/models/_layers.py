@@ -1,0 +1,117 @@
+"""Layers and losses that several papers are built of."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from typing_extensions import override
+
+from colorlib import color
+from colorlib.targets import size_of
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's padding SAME: ceil(size / stride) outputs, the odd row after the last.
+
+    Where a depthwise one is trained on a CPU, bfloat16 autocast leaves it in float32: backwards, channels-last bfloat16
+    takes 3 to 17 times as long there (5x5 kernels; 3x3 at stride 2).
+    """
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        (height, width), (kernel, _), (stride, _) = input.shape[-2:], self.kernel_size, self.stride
+        down, right = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (height, width))
+        even = down % 2 == right % 2 == 0  # as at stride 1, where the convolution pads for less than a copy
+        x = input if even else F.pad(input, (right // 2, right - right // 2, down // 2, down - down // 2))
+        padding = (down // 2, right // 2) if even else (0, 0)
+        device = input.device.type
+        trained = self.weight.requires_grad and torch.is_grad_enabled()
+        if device == "cuda" or self.groups == 1 or not trained:
+            return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
+        with torch.autocast(device, enabled=False):
+            return F.conv2d(x.float(), self.weight, self.bias, self.stride, padding, groups=self.groups)
+
+
+class GrayInput(nn.Module):
+    """L in [0, 100] -> the sRGB value of that gray, normalised as the classifier saw its input: (x - mean) / std.
+
+    Args:
+        mean: one value, or one for each channel that the gray is copied to.
+        std: likewise.
+        scale: the value of white, before it is normalised.
+    """
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float], scale: float = 255):
+        super().__init__()
+        self.mean, self.std, self.scale = mean, std, scale
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        """(N, 1, H, W) -> (N, C, H, W)."""
+        mean, std = (lightness.new_tensor(x).view(-1, 1, 1) for x in (self.mean, self.std))
+        return (self.scale * color.lightness_to_gray(lightness) - mean) / std
+
+
+def conv_bn_relu(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    """A convolution, batch normalisation, ReLU."""
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True))
+
+
+def conv_block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+    """Convolution that keeps the size, batch normalisation, ReLU."""
+    return conv_bn_relu(xavier(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)))
+
+
+def xavier(conv: nn.Conv2d) -> nn.Conv2d:
+    """Xavier initialisation, in place (Hwang and Zhou 2016, 5.2)."""
+    nn.init.xavier_uniform_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
+def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map at another size, bilinearly: (N, C, h, w) -> (N, C, *size)."""
+    return x if size_of(x) == size else F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """A map at the size of another one, bilinearly: (N, C, h, w) and (N, D, H, W) -> (N, C, H, W)."""
+    return resized(x, size_of(like))
+
+
+def init_near_gray(conv: nn.Conv2d) -> nn.Conv2d:
+    """Initialise the last layer before a sigmoid or tanh, in place, so that training begins near gray.
+
+    From the ends of the sigmoid it would take hundreds of steps to come back to the small values that chroma has.
+    """
+    nn.init.normal_(conv.weight, std=0.01)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
+def fold_batchnorm(module: nn.Module) -> nn.Module:
+    """Fold every batch normalisation that follows a convolution or linear layer in a Sequential into that layer.
+
+    In place, for eval mode; the function computed stays the same up to rounding.
+    """
+    for child in module.children():
+        fold_batchnorm(child)
+    if isinstance(module, nn.Sequential):
+        for index in range(len(module) - 1):
+            layer, norm = module[index], module[index + 1]
+            # Exact types: a subclass may do more than normalise.
+            if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
+                module[index], module[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
+            elif isinstance(layer, nn.Linear) and type(norm) is nn.BatchNorm1d:
+                module[index], module[index + 1] = fuse_linear_bn_eval(layer, norm), nn.Identity()
+    return module
+
+
+def scene_loss(scores: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy of scene classes over the pictures whose label is known: (N, classes) and (N,), -1 if unknown."""
+    # A sum over known labels, so that a batch without any has loss 0 and not 0 / 0.
+    known = (label >= 0).sum().clamp(min=1)
+    return F.cross_entropy(scores.float(), label, ignore_index=-1, reduction="sum") / known
