@@ -127,6 +127,13 @@ def weights_index() -> dict[str, WeightsInfo]:
     return {name: WeightsInfo(**row) for name, row in rows.items()}
 
 
+def list_weights(name: str, info: WeightsInfo) -> None:
+    """Make this a method's row in the weights index."""
+    rows = {key: asdict(row) for key, row in {**weights_index(), name: info}.items()}
+    (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    weights_index.cache_clear()
+
+
 @cache
 def plugins() -> tuple[EntryPoint, ...]:
     """Entry points of installed packages that register further methods."""

@@ -1,7 +1,6 @@
 """From a training checkpoint to a weights file: ``python -m training.export runs/NAME/checkpoints/last.ckpt OUT``."""
 
 import json
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,8 @@ import torch
 import typer
 
 from colorlib import create_model
-from colorlib.models._weights import EMBEDDED, WeightsInfo, save_weights, weights_index
+from colorlib.catalog import EMBEDDED, WeightsInfo, list_weights
+from colorlib.models._weights import save_weights
 
 
 def export(
@@ -46,13 +46,6 @@ def export(
         list_weights(name, WeightsInfo(path.name, sha256, license, recipe, data, parameters, classes=names))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     return path
-
-
-def list_weights(name: str, info: WeightsInfo) -> None:
-    """Make this a method's row in the index of embedded weights."""
-    rows = {key: asdict(row) for key, row in {**weights_index(), name: info}.items()}
-    (EMBEDDED / "index.json").write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    weights_index.cache_clear()
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from colorlib import Colorizer
 from colorlib.benchmarks import protocol
+from colorlib.catalog import list_weights, weights_index
 from colorlib.metrics.functional import chroma
-from colorlib.models._weights import weights_index
-from training.export import list_weights
 
 CHROMA = 0.84  # of the photographs' own: where a guess is wrong, less looks better
 MOST = 2.0  # by eye: beyond, patches of foliage and sky glow
