@@ -113,11 +113,12 @@ def claims(rows: pd.DataFrame) -> str:
 
 
 def methods(rows: pd.DataFrame) -> str:
-    """Every method of the registry; the rows are not needed."""
-    found = map(model_info, list_models())
-    ordered = sorted(
-        found, key=lambda info: (info.task != "colorize", info.paper.cite if info.paper else "", info.name)
-    )
+    """Every method of the catalogue; the rows are not needed."""
+
+    def place(entry: Entry) -> tuple[bool, str, str]:
+        return entry.task != "colorize", _cited(entry), entry.name
+
+    ordered = sorted(catalog().values(), key=place)
     return _table(["name", "paper", "description", "weights", "parameters"], map(_method, ordered))
 
 
