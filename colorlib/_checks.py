@@ -18,7 +18,14 @@ _OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
 _SCALES = {"uint8": 255, "uint16": 65535}
 
 
-def check_image(x: object, shape: str = "(*, 3, H, W)", *, name: str = "", space: str = "sRGB in [0, 1]") -> None:
+def check_image(
+    x: object,
+    shape: str = "(*, 3, H, W)",
+    *,
+    name: str = "",
+    space: str = "sRGB in [0, 1]",
+    any_float: bool = False,
+) -> None:
     """Check that this is a float32 or float64 tensor of a shape. Values are not read.
 
     Args:
@@ -27,15 +34,16 @@ def check_image(x: object, shape: str = "(*, 3, H, W)", *, name: str = "", space
             any size, and a star, which may come first, for any number of dimensions.
         name: of the argument, where a function takes several.
         space: what its values are, for the message.
+        any_float: whether half precision will do, as it does for what a network says.
 
     Raises:
         TypeError: no tensor, or one of another type.
         ValueError: a tensor of another shape.
     """
-    expected = f"{shape}, {space}"
+    expected = f"a {'floating' if any_float else 'float32 or float64'} tensor {shape}, {space}"
     if not isinstance(x, Tensor):
         raise TypeError(_complaint(_kind(x), expected, name, _recipe(x, shape)))
-    if x.dtype not in _FLOATS:
+    if not (x.is_floating_point() if any_float else x.dtype in _FLOATS):
         raise TypeError(_complaint(f"a tensor of {x.dtype}", expected, name, _recipe(x, shape)))
     if not _fits(tuple(x.shape), shape):
         raise ValueError(_complaint(f"a tensor of shape {tuple(x.shape)}", expected, name, _recipe(x, shape)))
@@ -62,7 +70,7 @@ def check_photos(x: object, shape: str = "(N, 3, H, W)", *, name: str = "", on_a
     assert isinstance(x, Tensor)
     if not _is_concrete(x):
         return
-    expected = f"{shape}, sRGB in [0, 1]"
+    expected = f"a float32 or float64 tensor {shape}, sRGB in [0, 1]"
     if 0 in x.shape[-2:]:
         raise ValueError(_complaint(f"pictures without pixels, {tuple(x.shape)}", expected, name, "leave them out"))
     if x.requires_grad or x.numel() == 0 or not (on_accelerators or x.device.type == "cpu"):
@@ -91,7 +99,7 @@ def _is_concrete(x: Tensor) -> bool:
 
 def _complaint(got: str, expected: str, name: str, advice: str) -> str:
     whose, how = f"{name}: " if name else "", f": {advice}" if advice else ""
-    return f"{whose}got {got}; expected a float32 or float64 tensor {expected}{how}"
+    return f"{whose}got {got}; expected {expected}{how}"
 
 
 def _kind(x: object) -> str:

@@ -6,6 +6,12 @@ whose constants are used so that the two agree to 1e-9 in float64.
 
 Ranges that sRGB spans: L in [0, 100]; a in [-86.2, 98.2], b in [-107.9, 94.5]; u in [-83.1, 175.0],
 v in [-134.1, 107.4]; U in [-0.436, 0.436], V in [-0.615, 0.615]; alpha and beta are unbounded near black.
+
+Types and shapes are checked, values are not: colours outside sRGB are colours too, and training converts at every step.
+
+Raises:
+    TypeError: no tensor, or one that is neither float32 nor float64.
+    ValueError: a tensor of another shape, or an unknown ``gamut``.
 """
 
 from functools import cache
@@ -13,6 +19,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from colorlib._checks import check_image
 
 # IEC 61966-2-1, linear sRGB -> XYZ (D65), to the digits scikit-image prints.
 XYZ_FROM_RGB = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
@@ -34,39 +42,40 @@ Gamut = Literal["clip", "reduce", "none"]
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1); any shape."""
-    _check_dtype(rgb)
+    check_image(rgb, "(*)")
     return torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
 
 
 def linear_to_srgb(linear: Tensor) -> Tensor:
     """Linear light in [0, 1] -> sRGB in [0, 1] (IEC 61966-2-1); any shape; not clipped."""
-    _check_dtype(linear)
+    check_image(linear, "(*)", space="linear light in [0, 1]")
     return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
 
 
 def rgb_to_xyz(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] -> CIE XYZ with Y in [0, 1]: (*, 3, H, W) -> (*, 3, H, W)."""
-    _check_image(rgb)
+    check_image(rgb)
     return _mix(srgb_to_linear(rgb), XYZ_FROM_RGB)
 
 
 def xyz_to_rgb(xyz: Tensor, gamut: Literal["clip", "none"] = "clip") -> Tensor:
     """CIE XYZ with Y in [0, 1] -> sRGB: (*, 3, H, W) -> (*, 3, H, W), clipped to [0, 1] unless ``gamut="none"``."""
-    _check_image(xyz)
+    check_image(xyz, space="CIE XYZ, Y in [0, 1]")
+    _check_gamut(gamut, ("clip", "none"))
     rgb = linear_to_srgb(_xyz_to_linear(xyz))
     return rgb.clamp(0, 1) if gamut == "clip" else rgb
 
 
 def xyz_to_lab(xyz: Tensor) -> Tensor:
     """CIE XYZ -> CIE Lab, L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
-    _check_image(xyz)
+    check_image(xyz, space="CIE XYZ, Y in [0, 1]")
     fx, fy, fz = (_lab_f(xyz[..., i : i + 1, :, :] / WHITE_D65[i]) for i in range(3))
     return torch.cat([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], dim=-3)
 
 
 def lab_to_xyz(lab: Tensor) -> Tensor:
     """CIE Lab, L in [0, 100] -> CIE XYZ: (*, 3, H, W) -> (*, 3, H, W). A negative f(Z) counts as 0."""
-    _check_image(lab)
+    check_image(lab, space="CIE Lab, L in [0, 100]")
     lightness, a, b = lab.split(1, dim=-3)
     fy = (lightness + 16) / 116
     f = torch.cat([fy + a / 500, fy, (fy - b / 200).clamp(min=0)], dim=-3)
@@ -88,6 +97,7 @@ def lab_to_rgb(lab: Tensor, gamut: Gamut = "clip") -> Tensor:
             scales (a, b) of every colour outside sRGB down until it fits, which keeps L* and hue angle;
             ``"none"`` returns values outside [0, 1] as they come.
     """
+    _check_gamut(gamut, ("clip", "reduce", "none"))
     linear = _xyz_to_linear(lab_to_xyz(lab))
     if gamut == "reduce":
         linear = _reduce_chroma(lab, linear)
@@ -97,13 +107,13 @@ def lab_to_rgb(lab: Tensor, gamut: Gamut = "clip") -> Tensor:
 
 def rgb_to_lightness(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] -> L of CIE Lab alone, in [0, 100]: (*, 3, H, W) -> (*, 1, H, W)."""
-    _check_image(rgb)
+    check_image(rgb)
     return 116 * _lab_f(_mix(srgb_to_linear(rgb), XYZ_FROM_RGB[1:2])) - 16
 
 
 def lightness_to_gray(lightness: Tensor) -> Tensor:
     """L of CIE Lab in [0, 100] -> the sRGB value v in [0, 1] whose gray (v, v, v) has that L; any shape."""
-    _check_dtype(lightness)
+    check_image(lightness, "(*)", space="L of CIE Lab in [0, 100]")
     f = (lightness.clamp(0, 100) + 16) / 116
     luminance = torch.where(f > _LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
     return linear_to_srgb(luminance).clamp(0, 1)
@@ -111,7 +121,7 @@ def lightness_to_gray(lightness: Tensor) -> Tensor:
 
 def xyz_to_luv(xyz: Tensor) -> Tensor:
     """CIE XYZ -> CIE Luv, L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
-    _check_image(xyz)
+    check_image(xyz, space="CIE XYZ, Y in [0, 1]")
     x, y, z = xyz.split(1, dim=-3)
     lightness = torch.where(y > _LAB_EPSILON, 116 * y.clamp(min=_LAB_EPSILON) ** (1 / 3) - 16, _LUV_KAPPA * y)
     u0, v0 = luv_white()
@@ -123,7 +133,7 @@ def xyz_to_luv(xyz: Tensor) -> Tensor:
 
 def luv_to_xyz(luv: Tensor) -> Tensor:
     """CIE Luv, L in [0, 100] -> CIE XYZ: (*, 3, H, W) -> (*, 3, H, W)."""
-    _check_image(luv)
+    check_image(luv, space="CIE Luv, L in [0, 100]")
     lightness, u, v = luv.split(1, dim=-3)
     y = torch.where(lightness > 7.999625, ((lightness + 16) / 116) ** 3, lightness / _LUV_KAPPA)
     u0, v0 = luv_white()
@@ -147,13 +157,13 @@ def luv_to_rgb(luv: Tensor, gamut: Literal["clip", "none"] = "clip") -> Tensor:
 
 def rgb_to_yuv(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] -> YUV, Y in [0, 1] (skimage.color.rgb2yuv): (*, 3, H, W) -> (*, 3, H, W)."""
-    _check_image(rgb)
+    check_image(rgb)
     return _mix(rgb, YUV_FROM_RGB)
 
 
 def yuv_to_rgb(yuv: Tensor) -> Tensor:
     """YUV, Y in [0, 1] -> sRGB: (*, 3, H, W) -> (*, 3, H, W); not clipped."""
-    _check_image(yuv)
+    check_image(yuv, space="YUV, Y in [0, 1]")
     return _mix(yuv, _inverse(YUV_FROM_RGB))
 
 
@@ -167,7 +177,7 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
 
 def hsv_to_rgb(hsv: Tensor) -> Tensor:
     """HSV, each in [0, 1] (hue is periodic) -> sRGB: (*, 3, H, W) -> (*, 3, H, W)."""
-    _check_image(hsv)
+    check_image(hsv, space="HSV in [0, 1]")
     hue, saturation, value = hsv.split(1, dim=-3)
     # Each channel is the value less chroma times a trapezoid over the hue circle, shifted by a third of a turn.
     k = (_column((5, 3, 1), hsv) + 6 * hue) % 6
@@ -182,7 +192,7 @@ def rgb_to_huechroma(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Hue is HSV's, in [0, 1], 0 where undefined; chroma = max - min and lightness = (max + min) / 2 lie in [0, 1].
     (*, 3, H, W) -> three times (*, 1, H, W).
     """
-    _check_image(rgb)
+    check_image(rgb)
     high, low = rgb.amax(dim=-3, keepdim=True), rgb.amin(dim=-3, keepdim=True)
     chroma = high - low
     red, green, blue = rgb.split(1, dim=-3)
@@ -201,8 +211,8 @@ def huechroma_to_rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
 
     Three times (*, 1, H, W) in [0, 1] -> (*, 3, H, W); outside [0, 1] where the chroma does not fit the lightness.
     """
-    for x in (hue, chroma, lightness):
-        _check_dtype(x)  # integers would turn into float32 below
+    for name, x in (("hue", hue), ("chroma", chroma), ("lightness", lightness)):
+        check_image(x, "(*, 1, H, W)", name=name, space="in [0, 1]")  # integers would turn into float32 below
     value = lightness + chroma / 2
     saturation = torch.where(value > 0, chroma / value.where(value > 0, 1), 0)
     return hsv_to_rgb(torch.cat([hue, saturation, value], dim=-3))
@@ -210,7 +220,7 @@ def huechroma_to_rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
 
 def rgb_to_alphabeta(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] -> the alpha-beta of Deshpande et al., Larsson et al. 2016 eq. 9: (*, 3, H, W) -> (*, 2, H, W)."""
-    _check_image(rgb)
+    check_image(rgb)
     red, green, blue = rgb.split(1, dim=-3)
     scale = (red + green + blue) / 3 + 1e-4
     return torch.cat([(blue - (red + green) / 2) / scale, (red - green) / scale], dim=-3)
@@ -279,12 +289,6 @@ def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
 
 
-def _check_dtype(x: Tensor) -> None:
-    if x.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"expected a float32 or float64 tensor, got {x.dtype}; scale 8-bit values by 1/255 first")
-
-
-def _check_image(x: Tensor) -> None:
-    _check_dtype(x)
-    if x.ndim < 3 or x.shape[-3] != 3:
-        raise ValueError(f"expected a tensor of shape (*, 3, H, W), got {tuple(x.shape)}")
+def _check_gamut(gamut: str, choices: tuple[str, ...]) -> None:
+    if gamut not in choices:
+        raise ValueError(f"expected gamut to be one of {', '.join(choices)}, got {gamut!r}")

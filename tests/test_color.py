@@ -264,15 +264,31 @@ def test_autocast_changes_nothing(convert, prepare):
 @every_conversion
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float16, torch.bfloat16])
 def test_other_dtypes_are_refused(convert, prepare, dtype):
-    with pytest.raises(TypeError, match=f"expected a float32 or float64 tensor, got {dtype}"):
+    with pytest.raises(TypeError, match=f"got a tensor of {dtype}; expected a float32 or float64 tensor"):
         convert(torch.ones(3, 4, 4, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", [n for n in vars(color) if re.match("(rgb|xyz|lab|luv|yuv|hsv)_to_", n)])
+def test_what_is_no_tensor_is_told_how_to_become_one(name):
+    with pytest.raises(TypeError, match=r"got a numpy array of float64, \(3, 4, 4\); .*: torch.as_tensor\(x\)$"):
+        getattr(color, name)(np.ones((3, 4, 4)))
+    with pytest.raises(TypeError, match="got a list; expected a float32 or float64 tensor"):
+        getattr(color, name)([[[0.5]]])
 
 
 @pytest.mark.parametrize("name", [n for n in vars(color) if re.match("(rgb|xyz|lab|luv|yuv|hsv)_to_", n)])
 @pytest.mark.parametrize("shape", [(3, 4), (4, 5, 5), (2, 5, 5, 3)])
 def test_other_shapes_are_refused(name, shape):
-    with pytest.raises(ValueError, match=re.escape(f"expected a tensor of shape (*, 3, H, W), got {shape}")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"got a tensor of shape {shape}; ") + r"expected .* \(\*, 3, H, W\), "
+    ):
         getattr(color, name)(torch.ones(shape))
+
+
+@pytest.mark.parametrize("convert", [color.xyz_to_rgb, color.lab_to_rgb, color.luv_to_rgb])
+def test_other_gamuts_are_refused(convert):
+    with pytest.raises(ValueError, match=r"expected gamut to be one of clip, .*none, got 'cut'"):
+        convert(torch.ones(3, 4, 4), gamut="cut")
 
 
 @every_conversion

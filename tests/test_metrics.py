@@ -1,8 +1,12 @@
 """colorlib.metrics.functional against scikit-image, torchmetrics, numpy and printed numbers, which it does not call."""
 
+import itertools
 import math
+import re
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from colorlib import color
 from colorlib.metrics import functional
 from colorlib.metrics.functional import (
+    angles,
     angular_error,
     angular_statistics,
     bin_accuracy,
@@ -214,7 +219,68 @@ def test_rmse_alphabeta_is_equation_10(pair: tuple[Tensor, Tensor]):
     assert found.mean().item() < 0.95 * np.sqrt((distance**2).mean())
 
 
-@pytest.mark.parametrize("metric", [rmse_alphabeta, psnr, lab_mse, luv_squared_error, angular_error, ssim])
+def _corners(dtype: torch.dtype) -> dict[str, Tensor]:
+    """Pictures at which formulas have corners; (1, 3, 12, 12) each."""
+    colours = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    half = colours.clone()
+    half[..., :6] = 0.5
+    return {
+        "colours": colours,
+        "half of it gray": half,
+        "gray": colours.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1),
+        "flat gray": torch.full_like(colours, 0.5),
+        "black": torch.zeros_like(colours),
+        "nearly black": 1e-22 * colours,
+        "white": torch.ones_like(colours),
+        "red": torch.tensor([1, 0, 0], dtype=dtype)[:, None, None].expand_as(colours),
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", [*PAIRS, *SINGLES])
+def test_gradients_are_finite_at_corners(name: str, dtype: torch.dtype):
+    """A loss over several pictures, one of which sits at a corner, must move the others."""
+    pictures = _corners(dtype)
+    for (first, x), (second, y) in itertools.product(pictures.items(), repeat=2):
+        preds, target = x.clone().requires_grad_(), y.clone().requires_grad_()
+        values = PAIRS[name](preds, target) if name in PAIRS else SINGLES[name](preds)
+        values.nansum().backward()
+        for gradient in (preds.grad, target.grad if name in PAIRS else preds.grad):
+            assert gradient.isfinite().all(), (first, second)
+
+
+@pytest.mark.parametrize("name", [*PAIRS, *SINGLES])
+def test_gradcheck(name: str):
+    preds, target = torch.rand(2, 1, 3, 11, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    preds = preds[..., : 11 if name == "ssim" else 3].requires_grad_()
+    target = target[..., : 11 if name == "ssim" else 3].requires_grad_()
+    if name in PAIRS:
+        assert torch.autograd.gradcheck(PAIRS[name], (preds, target), rtol=1e-4, fast_mode=True)
+    else:
+        assert torch.autograd.gradcheck(SINGLES[name], preds, fast_mode=True)
+
+
+def test_corners_have_the_values_that_formulas_give():
+    x = _corners(torch.float64)
+    assert psnr(x["colours"], x["colours"]).item() == math.inf
+    assert psnr(x["white"], x["black"]).item() == 0
+    assert colorfulness(x["flat gray"]).item() == 0
+    assert angular_error(x["black"], x["colours"]).item() == 0
+    assert angular_error(x["colours"], x["black"]).isnan()
+    assert angular_error(x["red"], x["white"]).item() == pytest.approx(math.degrees(math.atan(math.sqrt(2))), abs=1e-9)
+    assert ciede2000(x["gray"], x["gray"]).item() == 0
+    lab = skimage.color.rgb2lab([[[0.5, 0.5, 0.5]], [[1.0, 0, 0]]])
+    expected = skimage.color.deltaE_ciede2000(lab[0], lab[1]).item()
+    assert ciede2000(x["flat gray"], x["red"]).item() == pytest.approx(expected, abs=1e-9)
+    assert rmse_alphabeta(x["colours"], x["colours"]).item() == 0
+    assert geometric_mean(tensor([0.0, 4.0])).item() == 0
+    assert geometric_mean(tensor([-1.0, 0.0])).isnan()
+    values = tensor([0.0, 4.0], requires_grad=True)
+    geometric_mean(values).backward()
+    assert values.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("metric", [*PAIRS.values()])
 def test_gradients_are_finite(metric, pair: tuple[Tensor, Tensor]):
     preds, target = (x[..., :32, :32].clone() for x in pair)
     preds[..., :5] = target[..., :5]  # where a distance is 0
@@ -382,7 +448,7 @@ def test_ties_do_not_flatter():
 
 
 def test_topk_checks_what_it_is_given():
-    with pytest.raises(ValueError, match=r"\(N, classes\) and labels of shape \(N,\), got \(4, 3\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"got scores of shape \(4, 3\) and labels of \(3,\); expected \(N, cl"):
         topk_correct(torch.ones(4, 3), torch.arange(3))
     with pytest.raises(ValueError, match="k of at least 1, got 0"):
         topk_correct(torch.ones(4, 3), torch.arange(4), k=0)
@@ -390,30 +456,42 @@ def test_topk_checks_what_it_is_given():
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (1, 1, 4, 4), (2, 3, 4, 4)])
 def test_shapes_are_checked(shape: tuple[int, ...]):
-    for metric in (*PAIRS.values(), bin_accuracy, image_metrics):
-        with pytest.raises(ValueError, match=r"one shape \(N, 3, H, W\)"):
+    for metric in (*PAIRS.values(), bin_accuracy, angles, image_metrics):
+        with pytest.raises(ValueError, match=rf"preds.* of shape {re.escape(str(shape))}.* \(N, 3, H, W\)"):
             metric(torch.zeros(shape), torch.zeros(1, 3, 4, 4))
+        with pytest.raises(ValueError, match=rf"target.* of {re.escape('(1, 3, 4, 5)')}; expected one shape"):
+            metric(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 5))
 
 
 def test_other_shapes_are_checked():
     for metric in SINGLES.values():
-        with pytest.raises(ValueError, match=r"shape \(N, 3, H, W\), got \(3, 4, 4\)"):
+        with pytest.raises(ValueError, match=r"got a tensor of shape \(3, 4, 4\); .* \(N, 3, H, W\), .*: x\[None\]"):
             metric(torch.zeros(3, 4, 4))
-    with pytest.raises(ValueError, match=r"one shape \(\*, 3, H, W\), got \(3, 4, 4\) and \(2, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"lab2: got a tensor of shape \(2, 4, 4\); .* \(\*, 3, H, W\), CIE Lab"):
         delta_e_2000(torch.zeros(3, 4, 4), torch.zeros(2, 4, 4))
+    with pytest.raises(ValueError, match=r"got lab1 of shape \(3, 4, 4\) and lab2 of \(3, 4, 5\); expected one shape"):
+        delta_e_2000(torch.zeros(3, 4, 4), torch.zeros(3, 4, 5))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.uint8])
 def test_other_types_are_refused(dtype: torch.dtype):
     photos = torch.zeros(1, 3, 16, 16, dtype=dtype)
-    for metric in (*PAIRS.values(), bin_accuracy, image_metrics):
-        with pytest.raises(TypeError, match=f"got {dtype} and {dtype}; call .float()"):
+    how = "/ 255" if dtype == torch.uint8 else ".float()"
+    for metric in (*PAIRS.values(), bin_accuracy, angles, image_metrics):
+        with pytest.raises(TypeError, match=re.escape(f"preds: got a tensor of {dtype}; expected a float32 or")):
             metric(photos, photos)
-        with pytest.raises(TypeError, match=f"the same of both, got torch.float32 and {dtype}"):
+        with pytest.raises(TypeError, match=f"target: got a tensor of {dtype}.*: x ?{re.escape(how)}$"):
             metric(photos.float(), photos)
+        with pytest.raises(TypeError, match=r"preds of torch\.float32 and target of torch\.float64; expected"):
+            metric(photos.float(), photos.double())
+        with pytest.raises(TypeError, match="preds: got a list; expected a float32 or float64 tensor"):
+            metric([[0.5]], photos.float())
     for metric in SINGLES.values():
-        with pytest.raises(TypeError, match=f"got {dtype}; call .float()"):
+        with pytest.raises(TypeError, match=f"got a tensor of {dtype}"):
             metric(photos)
+    for statistic in (angular_statistics, geometric_mean):
+        with pytest.raises(TypeError, match=r"got a list; .*: torch.as_tensor\(x\)$"):
+            statistic([1.0, 2.0])
     with pytest.raises(TypeError, match="float32 or float64"):
         delta_e_2000(photos, photos)
 
@@ -457,3 +535,30 @@ def test_faster_than_numpy_and_scikit_image():
             seconds[who].append(time.process_time() - start)
     torch.set_num_threads(threads)
     assert min(seconds["ours"]) < min(seconds["theirs"]) / 2, seconds
+
+
+@pytest.mark.parametrize("metric", [*PAIRS.values(), bin_accuracy, angles, image_metrics])
+def test_values_are_checked(metric: Callable[..., Any]):
+    photos = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for bad, message in (
+        (255 * photos, "values from .*: divide by 255"),
+        (photos - 0.1, "values from -0.09.*clamp"),
+        (photos.where(photos < 0.99, math.nan), "values nan or infinite"),
+    ):
+        with pytest.raises(ValueError, match=f"preds: got .*{message}"):
+            metric(bad, photos)
+        with pytest.raises(ValueError, match=f"target: got .*{message}"):
+            metric(photos, bad)
+    with pytest.raises(ValueError, match=r"preds: got pictures without pixels, \(2, 3, 0, 16\)"):
+        metric(photos[:, :, :0], photos[:, :, :0])
+    # A loss of what is not clipped yet is no mistake.
+    assert metric((photos - 0.1).requires_grad_(), photos) is not None
+
+
+def test_no_image_has_no_values():
+    none = torch.rand(0, 3, 16, 16)
+    for metric in (*PAIRS.values(), *(lambda x, _, f=f: f(x) for f in SINGLES.values())):
+        assert metric(none, none).shape == (0,)
+    assert bin_accuracy(none, none).shape == (0, 2)
+    assert angles(none, none).shape == (0, 16, 16)
+    assert {tuple(values.shape) for values in image_metrics(none, none).values()} == {(0,)}

@@ -1,8 +1,18 @@
 """Metrics of the papers as pure functions, one value per image: sRGB (N, 3, H, W) in [0, 1], twice -> (N,).
 
 They take float32 or float64, stay on the device of the pictures, and compute a few images at a time, so that what lies
-between picture and number stays small. Values outside [0, 1] are not looked for. :func:`image_metrics` gives every
-value of an image at once, with conversions shared, and exactly those that the functions give one by one.
+between picture and number stays small. :func:`image_metrics` gives every value of an image at once, with conversions
+shared, and exactly those that the functions give one by one. Of no image, N = 0, there are no values: (0,).
+
+Gradients are finite, also where a formula has a corner, such as at equal pictures, gray and black: there they are 0.
+Bins and ranks have none.
+
+On a CPU, nan and values outside [0, 1] are refused. They are not looked for in tensors that take part in autograd, as a
+loss may be asked of what is not clipped yet, nor on a GPU, which would have to wait.
+
+Raises:
+    TypeError: no tensor, or one that is neither float32 nor float64, or one of each.
+    ValueError: tensors of another shape, pictures without pixels, values that are nan or outside [0, 1].
 """
 
 import math
@@ -14,6 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorlib import color
+from colorlib._checks import check_image, check_photos
+from colorlib._maths import angle, log10, root
 from colorlib.targets import AB_GRID, UV_BOUND
 
 LUV_BINS = 50  # of u and of v, over [-100, 100] (Hwang and Zhou 2016, 3.6)
@@ -107,7 +119,7 @@ def psnr(preds: Tensor, target: Tensor) -> Tensor:
 
 
 def _psnr(preds: _Photos, target: _Photos) -> Tensor:
-    return -10 * (preds.rgb - target.rgb).square().mean(dim=(-3, -2, -1)).log10()
+    return -10 * log10((preds.rgb - target.rgb).square().mean(dim=(-3, -2, -1)))
 
 
 def bin_accuracy(preds: Tensor, target: Tensor) -> Tensor:
@@ -190,8 +202,9 @@ def saturation_difference(preds: Tensor, target: Tensor) -> Tensor:
 
 
 def _saturation_difference(preds: _Photos, target: _Photos) -> Tensor:
-    difference = (preds.saturation - target.saturation) / target.saturation
-    return difference.where(target.saturation > 0, math.nan)
+    coloured = target.saturation > 0
+    difference = (preds.saturation - target.saturation) / target.saturation.where(coloured, 1)
+    return difference.where(coloured, math.nan)
 
 
 def lab_mse(preds: Tensor, target: Tensor) -> Tensor:
@@ -259,23 +272,23 @@ def angles(preds: Tensor, target: Tensor, threshold: float = 150) -> Tensor:
         >>> angles(preds, target).item()
         45.0
     """
-    _check_pair(preds, target)
-    angle, counts = _angles(_Photos(preds), _Photos(target), threshold)
-    return angle.where(counts, math.nan)
+    found = [_angles(*pair, threshold) for pair in _pairs(preds, target)]
+    return torch.cat([values.where(counts, math.nan) for values, counts in found])
 
 
 def _angular_error(preds: _Photos, target: _Photos, threshold: float = 150) -> Tensor:
-    angle, counts = _angles(preds, target, threshold)
-    return (angle * counts).sum(dim=(-2, -1)) / counts.sum(dim=(-2, -1))
+    angles, counts = _angles(preds, target, threshold)
+    pixels = counts.sum(dim=(-2, -1))
+    return ((angles * counts).sum(dim=(-2, -1)) / pixels.clamp(min=1)).where(pixels > 0, math.nan)
 
 
 def _angles(preds: _Photos, target: _Photos, threshold: float) -> tuple[Tensor, Tensor]:
     """Of each pixel, and whether it counts: (N, H, W) both."""
     # Not the arc cosine, whose slope at 1 turns float32's rounding into hundredths of a degree.
     sine = _length(_cross(preds.rgb, target.rgb))
-    angle = torch.atan2(sine, (preds.rgb * target.rgb).sum(dim=1)).rad2deg()
+    angles = angle(sine, (preds.rgb * target.rgb).sum(dim=1)).rad2deg()
     # Sums of 8-bit values that equal the threshold must not count by rounding.
-    return angle, 255 * target.rgb.sum(dim=1) > threshold + 1e-3
+    return angles, 255 * target.rgb.sum(dim=1) > threshold + 1e-3
 
 
 def _cross(x: Tensor, y: Tensor) -> Tensor:
@@ -324,18 +337,14 @@ def delta_e_2000(lab1: Tensor, lab2: Tensor) -> Tensor:
         >>> delta_e_2000(first.view(3, 1, 1), second.view(3, 1, 1)).item()
         2.0424...
     """
-    if lab1.shape != lab2.shape or lab1.ndim < 3 or lab1.shape[-3] != 3:
-        raise ValueError(
-            f"expected lab1 and lab2 of one shape (*, 3, H, W), got {tuple(lab1.shape)} and {tuple(lab2.shape)}"
-        )
-    _check_dtypes(lab1, lab2)
+    _check_alike("(*, 3, H, W)", "CIE Lab, L in [0, 100]", lab1=lab1, lab2=lab2)
     (l1, a1, b1), (l2, a2, b2) = lab1.unbind(dim=-3), lab2.unbind(dim=-3)
     # Near gray, a is stretched by up to a half.
     stretch = 1.5 - 0.5 * _vividness((_hypotenuse(a1, b1) + _hypotenuse(a2, b2)) / 2)
     a1, a2 = a1 * stretch, a2 * stretch
     chroma1, chroma2 = _hypotenuse(a1, b1), _hypotenuse(a2, b2)
     # In [0, 2 pi), on which rests how the formula turns between opposite hues: half a turn either way stays as it is.
-    hue1, hue2 = torch.atan2(b1, a1) % (2 * math.pi), torch.atan2(b2, a2) % (2 * math.pi)
+    hue1, hue2 = (angle(b, a) % (2 * math.pi) for a, b in ((a1, b1), (a2, b2)))
     turn = hue2 - hue1
     turn = turn - 2 * math.pi * (turn / (2 * math.pi)).round()
     hue, chroma, lightness = (hue1 + turn / 2) % (2 * math.pi), (chroma1 + chroma2) / 2, (l1 + l2) / 2 - 50
@@ -350,20 +359,20 @@ def delta_e_2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     squared = lightness.square()
     dl = (l2 - l1) / (1 + 0.015 * squared / (20 + squared).sqrt())
     dc = (chroma2 - chroma1) / (1 + 0.045 * chroma)
-    dh = 2 * (chroma1 * chroma2).sqrt() * (turn / 2).sin() / (1 + 0.015 * chroma * weight)
+    dh = 2 * root(chroma1 * chroma2) * (turn / 2).sin() / (1 + 0.015 * chroma * weight)
     # Only blue is rotated.
     rotation = math.radians(60) * (-((hue - math.radians(275)) / math.radians(25)).square()).exp()
-    return (dl.square() + dc.square() + dh.square() - 2 * rotation.sin() * _vividness(chroma) * dc * dh).sqrt()
+    return root(dl.square() + dc.square() + dh.square() - 2 * rotation.sin() * _vividness(chroma) * dc * dh)
 
 
 def _hypotenuse(x: Tensor, y: Tensor) -> Tensor:
-    return (x.square() + y.square()).sqrt()
+    return root(x.square() + y.square())
 
 
 def _vividness(chroma: Tensor) -> Tensor:
     """0 of gray, towards 1 well above a chroma of 25."""
     power = (chroma / 25) ** 7
-    return (power / (1 + power)).sqrt()
+    return root(power / (1 + power))
 
 
 def ssim(preds: Tensor, target: Tensor) -> Tensor:
@@ -437,7 +446,7 @@ def _colorfulness(photos: _Photos) -> Tensor:
     opponents = torch.stack([red - green, (red + green) / 2 - blue])
     mean = opponents.mean(dim=(-2, -1))
     variance = (opponents - mean[..., None, None]).square().mean(dim=(-2, -1))
-    return variance.sum(dim=0).sqrt() + 0.3 * mean.square().sum(dim=0).sqrt()
+    return root(variance.sum(dim=0)) + 0.3 * root(mean.square().sum(dim=0))
 
 
 def chroma(x: Tensor) -> Tensor:
@@ -480,8 +489,7 @@ def image_metrics(preds: Tensor, target: Tensor) -> dict[str, Tensor]:
         >>> values["psnr"]
         tensor([20.0000, 20.0000])
     """
-    _check_pair(preds, target)
-    parts = [_image_metrics(*pair) for pair in _slices(preds, target)]
+    parts = [_image_metrics(*pair) for pair in _pairs(preds, target)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -524,6 +532,7 @@ def angular_statistics(values: Tensor) -> dict[str, Tensor]:
         >>> {name: value.item() for name, value in statistics.items()}
         {'mean': 4.625, 'median': 4.5, 'min': 1.0, 'max': 9.0, 'best25': 1.5, 'worst25': 8.0}
     """
+    check_image(values, "(*)", space="one value per image")
     # The nan put last keeps one element to read where there is no value. Nothing depends on how many are left out but
     # by arithmetic, so that no number has to leave the device.
     ordered = torch.cat([values.flatten(), values.new_full((1,), math.nan)]).sort().values
@@ -560,9 +569,11 @@ def geometric_mean(values: Tensor) -> Tensor:
         >>> geometric_mean(torch.tensor([2.0, 8.0])).item()
         4.0
     """
+    check_image(values, "(*)", space="one value per image")
     counted = ~values.isnan()
-    logarithms = values.where(counted, 1).log()
-    return (logarithms.sum() / counted.sum()).exp()
+    zero = values == 0
+    logarithms = values.where(counted & ~zero, 1).log()
+    return (logarithms.sum() / counted.sum()).exp() * ~zero.any()
 
 
 def topk_correct(scores: Tensor, labels: Tensor, k: int = 1) -> Tensor:
@@ -584,10 +595,14 @@ def topk_correct(scores: Tensor, labels: Tensor, k: int = 1) -> Tensor:
         >>> topk_correct(torch.tensor([[0.2, 0.5, 0.3], [1.0, 1.0, 1.0]]), torch.tensor([2, 0]), k=2)
         tensor([ True, False])
     """
-    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+    check_image(scores, "(N, classes)", name="scores", space="higher is likelier", any_float=True)
+    if not isinstance(labels, Tensor):
+        kind = type(labels).__name__
+        raise TypeError(f"labels: got a {kind}; expected a tensor of integers (N,): torch.as_tensor(x)")
+    if labels.shape != scores.shape[:1]:
         raise ValueError(
-            "expected scores of shape (N, classes) and labels of shape (N,), "
-            f"got {tuple(scores.shape)} and {tuple(labels.shape)}"
+            f"got scores of shape {tuple(scores.shape)} and labels of {tuple(labels.shape)}; "
+            "expected (N, classes) and (N,)"
         )
     if k < 1:
         raise ValueError(f"expected k of at least 1, got {k}")
@@ -596,48 +611,42 @@ def topk_correct(scores: Tensor, labels: Tensor, k: int = 1) -> Tensor:
 
 
 def _length(x: Tensor) -> Tensor:
-    """Euclidean norm over the channels, whose gradient at 0 is 0: (N, C, H, W) -> (N, H, W)."""
+    """Euclidean norm over the channels: (N, C, H, W) -> (N, H, W)."""
     # torch.linalg.vector_norm takes ten times as long along this dimension.
-    squared = x.square().sum(dim=1)
-    return squared.where(squared > 0, 1).sqrt() * (squared > 0)
+    return root(x.square().sum(dim=1))
 
 
 def _in_slices(metric: _Metric, preds: Tensor, target: Tensor) -> Tensor:
-    _check_pair(preds, target)
-    return torch.cat([metric(*pair) for pair in _slices(preds, target)])
+    return torch.cat([metric(*pair) for pair in _pairs(preds, target)])
 
 
 def _each_in_slices(metric: Callable[[_Photos], Tensor], x: Tensor) -> Tensor:
-    _check_photos(x)
-    return torch.cat([metric(photos) for (photos,) in _slices(x)])
+    check_image(x, "(N, 3, H, W)")
+    return torch.cat([metric(photos) for (photos,) in _slices(x=x)])
 
 
-def _slices(*photos: Tensor) -> Iterator[tuple[_Photos, ...]]:
-    pixels = _CUDA_PIXELS if photos[0].is_cuda else _CACHED_PIXELS
-    height, width = photos[0].shape[-2:]
+def _pairs(preds: Tensor, target: Tensor) -> Iterator[tuple[_Photos, ...]]:
+    _check_alike(preds=preds, target=target)
+    return _slices(preds=preds, target=target)
+
+
+def _slices(**photos: Tensor) -> Iterator[tuple[_Photos, ...]]:
+    first = next(iter(photos.values()))
+    pixels = _CUDA_PIXELS if first.is_cuda else _CACHED_PIXELS
+    height, width = first.shape[-2:]
     size = max(1, pixels // max(1, height * width))
-    for parts in zip(*(x.split(size) for x in photos), strict=True):
+    for parts in zip(*(x.split(size) for x in photos.values()), strict=True):
+        for name, part in zip(photos, parts, strict=True):
+            check_photos(part, name=name)  # here, where the values come into the cache anyway
         yield tuple(map(_Photos, parts))
 
 
-def _check_pair(preds: Tensor, target: Tensor) -> None:
-    if preds.shape != target.shape or preds.ndim != 4 or preds.shape[1] != 3:
-        raise ValueError(
-            f"expected preds and target of one shape (N, 3, H, W), got {tuple(preds.shape)} and {tuple(target.shape)}"
-        )
-    _check_dtypes(preds, target)
-
-
-def _check_photos(x: Tensor) -> None:
-    if x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(f"expected a tensor of shape (N, 3, H, W), got {tuple(x.shape)}")
-    _check_dtypes(x)
-
-
-def _check_dtypes(*tensors: Tensor) -> None:
-    dtypes = [x.dtype for x in tensors]
-    if set(dtypes) not in ({torch.float32}, {torch.float64}):
-        raise TypeError(
-            f"expected float32 or float64, the same of both, got {' and '.join(map(str, dtypes))}; "
-            "call .float(), and divide 8-bit values by 255"
-        )
+def _check_alike(shape: str = "(N, 3, H, W)", space: str = "sRGB in [0, 1]", **pair: Tensor) -> None:
+    for name, x in pair.items():
+        check_image(x, shape, name=name, space=space)
+    (first, x), (second, y) = pair.items()
+    if x.dtype != y.dtype:
+        raise TypeError(f"got {first} of {x.dtype} and {second} of {y.dtype}; expected the same: call .to({x.dtype})")
+    if x.shape != y.shape:
+        shapes = f"{first} of shape {tuple(x.shape)} and {second} of {tuple(y.shape)}"
+        raise ValueError(f"got {shapes}; expected one shape {shape}: resize or crop one of them")

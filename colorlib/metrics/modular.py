@@ -299,10 +299,9 @@ class ColorfulnessDifference(_Difference):
 
 
 class CIEDE2000(_ImageMean):
-    """Mean over images of the colour difference Delta E 2000, whose gradient is nan where colours are equal."""
+    """Mean over images of the colour difference Delta E 2000."""
 
     higher_is_better = False
-    is_differentiable = False
 
     @override
     def _values(self, preds: Tensor, target: Tensor) -> Tensor:
