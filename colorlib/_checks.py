@@ -14,6 +14,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 _FLOATS = (torch.float32, torch.float64)
+_KINDS = {False: "a float32 or float64", True: "a floating"}
 _OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
 _SCALES = {"uint8": 255, "uint16": 65535}
 
@@ -40,7 +41,7 @@ def check_image(
         TypeError: no tensor, or one of another type.
         ValueError: a tensor of another shape.
     """
-    expected = f"a {'floating' if any_float else 'float32 or float64'} tensor {shape}, {space}"
+    expected = f"{_KINDS[any_float]} tensor {shape}, {space}"
     if not isinstance(x, Tensor):
         raise TypeError(_complaint(_kind(x), expected, name, _recipe(x, shape)))
     if not (x.is_floating_point() if any_float else x.dtype in _FLOATS):
@@ -49,7 +50,29 @@ def check_image(
         raise ValueError(_complaint(f"a tensor of shape {tuple(x.shape)}", expected, name, _recipe(x, shape)))
 
 
-def check_photos(x: object, shape: str = "(N, 3, H, W)", *, name: str = "", on_accelerators: bool = False) -> None:
+def check_tensor(x: object, expected: str, *, name: str = "") -> None:
+    """Check that this is a tensor, whatever its type.
+
+    Args:
+        x: what came.
+        expected: what should be in it, for the message.
+        name: of the argument, where a function takes several.
+
+    Raises:
+        TypeError: no tensor.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(_complaint(_kind(x), f"a tensor of {expected}", name, _recipe(x, "(*)")))
+
+
+def check_photos(
+    x: object,
+    shape: str = "(N, 3, H, W)",
+    *,
+    name: str = "",
+    any_float: bool = False,
+    on_accelerators: bool = False,
+) -> None:
     """Check that these are photographs, sRGB in [0, 1]: type, shape, at least one pixel each, and values.
 
     There may be none of them: N may be 0. Values are read where that costs a pass over memory and no more: not of a
@@ -59,6 +82,7 @@ def check_photos(x: object, shape: str = "(N, 3, H, W)", *, name: str = "", on_a
         x: what came.
         shape: see :func:`check_image`.
         name: of the argument, where a function takes several.
+        any_float: see there.
         on_accelerators: whether to read values on a GPU too, and so wait for what it has yet to do.
 
     Raises:
@@ -66,11 +90,11 @@ def check_photos(x: object, shape: str = "(N, 3, H, W)", *, name: str = "", on_a
         ValueError: a tensor of another shape, pictures without pixels, or values that are nan, infinite or outside
             [0, 1].
     """
-    check_image(x, shape, name=name)
+    check_image(x, shape, name=name, any_float=any_float)
     assert isinstance(x, Tensor)
     if not _is_concrete(x):
         return
-    expected = f"a float32 or float64 tensor {shape}, sRGB in [0, 1]"
+    expected = f"{_KINDS[any_float]} tensor {shape}, sRGB in [0, 1]"
     if 0 in x.shape[-2:]:
         raise ValueError(_complaint(f"pictures without pixels, {tuple(x.shape)}", expected, name, "leave them out"))
     if x.requires_grad or x.numel() == 0 or not (on_accelerators or x.device.type == "cpu"):

@@ -2,12 +2,19 @@
 
 Red and blue are scaled, by two numbers over the whole picture (eq. 1) or by a ramp across it (eq. 2); green stays. The
 factors apply to the values of the file, as in the paper, and what leaves [0, 1] is clipped, as it would be in a file.
+
+Raises:
+    TypeError: no tensor of floating point.
+    ValueError: a tensor of another shape, or on a CPU values that are nan or outside [0, 1].
 """
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from colorlib._checks import check_photos
 
 Kind = Literal["global", "left", "right", "up", "down"]
 # The five transformations of the paper. A ramp is named after the side towards which red and blue grow.
@@ -22,8 +29,12 @@ def global_cast(rgb: Tensor, red: Tensor | float, blue: Tensor | float) -> Tenso
         rgb: the pictures.
         red: factor on red, a number or one for each picture, (N,).
         blue: factor on blue, likewise.
+
+    Raises:
+        ValueError: a factor that is negative or not finite, or another number of them.
     """
-    return _scale(rgb, *(torch.as_tensor(x, dtype=rgb.dtype, device=rgb.device).view(-1, 1, 1) for x in (red, blue)))
+    check_photos(rgb, any_float=True)
+    return _scale(rgb, *(_factors(x, rgb, name) for name, x in (("red", red), ("blue", blue))))
 
 
 def ramp_cast(rgb: Tensor, towards: Literal["left", "right", "up", "down"]) -> Tensor:
@@ -34,6 +45,7 @@ def ramp_cast(rgb: Tensor, towards: Literal["left", "right", "up", "down"]) -> T
     Raises:
         ValueError: there is no such side.
     """
+    check_photos(rgb, any_float=True)
     if towards not in KINDS[1:]:
         raise ValueError(f"expected one of {', '.join(KINDS[1:])}, got {towards!r}")
     ramp = _ramp(rgb, towards)
@@ -50,15 +62,33 @@ def random_casts(rgb: Tensor, kinds: tuple[Kind, ...] = KINDS, generator: torch.
 
     Returns:
         sRGB (N, 3, H, W), clipped to [0, 1].
+
+    Raises:
+        ValueError: no kinds, or one that there is not.
     """
+    check_photos(rgb, any_float=True)
+    if not kinds or not set(kinds) <= set(KINDS):
+        raise ValueError(f"expected kinds of {', '.join(KINDS)}, got {kinds!r}")
     count = len(rgb)
-    drawn = torch.randint(len(kinds), (count,), generator=generator).tolist()
-    factors = (LOW + (HIGH - LOW) * torch.rand(2, count, 1, 1, generator=generator)).to(rgb)
+    # The same numbers from a seed, whatever the program's default type and device are.
+    drawn = torch.randint(len(kinds), (count,), generator=generator, device="cpu").tolist()
+    drawn_factors = torch.rand(2, count, 1, 1, generator=generator, dtype=torch.float32, device="cpu")
+    factors = (LOW + (HIGH - LOW) * drawn_factors).to(rgb)
     red, blue = (x.expand(-1, *rgb.shape[-2:]).clone() for x in factors)
     for index, kind in enumerate(kinds[k] for k in drawn):
         if kind != "global":
             red[index] = blue[index] = _ramp(rgb, kind)
     return _scale(rgb, red, blue)
+
+
+def _factors(x: Tensor | float, rgb: Tensor, name: str) -> Tensor:
+    """One for each picture, (N or 1, 1, 1)."""
+    factors = torch.as_tensor(x, dtype=rgb.dtype, device=rgb.device).flatten()
+    if len(factors) not in (1, len(rgb)):
+        raise ValueError(f"expected one factor on {name}, or one for each of {len(rgb)} pictures; got {len(factors)}")
+    if not isinstance(x, Tensor) and not 0 <= x < math.inf:
+        raise ValueError(f"expected a factor on {name} of at least 0, got {x}")
+    return factors[:, None, None]
 
 
 def _ramp(rgb: Tensor, towards: Kind) -> Tensor:

@@ -282,7 +282,7 @@ def _mix(image: Tensor, matrix: Matrix) -> Tensor:
 
 @cache
 def _inverse(matrix: Matrix) -> Matrix:
-    return tuple(map(tuple, torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64)).tolist()))
+    return tuple(map(tuple, torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64, device="cpu")).tolist()))
 
 
 def _column(values: tuple[float, ...], like: Tensor) -> Tensor:

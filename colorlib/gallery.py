@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorlib import color, io
+from colorlib._checks import check_photos
+from colorlib._maths import root
 from colorlib.targets import resize_area, size_of
 
 _PIXELS = 1 << 16
@@ -80,7 +82,10 @@ class Gallery:
         Raises:
             colorlib.io.ImageError: the photograph was overwritten since by what is none.
             FileNotFoundError: it was removed.
+            TypeError: no tensor, or one that is neither float32 nor float64.
+            ValueError: a tensor of another shape, or values that are nan or outside [0, 1].
         """
+        check_photos(rgb, "(3, H, W)", on_accelerators=True)
         look = _look(reduced(rgb.detach().to("cpu", torch.float32)))
         distances = ((self._statistics - look.statistics) / self._spread).square().sum(dim=1)
         same = (self._thumbnails * look.thumbnail).sum(dim=1) > _SAME
@@ -121,7 +126,7 @@ def local_deviation(values: Tensor, side: int = 5) -> Tensor:
     for top in range(side):
         for left in range(side):
             squares += (padded[..., top : top + height, left : left + width] - mean).square()
-    return (squares / side**2).sqrt()
+    return root(squares / side**2)
 
 
 class _Look(NamedTuple):

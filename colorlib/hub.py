@@ -37,7 +37,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # httpx2 
 from torch import Tensor
 
 from colorlib.models._base import ColorModel
-from colorlib.models._registry import create_model, model_info
+from colorlib.models._registry import build_for_weights, create_model, model_info
 from colorlib.models._weights import WeightsError, WeightsInfo, file_sha256, load_weights, read_metadata
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -156,7 +156,7 @@ def load(folder: Path) -> tuple[ColorModel, str, WeightsInfo]:
             + (", and is now removed from the cache; try again" if not path.is_file() else "; fetch it again")
         )
     try:
-        model = create_model(config.model, **config.model_args)
+        model = build_for_weights(config.model, **config.model_args)
     except (ValueError, TypeError) as error:
         raise WeightsError(
             f"{folder / CONFIG}: this version of colorlib, {version('colorlib-torch')}, cannot build it ({error}); "
@@ -200,7 +200,8 @@ def self_test(model: ColorModel) -> list[float]:
 
 def test_picture() -> Tensor:
     """Sky above hills above a chequered floor, as far as that goes with sines: sRGB (1, 3, 64, 96)."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 96), indexing="ij")
+    rows, columns = (torch.linspace(0, 1, n, dtype=torch.float32, device="cpu") for n in (64, 96))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     hills = (y > 0.5 + 0.08 * torch.sin(9 * x)).float()
     chequers = (torch.sin(40 * x) * torch.sin(30 * y * y) > 0).float() * (y > 0.75)
     gray = (0.85 - 0.4 * y) * (1 - hills) + (0.25 + 0.1 * torch.sin(60 * x + 35 * y)) * hills + 0.3 * chequers

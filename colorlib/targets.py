@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
+from colorlib._checks import check_image, check_photos, check_tensor
 
 # sRGB spans a in [-86.2, 98.2] and b in [-107.9, 94.5]: this holds both and keeps gray in the middle.
 AB_BOUND = 110.0
@@ -40,7 +41,14 @@ class Target(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """What the network should say: sRGB (N, 3, H, W) in [0, 1] -> (N, C, h, w), ``size`` or as large."""
+        """What the network should say: sRGB (N, 3, H, W) in [0, 1] -> (N, C, h, w), ``size`` or as large.
+
+        Training calls it at every step, so type and shape are checked, and values are not.
+
+        Raises:
+            TypeError: no tensor, or one that is neither float32 nor float64.
+            ValueError: a tensor of another shape.
+        """
 
     @abstractmethod
     def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
@@ -62,12 +70,22 @@ class Target(nn.Module, ABC):
         """The photograph a prediction means: (N, channels, h, w) and L (N, 1, H, W) -> sRGB (N, 3, H, W) in [0, 1].
 
         The output has exactly the given L*, whatever was predicted: see :func:`combine`.
+
+        Raises:
+            TypeError: no tensors of floating point; of the lightness, float32 or float64.
+            ValueError: tensors of other shapes.
         """
         return combine(lightness, self.chroma(prediction, lightness))
 
     def chroma(self, prediction: Tensor, lightness: Tensor) -> Tensor:
         """:meth:`to_ab`, saturated, for L of any size: (N, channels, h, w) and L (N, 1, H, W) -> (N, 2, h, w)."""
+        self._check_decoded(prediction, lightness)
         return self.saturation * self.to_ab(prediction, resize_area(lightness, size_of(prediction)))
+
+    def _check_decoded(self, prediction: Tensor, lightness: Tensor) -> None:
+        shape = f"(N, {self.channels}, h, w)"
+        check_image(prediction, shape, name="prediction", space="as the network gave it", any_float=True)
+        check_image(lightness, "(N, 1, H, W)", name="lightness", space="L of CIE Lab in [0, 100]")
 
 
 def combine(lightness: Tensor, ab: Tensor) -> Tensor:
@@ -126,6 +144,7 @@ class Regression(Target):
 
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        check_image(rgb, "(N, 3, H, W)")
         match self.space:
             case "lab":
                 channels = color.rgb_to_lab(rgb)[..., 1:, :, :]
@@ -189,7 +208,7 @@ class Rebalanced(Regression):
 
     def __init__(self, low: float = -1.0, high: float = 1.0, *, bound: float = AB_GRID / 2):
         super().__init__("lab", low, high, bound=bound)
-        self.register_buffer("weights", torch.ones(AB_GRID, AB_GRID))
+        self.register_buffer("weights", torch.ones(AB_GRID, AB_GRID, dtype=torch.float32))
 
     @override
     def loss(self, prediction: Tensor, encoded: Tensor) -> Tensor:
@@ -205,7 +224,12 @@ def ab_counts(rgb: Tensor) -> Tensor:
     """How many pixels have each colour, on a grid of cells of 1 x 1: sRGB (N, 3, H, W) in [0, 1] -> int64 (256, 256).
 
     Cell (i, j) holds a in [i - 128, i - 127) and b in [j - 128, j - 127) of CIE Lab.
+
+    Raises:
+        TypeError: no tensor, or one that is neither float32 nor float64.
+        ValueError: a tensor of another shape, or on a CPU values that are nan or outside [0, 1].
     """
+    check_photos(rgb)
     rows, columns = _ab_cells(color.rgb_to_lab(rgb)[:, 1:])
     return torch.bincount((rows * AB_GRID + columns).flatten(), minlength=AB_GRID**2).view(AB_GRID, AB_GRID)
 
@@ -228,6 +252,7 @@ def rebalancing_weights(counts: Tensor, mix: float = 0.9, sigma: float = 5.0, ke
     Raises:
         ValueError: counts of another shape or without any pixel, or ``mix`` outside its range.
     """
+    check_tensor(counts, f"counts ({AB_GRID}, {AB_GRID})", name="counts")
     if counts.shape != (AB_GRID, AB_GRID) or not counts.any():
         raise ValueError(f"expected counts of shape {(AB_GRID, AB_GRID)}, some above 0; got {tuple(counts.shape)}")
     if not 0 < mix <= 1:
@@ -256,6 +281,7 @@ class Picture(Target):
 
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        check_image(rgb, "(N, 3, H, W)")
         return 2 * resize_area(rgb, size or size_of(rgb)) - 1
 
     @override
@@ -270,6 +296,7 @@ class Picture(Target):
     @override
     def decode(self, prediction: Tensor, lightness: Tensor) -> Tensor:
         """The picture that is predicted, whatever the lightness: (N, 3, H, W) -> sRGB (N, 3, H, W) in [0, 1]."""
+        self._check_decoded(prediction, lightness)
         return self.to_rgb(prediction.to(lightness.dtype))
 
     def to_rgb(self, prediction: Tensor) -> Tensor:
@@ -432,6 +459,7 @@ class HueChroma(Histogram):
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Hue and chroma in [0, 1], (N, 2, h, w); of the averaged colours where ``size`` is smaller."""
+        check_image(rgb, "(N, 3, H, W)")
         hue, chroma, _ = color.rgb_to_huechroma(resize_area(rgb, size or size_of(rgb)))
         return torch.cat([hue, chroma], dim=1)
 
@@ -478,7 +506,7 @@ class HueChroma(Histogram):
     def palette(self, angle: float) -> Tensor:
         """The cosine of the distance to a hue; no preference among chromas."""
         theta = math.tau * self._centres("cpu")
-        return torch.cat([(theta - angle).cos(), torch.zeros(self.bins)])
+        return torch.cat([(theta - angle).cos(), torch.zeros_like(theta)])
 
     @override
     def true_weights(self, encoded: Tensor) -> tuple[Tensor | None, ...]:
@@ -492,10 +520,10 @@ class HueChroma(Histogram):
         return expectation(chroma, self._centres(prediction.device))[:, 0], None
 
     def _edges(self, device: torch.device | str) -> Tensor:
-        return torch.linspace(0, 1, self.bins + 1, device=device)
+        return torch.linspace(0, 1, self.bins + 1, dtype=torch.float32, device=device)
 
     def _centres(self, device: torch.device | str) -> Tensor:
-        return (torch.arange(self.bins, device=device) + 0.5) / self.bins
+        return (torch.arange(self.bins, dtype=torch.float32, device=device) + 0.5) / self.bins
 
 
 class _Quantiles(Histogram):
@@ -510,6 +538,7 @@ class _Quantiles(Histogram):
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """(a, b) of CIE Lab, (N, 2, h, w)."""
+        check_image(rgb, "(N, 3, H, W)")
         return resize_area(color.rgb_to_lab(rgb)[:, 1:], size or size_of(rgb))
 
     @override
@@ -677,6 +706,7 @@ class LuvBins(_Marginal):
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """(u, v) of CIE Luv, (N, 2, h, w)."""
+        check_image(rgb, "(N, 3, H, W)")
         return resize_area(color.rgb_to_luv(rgb)[:, 1:], size or size_of(rgb))
 
     @override
@@ -709,7 +739,7 @@ class LuvBins(_Marginal):
 
     @override
     def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
-        edges = torch.linspace(-UV_BOUND, UV_BOUND, self.bins + 1, device=prediction.device)
+        edges = torch.linspace(-UV_BOUND, UV_BOUND, self.bins + 1, dtype=torch.float32, device=prediction.device)
         pairs = zip(self.histograms(prediction), self.bin_values(), strict=True)
         decided = [decide(self.decoder, histogram, edges, values) for histogram, values in pairs]
         return _luv_to_ab(torch.cat(decided, dim=1).to(lightness.dtype), lightness)
@@ -725,7 +755,8 @@ class LuvBins(_Marginal):
     def bin_values(self) -> tuple[Tensor, Tensor]:
         """What each bin of u and of v stands for, (bins,) each."""
         width = 2 * UV_BOUND / self.bins
-        centres = (torch.arange(self.bins, device=self.totals.device) + 0.5) * width - UV_BOUND
+        index = torch.arange(self.bins, dtype=torch.float32, device=self.totals.device)
+        centres = (index + 0.5) * width - UV_BOUND
         if self.values == "centres":
             return centres, centres
         means = self.totals / self.counts.clamp(min=1)
@@ -787,7 +818,7 @@ def expectation(histogram: Tensor, values: Tensor) -> Tensor:
 def complex_expectation(hue: Tensor) -> Tensor:
     """z of Larsson et al. 2016, eq. 4, with its factor 1 / K: (N, K, h, w) -> (N, 1, h, w) complex, |z| <= 1 / K."""
     bins = hue.shape[1]
-    theta = math.tau * (torch.arange(bins, device=hue.device) + 0.5) / bins
+    theta = math.tau * (torch.arange(bins, dtype=hue.dtype, device=hue.device) + 0.5) / bins
     return torch.complex(expectation(hue, theta.cos()), expectation(hue, theta.sin())) / bins
 
 
@@ -807,14 +838,14 @@ def gaussian_quantiles(bins: int, sigma: float) -> Tensor:
 
     The outermost ones, infinitely far, are where sRGB ends: -110 and 110 hold all a and b.
     """
-    inner = sigma * torch.tensor(_normal_quantiles(bins)[1:-1], dtype=torch.float64)
+    inner = sigma * torch.tensor(_normal_quantiles(bins)[1:-1], dtype=torch.float64, device="cpu")
     bound = inner.new_tensor([AB_BOUND])
     return torch.cat([-bound, inner, bound])
 
 
 def gaussian_centroids(bins: int, sigma: float) -> Tensor:
     """Mean of each of these bins under the Gaussian: (bins,) float64."""
-    edges = torch.tensor(_normal_quantiles(bins), dtype=torch.float64)
+    edges = torch.tensor(_normal_quantiles(bins), dtype=torch.float64, device="cpu")
     density = torch.exp(-edges.square() / 2) / math.sqrt(math.tau)
     return bins * sigma * (density[:-1] - density[1:])
 
@@ -825,7 +856,7 @@ def _normal_quantiles(bins: int) -> tuple[float, ...]:
 
     Numbers and no tensor, so that an exported graph holds them instead of a function that ONNX has not.
     """
-    return tuple(torch.special.ndtri(torch.arange(bins + 1, dtype=torch.float64) / bins).tolist())
+    return tuple(torch.special.ndtri(torch.arange(bins + 1, dtype=torch.float64, device="cpu") / bins).tolist())
 
 
 def correct_lightness(rgb: Tensor, gray: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from colorlib._checks import check_image, check_photos
 from colorlib.targets import Histogram, correct_lightness
 
 CHI_SQUARE_WEIGHT = 10.0  # lambda of eq. 6, which is not printed; chosen on Mini Places validation
@@ -33,9 +34,16 @@ class RatioHistogram(NamedTuple):
 
 
 def ratio_histogram(rgb: Tensor, bins: int = 256) -> RatioHistogram:
-    """Count a picture's colours: sRGB (3, H, W) in [0, 1]."""
+    """Count a picture's colours: sRGB (3, H, W) in [0, 1].
+
+    Raises:
+        TypeError: no tensor, or one that is neither float32 nor float64.
+        ValueError: a tensor of another shape, or values that are nan or outside [0, 1], or bins below 1.
+    """
+    if bins < 1:
+        raise ValueError(f"expected at least 1 bin, got {bins}")
     ratios, _ = _ratios(rgb)
-    edges = torch.linspace(0, 3, bins + 1, device=rgb.device)
+    edges = torch.linspace(0, 3, bins + 1, dtype=torch.float32, device=rgb.device)
     bin_of = torch.bucketize(ratios.clamp(0, 3).contiguous(), edges[1:-1], right=True)
     return RatioHistogram(torch.stack([one.bincount(minlength=bins) for one in bin_of]).float(), edges)
 
@@ -54,15 +62,16 @@ def match_quantiles(rgb: Tensor, reference: Tensor | RatioHistogram) -> Tensor:
         sRGB (3, H, W) of the picture's own (R + G + B) / 3, but where that would leave [0, 1] and is clipped.
 
     Raises:
-        ValueError: shapes that do not fit, or an empty histogram.
+        TypeError: no tensors, or some that are neither float32 nor float64.
+        ValueError: shapes that do not fit, values that are nan or outside [0, 1], or an empty histogram.
     """
     ratios, gray = _ratios(rgb)
-    wanted = reference if isinstance(reference, RatioHistogram) else _ratios(reference)[0]
+    wanted = reference if isinstance(reference, RatioHistogram) else _ratios(reference, "reference")[0]
     matched = []
     for channel in range(3):
         _, inverse, counts = ratios[channel].unique(return_inverse=True, return_counts=True)
         # A value's quantile is the middle of those that its pixels share; so a picture matched to itself stays.
-        quantiles = (counts.cumsum(0) - counts / 2) / counts.sum()
+        quantiles = (counts.cumsum(0) - counts.to(rgb.dtype) / 2) / counts.sum()
         matched.append(_inverse_cdf(wanted, channel, quantiles)[inverse])
     painted = torch.stack(matched).view_as(rgb) * (gray + _EPSILON) - _EPSILON
     return correct_lightness(painted[None], gray[None])[0].clamp(0, 1)
@@ -72,8 +81,11 @@ def histograms_of(target: Histogram, rgb: Tensor) -> tuple[Tensor, ...]:
     """The histograms of a picture's true colours in a target's bins: sRGB (3, H, W) -> (K,) of sum 1 for each.
 
     Raises:
-        ValueError: a picture in gray has no hue, and so no histogram of hues.
+        TypeError: no tensor, or one that is neither float32 nor float64.
+        ValueError: a picture in gray has no hue, and so no histogram of hues; or a tensor of another shape, or values
+            that are nan or outside [0, 1].
     """
+    check_photos(rgb, "(3, H, W)")
     encoded = target.encode(rgb[None])
     found = []
     for bins, size, weights in zip(target.digitize(encoded), target.sizes, target.true_weights(encoded), strict=True):
@@ -102,7 +114,8 @@ def transfer_bias(
     Raises:
         ValueError: histograms of another number or size, or that are empty, negative or not finite.
     """
-    wanted = tuple(torch.as_tensor(one).to(prediction.device, torch.float32) for one in wanted)
+    check_image(prediction, f"(1, {target.channels}, h, w)", space="as the network gave it", any_float=True)
+    wanted = tuple(torch.as_tensor(one, dtype=torch.float32, device=prediction.device) for one in wanted)
     sizes = tuple(one.numel() for one in wanted)
     if sizes != target.sizes:
         raise ValueError(f"expected histograms of {target.sizes} bins, got {sizes}")
@@ -140,7 +153,13 @@ def minimize_energy(
 
     Returns:
         b, (K,), of mean 0; adding a constant would change nothing.
+
+    Raises:
+        TypeError: no tensors, or some that are neither float32 nor float64.
+        ValueError: a histogram of another size than the predictions.
     """
+    check_image(predicted, "(N, K)", name="predicted", space="of sum 1 along K")
+    check_image(histogram, f"({predicted.shape[1]})", name="histogram", space="of sum 1")
     counts = torch.ones_like(predicted[:, 0]) if pixel_weights is None else pixel_weights
     if not counts.sum() > 0:
         return torch.zeros_like(histogram)
@@ -211,10 +230,9 @@ def palette(target: Histogram, count: int, strength: float) -> list[Tensor]:
     return [strength * target.palette(math.tau * k / count) for k in range(count)]
 
 
-def _ratios(rgb: Tensor) -> tuple[Tensor, Tensor]:
+def _ratios(rgb: Tensor, name: str = "") -> tuple[Tensor, Tensor]:
     """R / L, G / L, B / L as (3, H W), and L (1, H, W)."""
-    if rgb.ndim != 3 or rgb.shape[0] != 3:
-        raise ValueError(f"expected a picture of shape (3, H, W), got {tuple(rgb.shape)}")
+    check_photos(rgb, "(3, H, W)", name=name)
     gray = rgb.mean(dim=0, keepdim=True)
     return ((rgb + _EPSILON) / (gray + _EPSILON)).flatten(1), gray
 
@@ -230,8 +248,8 @@ def _inverse_cdf(wanted: Tensor | RatioHistogram, channel: int, quantiles: Tenso
         cumulative = torch.cat([counts.new_zeros(1), counts.cumsum(0)]) / counts.sum()
         return _interpolate(quantiles, cumulative, wanted.edges.to(quantiles))
     values, counts = wanted[channel].unique(return_counts=True)
-    cumulative = (counts.cumsum(0) - counts / 2) / counts.sum()
-    return _interpolate(quantiles, cumulative.to(quantiles), values.to(quantiles))
+    cumulative = (counts.cumsum(0) - counts.to(quantiles.dtype) / 2) / counts.sum()
+    return _interpolate(quantiles, cumulative, values.to(quantiles))
 
 
 def _interpolate(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:

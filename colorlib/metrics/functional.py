@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorlib import color
-from colorlib._checks import check_image, check_photos
+from colorlib._checks import check_image, check_photos, check_tensor
 from colorlib._maths import angle, log10, root
 from colorlib.targets import AB_GRID, UV_BOUND
 
@@ -272,7 +272,7 @@ def angles(preds: Tensor, target: Tensor, threshold: float = 150) -> Tensor:
         >>> angles(preds, target).item()
         45.0
     """
-    found = [_angles(*pair, threshold) for pair in _pairs(preds, target)]
+    found = [_angles(x, y, threshold) for x, y in _pairs(preds, target)]
     return torch.cat([values.where(counts, math.nan) for values, counts in found])
 
 
@@ -596,9 +596,7 @@ def topk_correct(scores: Tensor, labels: Tensor, k: int = 1) -> Tensor:
         tensor([ True, False])
     """
     check_image(scores, "(N, classes)", name="scores", space="higher is likelier", any_float=True)
-    if not isinstance(labels, Tensor):
-        kind = type(labels).__name__
-        raise TypeError(f"labels: got a {kind}; expected a tensor of integers (N,): torch.as_tensor(x)")
+    check_tensor(labels, "integers (N,)", name="labels")
     if labels.shape != scores.shape[:1]:
         raise ValueError(
             f"got scores of shape {tuple(scores.shape)} and labels of {tuple(labels.shape)}; "

@@ -46,7 +46,7 @@ class _ImageMean(Metric):
     def __init__(self, *settings: object, shape: tuple[int, ...] = (), **kwargs: Any):
         super().__init__(**kwargs)
         self._state = _state_name(self, settings)
-        sum_and_weight = torch.zeros(2, *shape, dtype=torch.float64)
+        sum_and_weight = torch.zeros(2, *shape, dtype=torch.float64, device="cpu")
         self.add_state(self._state, sum_and_weight, dist_reduce_fx="sum")
 
     @abstractmethod
@@ -63,7 +63,8 @@ class _ImageMean(Metric):
         values = self._values(preds, target).double()
         counts = ~values.isnan()
         batch = torch.stack([values.where(counts, 0).sum(dim=0), counts.sum(dim=0)])
-        setattr(self, self._state, getattr(self, self._state) + self._weight(target) * batch)
+        total = getattr(self, self._state)
+        setattr(self, self._state, total + self._weight(target) * batch.to(total.device))
 
     @override
     def compute(self) -> Tensor:
@@ -251,6 +252,7 @@ class AngularStatistics(Metric):
     def __init__(self, threshold: float = 150, **kwargs: Any):
         super().__init__(**kwargs)
         self.threshold = threshold
+        self.set_dtype(torch.float32)  # torchmetrics takes torch's default
         self._state = _state_name(self, (threshold,))
         self.add_state(self._state, [], dist_reduce_fx="cat")
 

@@ -349,10 +349,10 @@ def _copy_vgg16(
     """
     theirs = iter([tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")])
     # The normalisation of each colour is (g s + m - m_c) / s_c of gray's g; it goes into filters and biases.
-    mean, std = (torch.tensor(x)[:, None, None] for x in (means, stds))
     for index, (name, layer) in enumerate(layers):
         weight, bias = next(theirs), next(theirs)
         if index == 0:
+            mean, std = (weight.new_tensor(x)[:, None, None] for x in (means, stds))
             bias = bias + (weight * ((_GRAY_MEAN - mean) / std)).sum(dim=(1, 2, 3))
             weight = (weight * (_GRAY_STD / std)).sum(dim=1, keepdim=True)
         ours = layer.weight

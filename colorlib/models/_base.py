@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
+from colorlib._checks import check_image, check_photos
 from colorlib.targets import Picture, Target, size_of
 
 
@@ -19,6 +20,7 @@ class ColorModel(nn.Module, ABC):
         target: encodes photographs into what the network should say and decodes what it says.
         stride: inputs are padded to a multiple of this.
         output_stride: the output is this much smaller than the input.
+        input_channels: of what :meth:`to_input` gives.
         work_size: short side in pixels at which photographs are coloured by default; None is their own.
         name: in the registry, where the model comes from there; else that of its class.
     """
@@ -26,6 +28,7 @@ class ColorModel(nn.Module, ABC):
     target: Target
     stride: int = 1
     output_stride: int = 1
+    input_channels: int = 1
     work_size: int | None = None
 
     def __init__(self) -> None:
@@ -51,12 +54,23 @@ class ColorModel(nn.Module, ABC):
                 :meth:`predict_after`.
 
         Raises:
-            ValueError: a reference for a method that takes none.
+            TypeError: no tensors of floating point.
+            ValueError: tensors of other shapes, or a reference for a method that takes none.
         """
+        check_image(lightness, f"(N, {self.input_channels}, H, W)", space="as to_input gives it", any_float=True)
+        if reference is not None:
+            check_image(reference, "(1, 3, h, w)", name="reference")
+            reference = self._as_weights(reference)
+        lightness = self._as_weights(lightness)
         height, width = lightness.shape[-2:]
         padded = self.pad(lightness)
         prediction = self.predict(padded) if reference is None else self.predict_after(padded, reference)
         return prediction[..., : -(-height // self.output_stride), : -(-width // self.output_stride)]
+
+    def _as_weights(self, x: Tensor) -> Tensor:
+        """In the precision of the weights, if there are any."""
+        weight = next(self.parameters(), None)
+        return x if weight is None else x.to(weight.dtype)
 
     def pad(self, x: Tensor) -> Tensor:
         """Repeat the last row and column until ``stride`` divides the sides: (N, C, H, W) -> (N, C, H', W')."""
@@ -83,7 +97,22 @@ class ColorModel(nn.Module, ABC):
         return False
 
     def colorize(self, rgb: Tensor) -> Tensor:
-        """What the method makes of photographs at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W), same L*."""
+        """What the method makes of photographs at their own size.
+
+        Args:
+            rgb: sRGB (N, 3, H, W) in [0, 1].
+
+        Returns:
+            sRGB (N, 3, H, W) in [0, 1] of the same type, with the same L*.
+
+        Raises:
+            TypeError: no tensor, or one that is neither float32 nor float64.
+            ValueError: a tensor of another shape, or values that are nan or outside [0, 1].
+        """
+        check_photos(rgb, on_accelerators=True)
+        return self._colorize(rgb) if len(rgb) else rgb.clone()
+
+    def _colorize(self, rgb: Tensor) -> Tensor:
         return self.target.decode(self(self.to_input(rgb)), color.rgb_to_lightness(rgb))
 
     def scene_scores(self, lightness: Tensor) -> Tensor:
@@ -119,6 +148,7 @@ class WhiteBalance(ColorModel):
     """
 
     target: Picture
+    input_channels = 3
 
     @override
     def to_input(self, rgb: Tensor) -> Tensor:
@@ -126,8 +156,7 @@ class WhiteBalance(ColorModel):
         return rgb
 
     @override
-    def colorize(self, rgb: Tensor) -> Tensor:
-        """Photographs balanced, at their own size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W)."""
+    def _colorize(self, rgb: Tensor) -> Tensor:
         return self.target.to_rgb(self(self.to_input(rgb)).to(rgb.dtype))
 
     def gains(self, rgb: Tensor) -> Tensor:
@@ -140,8 +169,16 @@ class WhiteBalance(ColorModel):
 
         Returns:
             (N, 3, h, w), smooth; (N, 3, 1, 1) where they are the same everywhere.
+
+        Raises:
+            TypeError: no tensor, or one that is neither float32 nor float64.
+            ValueError: a tensor of another shape, or values that are nan or outside [0, 1].
         """
-        return smooth_gains(rgb, self.colorize(rgb))
+        check_photos(rgb, on_accelerators=True)
+        return self._gains(rgb)
+
+    def _gains(self, rgb: Tensor) -> Tensor:
+        return smooth_gains(rgb, self._colorize(rgb))
 
 
 def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
@@ -157,6 +194,8 @@ def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
     Returns:
         (N, 3, H, W); 1 where ``before`` is all black.
     """
+    check_image(before, "(N, 3, H, W)", name="before")
+    check_image(after, "(N, 3, H, W)", name="after")
     kind: dict[str, Any] = {"device": before.device, "dtype": torch.float64}
     y, x = torch.meshgrid(*(_from_centre(n, **kind) for n in size_of(before)), indexing="ij")
     terms = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y])

@@ -101,7 +101,7 @@ class ColorByColorization(WhiteBalance):
         if shown is not None:
             return {"loss": self.target.loss(self(self.to_input(shown)), self.target.encode(rgb))}
         perturbed = random_casts(rgb)
-        kept = torch.rand(len(rgb)).to(rgb.device) < self.clean
+        kept = torch.rand(len(rgb), dtype=torch.float32, device="cpu").to(rgb.device) < self.clean
         inputs = torch.where(kept[:, None, None, None], rgb, perturbed)
         return {"loss": self.target.loss(self(self.to_input(inputs)), self.target.encode(rgb))}
 

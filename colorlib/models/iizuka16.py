@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from colorlib._checks import check_image
 from colorlib.catalog import Paper
 from colorlib.models._backbones import efficientnet_lite0
 from colorlib.models._base import ColorModel
@@ -179,7 +180,8 @@ class Iizuka16(ColorModel):
     def scene_scores(self, lightness: Tensor) -> Tensor:
         if self.classifier is None:
             return super().scene_scores(lightness)
-        scores: Tensor = self.classifier(self.describe(lightness)[1])
+        check_image(lightness, "(N, 1, H, W)", space="as to_input gives it", any_float=True)
+        scores: Tensor = self.classifier(self.describe(self._as_weights(lightness))[1])
         return scores
 
     @override

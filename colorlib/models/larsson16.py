@@ -195,7 +195,7 @@ class Larsson16(ColorModel):
         x = torch.randint(width, (count, self.points), device=rgb.device)
         y = torch.randint(height, (count, self.points), device=rgb.device)
         size = torch.tensor((lightness.shape[-1], lightness.shape[-2]), device=rgb.device)
-        points = (2 * torch.stack([x, y], dim=-1) + 1) / size - 1
+        points = (2 * torch.stack([x, y], dim=-1) + 1).float() / size - 1
         prediction = self.predictors(self.hypercolumn.at(self.layers(lightness), points).relu())
         truth = rgb.flatten(2).gather(2, (y * width + x)[:, None].expand(-1, 3, -1))[..., None]
         return {"loss": self.target.loss(prediction, self.target.encode(truth))}

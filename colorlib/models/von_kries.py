@@ -68,10 +68,10 @@ class VonKries(WhiteBalance):
     def predict(self, lightness: Tensor) -> Tensor:
         """sRGB (N, 3, H, W) in [0, 1] -> the balanced one in [-1, 1], or above where it would have to be clipped."""
         rgb = lightness.float()
-        return 2 * self.gains(rgb) * rgb - 1
+        return 2 * self._gains(rgb) * rgb - 1
 
     @override
-    def gains(self, rgb: Tensor) -> Tensor:
+    def _gains(self, rgb: Tensor) -> Tensor:
         """Of the light: sRGB (N, 3, H, W) in [0, 1] -> (N, 3, 1, 1)."""
         return neutral(light(rgb.float(), self.norm))
 
@@ -80,7 +80,8 @@ def light(rgb: Tensor, norm: float) -> Tensor:
     """Minkowski norm of each channel, by the mean over the pixels: (N, 3, H, W) -> (N, 3, 1, 1)."""
     if math.isinf(norm):
         return rgb.amax(dim=(-2, -1), keepdim=True)
-    return rgb.pow(norm).mean(dim=(-2, -1), keepdim=True).pow(1 / norm)
+    mean = rgb.pow(norm).mean(dim=(-2, -1), keepdim=True)
+    return mean.where(mean > 0, 1).pow(1 / norm) * (mean > 0)  # whose slope at 0 would be infinite
 
 
 def neutral(light: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from colorlib import color
+from colorlib._checks import check_photos
 from colorlib.catalog import Paper
 from colorlib.gallery import default_gallery, local_deviation, reduced
 from colorlib.models._base import ColorModel
@@ -129,12 +130,11 @@ class Welsh02(ColorModel):
     def _predict(
         self, lightness: Tensor, reference: Tensor, transfer: Callable[[Tensor, Tensor, torch.Generator], Tensor]
     ) -> Tensor:
-        if len(reference) != 1:
-            raise ValueError(f"expected one reference, (1, 3, h, w), got shape {tuple(reference.shape)}")
+        check_photos(reference, "(1, 3, h, w)", name="reference")
         source = _with_deviation(color.rgb_to_lab(reference.double()), self.neighbourhood)[0]
         targets = _with_deviation(lightness.double(), self.neighbourhood)
         # A generator of its own for each, so that a batch is what its pictures are alone.
-        ab = [transfer(target, source, torch.Generator().manual_seed(self.seed)) for target in targets]
+        ab = [transfer(target, source, torch.Generator("cpu").manual_seed(self.seed)) for target in targets]
         return (torch.stack(ab) / AB_BOUND).to(lightness.dtype)
 
 
@@ -206,9 +206,9 @@ def jittered_grid(size: tuple[int, int], count: int, generator: torch.Generator)
     height, width = size
     across = min(max(1, round(math.sqrt(count * width / height))), width, count)
     down = min(max(1, round(count / across)), height)
-    shift = torch.rand(2, down, across, generator=generator, dtype=torch.float64)
-    rows = (torch.arange(down)[:, None] + shift[0]) * height / down
-    columns = (torch.arange(across) + shift[1]) * width / across
+    shift = torch.rand(2, down, across, generator=generator, dtype=torch.float64, device="cpu")
+    rows = (torch.arange(down, device="cpu")[:, None] + shift[0]) * height / down
+    columns = (torch.arange(across, device="cpu") + shift[1]) * width / across
     return rows.long().clamp(max=height - 1).flatten(), columns.long().clamp(max=width - 1).flatten()
 
 
