@@ -37,7 +37,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # httpx2 
 from torch import Tensor
 
 from colorlib.models._base import ColorModel
-from colorlib.models._registry import build_for_weights, create_model, model_info
+from colorlib.models._registry import create_model, model_info
 from colorlib.models._weights import WeightsError, WeightsInfo, file_sha256, load_weights, read_metadata
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -156,7 +156,8 @@ def load(folder: Path) -> tuple[ColorModel, str, WeightsInfo]:
             + (", and is now removed from the cache; try again" if not path.is_file() else "; fetch it again")
         )
     try:
-        model = build_for_weights(config.model, **config.model_args)
+        with torch.device("cpu"):
+            model = create_model(config.model, **config.model_args).float()
     except (ValueError, TypeError) as error:
         raise WeightsError(
             f"{folder / CONFIG}: this version of colorlib, {version('colorlib-torch')}, cannot build it ({error}); "

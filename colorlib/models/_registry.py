@@ -102,18 +102,6 @@ def model_info(name: str) -> ModelInfo:
     return _REGISTRY[name]
 
 
-def build_for_weights(name: str, **kwargs: Any) -> ColorModel:
-    """A method whose values are about to be loaded, in eval mode: in float32 on the CPU, whatever torch's defaults are.
-
-    Raises:
-        ValueError: unknown name.
-    """
-    with torch.device("cpu"):
-        model = model_info(name).build(**kwargs).float().eval()
-    model.name = name
-    return model
-
-
 def create_model(
     name: str, pretrained: bool = False, *, weights: str | PathLike[str] | None = None, **settings: Any
 ) -> ColorModel:
@@ -138,8 +126,11 @@ def create_model(
     if unknown := settings.keys() - known.keys():
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         raise ValueError(f"{name} has no setting {', '.join(sorted(unknown))}; {takes}")
-    to_be_loaded = weights is not None or (pretrained and info.learned)
-    model = build_for_weights(name, **settings) if to_be_loaded else info.build(**settings)
+    if weights is None and not (pretrained and info.learned):
+        model = info.build(**settings)
+    else:
+        with torch.device("cpu"):
+            model = info.build(**settings).float()
     model.name = name
     if weights is not None:
         load_weights(model, Path(weights))
