@@ -896,7 +896,8 @@ def _luv_to_ab(uv: Tensor, lightness: Tensor) -> Tensor:
     for offset, middle, low, high in zip(
         (uv * scale).split(1, dim=1), color.luv_white(), _CHROMATICITY_LOW, _CHROMATICITY_HIGH, strict=True
     ):
-        room = torch.where(offset > 0, high - middle, middle - low)
+        # Not torch.where(..., number, number), which is of torch's default type.
+        room = torch.full_like(offset, high - middle).where(offset > 0, middle - low)
         factor = torch.minimum(factor, room / offset.abs().clamp(min=1e-9))
     luv = torch.cat([lightness, uv * factor], dim=1)
     return color.xyz_to_lab(color.luv_to_xyz(luv))[:, 1:]
