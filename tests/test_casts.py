@@ -263,3 +263,27 @@ def test_no_pixel_that_counts_is_nan_for_that_picture_only(batch: Tensor):
     dark[1] = dark[1] * 0.2
     assert 255 * dark[1].sum(dim=0).max() < 150
     assert angular_error(dark, dark).isnan().tolist() == [False, True, False]
+
+
+def test_what_is_no_photograph_is_refused(small: Tensor):
+    for cast in (lambda x: global_cast(x, 1.2, 0.8), lambda x: ramp_cast(x, "left"), random_casts):
+        with pytest.raises(ValueError, match=r"got values from .*: divide by 255"):
+            cast(255 * small)
+        with pytest.raises(ValueError, match="values nan or infinite"):
+            cast(small.where(small < small.max(), torch.nan))
+        with pytest.raises(TypeError, match=r"got a list; .*: torch.as_tensor\(x\)"):
+            cast(small.tolist())
+        with pytest.raises(ValueError, match=r"\(N, 3, H, W\), .*: x\[None\]"):
+            cast(small[0])
+        assert cast(small[:0]).shape == (0, *small.shape[1:])
+
+
+def test_what_is_no_factor_is_refused(small: Tensor):
+    with pytest.raises(ValueError, match=r"expected a factor on red of at least 0, got -1"):
+        global_cast(small, -1, 1)
+    with pytest.raises(ValueError, match=r"expected a factor on blue of at least 0, got nan"):
+        global_cast(small, 1, math.nan)
+    with pytest.raises(ValueError, match=rf"one factor on red, or one for each of {len(small)} pictures; got 7"):
+        global_cast(small, torch.ones(7), 1)
+    with pytest.raises(ValueError, match=r"expected kinds of global, left, .*, got \('sideways',\)"):
+        random_casts(small, ("sideways",))

@@ -173,3 +173,17 @@ def test_sources_that_are_not_there(tmp_path: Path):
         pass
     with pytest.raises(io.ImageError, match=r"empty\.tar: no photograph is in this shard"):
         list(io.sources([tmp_path / "empty.tar"]))
+
+
+def test_what_is_no_photograph_has_no_nearest():
+    gallery = default_gallery()
+    with pytest.raises(ValueError, match=r"got values from 0 to 255; .*: divide by 255"):
+        gallery.nearest(torch.linspace(0, 255, 48).view(3, 4, 4))
+    with pytest.raises(TypeError, match=r"got a numpy array of uint8, \(300, 451, 3\); .*movedim\(-1, -3\) / 255"):
+        gallery.nearest(data.chelsea())
+
+
+def test_the_deviation_of_a_flat_map_has_a_gradient():
+    flat = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    local_deviation(flat).sum().backward()
+    assert flat.grad.isfinite().all()

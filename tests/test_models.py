@@ -71,6 +71,41 @@ def test_extremes_are_finite(model: ColorModel, content: str):
     assert 0 <= painted.min() <= painted.max() <= 1
 
 
+def test_what_is_no_photograph_is_refused(model: ColorModel, batch: Tensor):
+    """Before the network sees it, and with a word on how to make one."""
+    for wrong, error, message in (
+        (
+            255 * batch,
+            ValueError,
+            r"got values from 0 to 255; expected .* \(N, 3, H, W\), sRGB in \[0, 1\]: divide by 255",
+        ),
+        (batch.log(), ValueError, "values nan or infinite"),
+        (batch[0], ValueError, r"got a tensor of shape \(3, 128, 160\); .*: x\[None\]"),
+        (batch[..., :0], ValueError, "pictures without pixels"),
+        (batch.mul(255).byte(), TypeError, "got a tensor of torch.uint8; .*: x / 255"),
+        (batch.double().numpy(), TypeError, r"got a numpy array of float64, .*: torch.as_tensor\(x\)"),
+        (list(batch), TypeError, r"got a list; .*: torch.stack\(x\)"),
+    ):
+        with pytest.raises(error, match=message):
+            model.colorize(wrong)
+        if isinstance(model, WhiteBalance):
+            with pytest.raises(error, match=message):
+                model.gains(wrong)
+    with pytest.raises(ValueError, match=r"got a tensor of shape \(3, 2, 128, 160\); .*, as to_input gives it"):
+        model(batch[:, :2])
+
+
+def test_double_precision_and_no_photograph_at_all(model: ColorModel):
+    """The network computes in its own precision; what comes out has that of what came in."""
+    torch.manual_seed(0)
+    rgb = torch.rand(1, 3, 40, 48)
+    with torch.no_grad():
+        single, double = model.colorize(rgb), model.colorize(rgb.double())
+        none = model.colorize(rgb[:0].double())
+    assert (double.dtype, none.dtype, none.shape) == (torch.float64, torch.float64, (0, 3, 40, 48))
+    torch.testing.assert_close(double.float(), single, atol=2e-3, rtol=0)
+
+
 def test_a_batch_is_its_singles(model: ColorModel, batch: Tensor):
     with torch.no_grad():
         lightness = model.to_input(batch)
@@ -230,9 +265,7 @@ def test_settings_are_named_typed_and_have_defaults():
 
 
 def test_unknown_settings_are_refused_with_the_known_ones():
-    with pytest.raises(
-        ValueError, match="hwang16_regression_small has no setting hubber; it takes encoder_w"
-    ):
+    with pytest.raises(ValueError, match="hwang16_regression_small has no setting hubber; it takes encoder_w"):
         create_model("hwang16_regression_small", hubber=1.0)
     with pytest.raises(ValueError, match="lin21_convnet_small has no setting huber, widths; it takes none"):
         create_model("lin21_convnet_small", widths=(1, 2), huber=1.0)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from skimage import color as skcolor
 from torch import Tensor
 
 from colorlib import color
-from colorlib.targets import Regression, combine
+from colorlib.targets import HueChroma, LabMarginal, LuvBins, Picture, Regression, Target, combine
 
 
 def _channels_last(x: Tensor) -> np.ndarray:
@@ -99,3 +101,18 @@ def test_combine_upsamples_chroma_bilinearly():
 def test_unknown_space():
     with pytest.raises(ValueError, match="one of lab, luv, yuv, rgb, got 'hsl'"):
         Regression("hsl")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [Regression, lambda: Regression("rgb"), Picture, HueChroma, LabMarginal, LuvBins])
+def test_what_does_not_fit_is_refused(make: Callable[[], Target]):
+    target, rgb = make(), torch.rand(2, 3, 8, 8)
+    with pytest.raises(TypeError, match=r"got a tensor of torch.uint8; expected .* \(N, 3, H, W\), .*: x / 255"):
+        target.encode(rgb.byte())
+    with pytest.raises(ValueError, match=r"got a tensor of shape \(3, 8, 8\); .*: x\[None\]"):
+        target.encode(rgb[0])
+    prediction, lightness = torch.rand(2, target.channels, 8, 8), 100 * torch.rand(2, 1, 8, 8)
+    with pytest.raises(ValueError, match=rf"prediction: got .* \(2, 1, 8, 8\); .* \(N, {target.channels}, h, w\)"):
+        target.decode(prediction[:, :1], lightness)
+    with pytest.raises(ValueError, match=r"lightness: got .* \(2, 3, 8, 8\); .* \(N, 1, H, W\), L of CIE Lab"):
+        target.decode(prediction, rgb)
+    assert target.decode(prediction.bfloat16(), lightness).shape == rgb.shape

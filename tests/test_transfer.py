@@ -85,6 +85,15 @@ def test_wrong_references_are_refused(photos: list[Tensor]):
     with pytest.raises(ValueError, match=r"reference: got a tensor of shape \(2, 5, 5\); expected .* \(3, H, W\)"):
         transfer.match_quantiles(photos[0], torch.rand(2, 5, 5))
     empty = transfer.RatioHistogram(torch.zeros(3, 10), torch.linspace(0, 3, 11))
+    for wrong, message in ((255 * photos[0], "divide by 255"), (photos[0] + torch.nan, "values nan or infinite")):
+        for transferred in (
+            lambda x: transfer.match_quantiles(x, photos[1]),
+            lambda x: transfer.match_quantiles(photos[1], x),
+            transfer.ratio_histogram,
+            lambda x: transfer.histograms_of(HueChroma(), x),
+        ):
+            with pytest.raises(ValueError, match=message):
+                transferred(wrong)
     with pytest.raises(ValueError, match="with something in it"):
         transfer.match_quantiles(photos[0], empty)
 
