@@ -70,6 +70,10 @@ class ImageError(ValueError):
     """No readable picture, or one we cannot take: says what came, what was expected and what to do."""
 
 
+class TooLargeError(ImageError):
+    """More pixels than are allowed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A picture as the models see it, with what is needed to write it back.
@@ -701,9 +705,9 @@ def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
         raise _too_large(f"{width} x {height} pixels", max_pixels, name)
 
 
-def _too_large(got: str, max_pixels: int, name: str) -> ImageError:
+def _too_large(got: str, max_pixels: int, name: str) -> TooLargeError:
     advice = "shrink the picture, or raise max_pixels if you trust the file"
-    return ImageError(f"{name}: got {got}, expected at most max_pixels={max_pixels:,}; {advice}")
+    return TooLargeError(f"{name}: got {got}, expected at most max_pixels={max_pixels:,}; {advice}")
 
 
 def _check_values(values: NDArray[Any], name: str) -> None:

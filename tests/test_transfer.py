@@ -318,6 +318,19 @@ def test_quantiles_go_with_any_method_and_leave_no_distribution():
         result.transfer(GRAY)
 
 
+@pytest.mark.parametrize("tone", [(1.0, 0.0), (0.3, 0.95)])
+def test_a_reference_needs_a_chroma_of_three(tone: tuple[float, float]):
+    lightness = color.rgb_to_lightness(data_tensor(data.coffee()).clamp(0.1, 0.9))
+    result = Colorizer("grayscale")(GRAY)
+    for chroma in (2.8, 3.2):
+        toned = color.lab_to_rgb(torch.cat([lightness, *(chroma * x * torch.ones_like(lightness) for x in tone)]))
+        if chroma < 3:
+            with pytest.raises(ValueError, match=r"tensor: it is nearly gray \(a chroma of 2.8\) and has no colour"):
+                result.transfer(toned)
+        else:
+            assert color.rgb_to_lab(result.transfer(toned).rgb)[1:].norm(dim=0).mean() == pytest.approx(chroma, abs=1)
+
+
 def test_a_histogram_serves_as_well_as_the_picture_it_is_of():
     coffee = data_tensor(data.coffee()[::3, ::3])
     result = Colorizer("larsson16_small")(data.chelsea())
