@@ -22,7 +22,7 @@ dashboard: .venv/.dashboard
 space-demo: wheel
 	rm -rf build/space-demo
 	mkdir build/space-demo
-	cp demo/*.py demo/*.css build/space-demo
+	cp demo/*.py demo/*.css demo/*.js build/space-demo
 	$(BIN)/python -m zipfile -e build/wheel/*.whl build/space-demo
 	$(if $(MODELS),$(BIN)/python demo/space/from_hub.py build/space-demo/colorlib $(MODELS))
 	{ $(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --constraints constraints.txt pyproject.toml; \

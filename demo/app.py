@@ -17,17 +17,20 @@ import gradio as gr
 import page
 import skimage
 from visit import (
+    ALTERNATIVES,
     CASTS,
     LARGE,
-    MAX_PIXELS,
     NO_CAST,
     STYLED,
     TEMP,
     TRANSFERRED,
+    UNCERTAINTY,
     Light,
+    UnreadableError,
     Visit,
     classes_of,
     predict,
+    read,
     recognise,
     save_full_size,
     shrink,
@@ -40,9 +43,9 @@ from colorlib import io, list_models, model_info
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # before the first component is made
 
 LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
-EXAMPLES = ("camera.png", "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 GRAY, ORIGINAL, LIGHT, TRUTH = "gray", "original", "light", "truth"  # the panels that no method fills
+AFTER = {TRANSFERRED: "With its colours", STYLED: "In its style"}
 Task: TypeAlias = Literal["colorize", "balance"]
 
 
@@ -76,6 +79,7 @@ def make_upload(key: str, label: str) -> gr.Image:
     """A place for a photograph of the visitor's."""
     return gr.Image(
         label=label,
+        alt_text=label,
         sources=["upload", "clipboard"],
         type="filepath",
         format="png",
@@ -175,9 +179,11 @@ def received(photo: dict[str, Any] | None) -> tuple[Path, io.Photo]:
     if source is None:
         raise gr.Error("No photograph came; send a picture file as photo", print_exception=False)
     try:
-        return source, shrink(io.read(source, max_pixels=MAX_PIXELS), LARGE)
-    except io.ImageError as error:
+        return source, shrink(read(source), LARGE)
+    except UnreadableError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    except FileNotFoundError as error:
+        raise gr.Error(page.EXPIRED, print_exception=False) from error
 
 
 def ready(task: Task) -> list[str]:
@@ -210,7 +216,8 @@ def build() -> gr.Blocks:
         with gr.Row(elem_id="page"):
             with gr.Column(scale=1, min_width=280, elem_id="choices"):
                 photo = make_upload("photo", "Your photograph")
-                gr.Examples([[str(folder / name)] for name in EXAMPLES], photo, label="Or one of these")
+                remarks = gr.HTML(padding=False, visible=False, elem_id="remarks")
+                gr.Examples([[str(folder / name)] for name in page.EXAMPLES], photo, label="Or one of these")
                 methods = gr.CheckboxGroup(
                     [(labels[name], name) for name in painters], value=learned, label="Methods", elem_id="methods"
                 )
@@ -229,29 +236,20 @@ def build() -> gr.Blocks:
                     slider = gr.ImageSlider(
                         show_label=False, interactive=False, format="png", buttons=["fullscreen"], elem_id="slider"
                     )
+                    sides = gr.HTML(padding=False, elem_id="sides")
                     with gr.Column(visible=False, elem_id="possible") as possible:
                         gr.HTML(page.POSSIBLE, padding=False)
                         explore_button = gr.Button("Show alternatives", size="md", elem_id="explore")
-                        gallery = gr.Gallery(
-                            visible=False,
-                            show_label=False,
-                            container=False,
-                            interactive=False,
-                            format="png",
-                            columns=4,
-                            object_fit="contain",
-                            buttons=["fullscreen"],
-                            elem_id="alternatives",
-                        )
+                        with gr.Row(elem_id="alternatives"):
+                            possibilities = {
+                                key: make_panel(key, page.POSSIBILITIES[key]) for key in (*ALTERNATIVES, UNCERTAINTY)
+                            }
                     gr.HTML(page.TRANSFER, padding=False)
                     with gr.Row(elem_id="transfer"):
                         with gr.Column(min_width=280):
                             reference = make_upload("reference", "Another photograph")
                             refusal = gr.HTML(padding=False, visible=False, elem_id="refusal")
-                        afters = {
-                            TRANSFERRED: make_panel(TRANSFERRED, "With its colours"),
-                            STYLED: make_panel(STYLED, "In its style"),
-                        }
+                        afters = {key: make_panel(key, label) for key, label in AFTER.items()}
                 with gr.Column(visible=False, elem_id="balance") as balancing:
                     gr.HTML(page.BALANCE, padding=False)
                     cast = gr.Dropdown([NO_CAST, *CASTS], label="Simulated cast", elem_id="cast")
@@ -262,6 +260,7 @@ def build() -> gr.Blocks:
                 with gr.Accordion("About the methods", elem_id="about") as about:
                     gr.HTML(page.about_html(painters + balancers), padding=False)
         gr.HTML(page.FOOTER, padding=False, elem_id="footer")
+        everything = panels | possibilities | afters | lights
         finished = gr.DownloadButton(visible="hidden")  # holds a download until the browser has it
         with gr.Column(visible=False):
             files, rows, endpoint = gr.File(file_count="multiple"), gr.JSON(), gr.Button()
@@ -269,29 +268,35 @@ def build() -> gr.Blocks:
 
         def receive(
             upload: dict[str, Any] | None, strength: float, saturation: float, visit: Visit | None
-        ) -> dict[Any, Any]:
+        ) -> Iterator[dict[Any, Any]]:
             path = uploaded(upload)
             if visit is not None and path is not None and path.is_relative_to(visit.folder):
-                return {status: gr.skip()}  # our own preview of this visit's upload
+                yield {status: gr.skip()}  # our own preview of this visit's upload
+                return
             sweep()
-            changes: dict[Any, Any] = {panel.column: gr.Column(visible=False) for panel in panels.values()}
-            changes |= {state: None, dials: gr.Row(visible=False), comparison: gr.Column(visible=False)}
+            # Whatever is still shown goes: its files are about to be removed.
+            changes: dict[Any, Any] = {panel.image: None for panel in everything.values()}
+            changes |= {panel.column: gr.Column(visible=False) for panel in everything.values()}
+            changes |= {state: None, slider: None, dials: gr.Row(visible=False), comparison: gr.Column(visible=False)}
             changes |= {balancing: gr.Column(visible=False)}
             changes |= {about: gr.Accordion(open=path is None)}
             if path is None:
-                return changes | {status: page.WELCOME}
+                yield changes | {status: page.WELCOME}  # remarks stay: the file that they are about is gone by itself
+                return
+            changes |= {remarks: gr.HTML(visible=False)}
+            yield changes | {status: page.reading_html(path.name)}
             try:
                 visit = Visit(path)
-            except (io.ImageError, FileNotFoundError) as error:
-                message = html.escape(str(error))
-                gr.Warning(message, title="This file cannot be coloured")
-                return changes | {status: f"<p role='alert'>{message}</p>"}
+            except (UnreadableError, FileNotFoundError) as error:
+                changes |= {photo: None, remarks: gr.HTML(page.complaint_html(page.reason(error)), visible=True)}
+                yield changes | {status: page.WELCOME}
+                return
             visit.strength, visit.saturation = strength, saturation
             for key, file in ((GRAY, visit.gray), (ORIGINAL, visit.original)):
                 changes |= {panels[key].column: gr.Column(visible=file is not None), panels[key].image: file}
             if visit.source.suffix.lower() not in SHOWN_BY_BROWSERS:
                 changes[photo] = visit.original or visit.gray
-            return changes | {state: visit, status: page.status_html(visit, 0, 1)}
+            yield changes | {state: visit, status: page.status_html(visit, 0, 1)}
 
         def colour(names: list[str], name: str | None, visit: Visit | None) -> Iterator[dict[Any, Any]]:
             if visit is None:
@@ -305,43 +310,59 @@ def build() -> gr.Blocks:
                     yield changes | {status: page.status_html(visit, len(done), len(names), recognised(done, visit))}
                     try:
                         visit.colour(key)
-                    except Exception as error:  # one method's failure does not take the others from the page
+                    except Exception:  # one method's failure does not take the others from the page
                         logging.exception("%s failed", key)
-                        gr.Warning(html.escape(str(error)), title=f"{labels[key]} failed")
+                        gr.Warning(page.FAILED, title=f"{html.escape(labels[key])} could not colour it")
                         continue
                     done.add(key)
-                    seconds = page.seconds_text(visit.results[key].seconds)
-                    changes |= {
-                        panels[key].column: gr.Column(visible=True),
-                        panels[key].image: visit.show(key),
-                        panels[key].caption: page.caption_html(labels[key], seconds),
-                    }
+                    changes |= {panels[key].column: gr.Column(visible=True)} | coloured_by(key, visit)
             choices = [(labels[key], key) for key in painters if key in done]
             if choices:
                 name = name if name in done else choices[0][1]
-                changes |= {compared: gr.Dropdown(choices, value=name), slider: visit.compare(name)}
-                changes |= choose(name, visit)
+                changes |= {compared: gr.Dropdown(choices, value=name)}
+                changes |= before_after(name, visit) | begin_anew(name, visit) | choose(name, visit)
             yield changes | {
                 status: page.status_html(visit, 1, 1, recognised(done, visit)),
                 dials: gr.Row(visible=bool(choices)),
                 comparison: gr.Column(visible=bool(choices)),
             }
 
+        def settings(visit: Visit) -> dict[str, float | str]:
+            """What the next picture is painted with; asked for before, so that a change meanwhile is not missed."""
+            return {"strength": visit.strength, "saturation": visit.saturation}
+
+        def coloured_by(name: str, visit: Visit) -> dict[Any, Any]:
+            """A method's picture and caption."""
+            painted, seconds = settings(visit), page.seconds_text(visit.results[name].seconds)
+            caption = page.caption_html(labels[name], seconds, painted=painted)
+            return {panels[name].image: visit.show(name), panels[name].caption: caption}
+
+        def before_after(name: str, visit: Visit) -> dict[Any, Any]:
+            """The slider, and what its sides are."""
+            painted, label = settings(visit), f"Left: in gray. Right: {labels[name]}"
+            return {slider: visit.compare(name), sides: page.caption_html(label, painted=painted, of="#slider")}
+
         def recognised(names: set[str], visit: Visit) -> list[str]:
             return [name for name in painters if name in names and name in visit.scenes]
 
+        def begin_anew(name: str, visit: Visit) -> dict[Any, Any]:
+            """What is below the slider goes, if it was about another method or photograph."""
+            if visit.chosen == name:
+                return {}
+            below = [*possibilities.values(), *afters.values()]
+            changes: dict[Any, Any] = {panel.column: gr.Column(visible=False) for panel in below}
+            changes |= {panel.image: None for panel in below}
+            return changes | {
+                possible: gr.Column(visible=visit.results[name].prediction is not None),
+                explore_button: gr.Button(visible=True),
+            }
+
         def choose(name: str, visit: Visit) -> dict[Any, Any]:
-            """Begin anew below the slider, if that was about another method or photograph."""
+            """What comes in its place."""
             if visit.chosen == name:
                 return {}
             visit.choose(name)
-            changes: dict[Any, Any] = {
-                possible: gr.Column(visible=visit.results[name].prediction is not None),
-                explore_button: gr.Button(visible=True),
-                gallery: gr.Gallery(None, visible=False),
-            }
-            if visit.reference is None:
-                changes[reference] = None
+            changes: dict[Any, Any] = {reference: None} if visit.reference is None else {}
             return changes | take_after(visit)
 
         def take_after(visit: Visit) -> dict[Any, Any]:
@@ -351,8 +372,31 @@ def build() -> gr.Blocks:
             text = page.refusal_html(complaint, [] if STYLED in visit.after else others)
             changes: dict[Any, Any] = {refusal: gr.HTML(text, visible=bool(complaint))}
             for key, panel in afters.items():
-                file = visit.show_after(key)
-                changes |= {panel.column: gr.Column(visible=file is not None), panel.image: file}
+                changes |= {panel.column: gr.Column(visible=key in visit.after), panel.image: None}
+            return changes | taken_after(visit)
+
+        def taken_after(visit: Visit) -> dict[Any, Any]:
+            """The pictures of that, with their captions."""
+            changes: dict[Any, Any] = {}
+            for key in list(visit.after):
+                painted, method = settings(visit), labels[visit.after[key].model]
+                name = f"{method}, {AFTER[key].lower()}"
+                caption = page.caption_html(AFTER[key], html.escape(method), name=name, painted=painted)
+                changes |= {afters[key].image: visit.show_after(key), afters[key].caption: caption}
+            return changes
+
+        def held_possible(visit: Visit, name: str) -> dict[Any, Any]:
+            """A method's alternatives and its uncertainty, with their captions."""
+            changes: dict[Any, Any] = {}
+            painted = settings(visit)
+            for key, file in visit.alternatives(name).items():
+                label = page.POSSIBILITIES[key]
+                caption = page.caption_html(
+                    label,
+                    name=f"{labels[name]}, {label.partition(':')[0].lower()}",
+                    painted=None if key == UNCERTAINTY else painted,
+                )
+                changes |= {possibilities[key].image: file, possibilities[key].caption: caption}
             return changes
 
         def illuminate(cast: str, visit: Visit | None) -> Iterator[dict[Any, Any]]:
@@ -366,17 +410,17 @@ def build() -> gr.Blocks:
                 balancing: gr.Column(visible=True),
                 lights[LIGHT].column: gr.Column(visible=True),
                 lights[LIGHT].image: visit.show_light(light),
-                lights[LIGHT].caption: page.caption_html(label, off),
+                lights[LIGHT].caption: page.caption_html(label, off, painted={"cast": cast}),
                 lights[TRUTH].column: gr.Column(visible=simulated),
                 lights[TRUTH].image: visit.original,
             }
             for name in balancers:
                 yield changes
                 try:
-                    light.results[name] = predict(light.photo, name)
-                except Exception as error:  # as in colour
+                    visit.balance(light, name)
+                except Exception:  # as in colour
                     logging.exception("%s failed", name)
-                    gr.Warning(html.escape(str(error)), title=f"{labels[name]} failed")
+                    gr.Warning(page.FAILED, title=f"{html.escape(labels[name])} could not balance it")
                     continue
                 changes |= balanced(name, light, visit)
                 changes |= {lights[name].column: gr.Column(visible=True)}
@@ -385,41 +429,50 @@ def build() -> gr.Blocks:
 
         def balanced(name: str, light: Light, visit: Visit) -> dict[Any, Any]:
             """A method's picture and caption; in the light of the original, angles would say nothing."""
-            file, angle = visit.show_balanced(light, name)
-            angles = "" if light.cast == NO_CAST else page.angles_text(light.angle, angle)
+            painted = settings(visit) | {"cast": light.cast}
+            angles = "" if light.cast == NO_CAST else page.angles_text(light.angle, light.angles[name])
             seconds = page.seconds_text(light.results[name].seconds)
-            return {lights[name].image: file, lights[name].caption: page.caption_html(labels[name], seconds, angles)}
+            caption = page.caption_html(labels[name], seconds, angles, painted=painted)
+            return {lights[name].image: visit.show_balanced(light, name), lights[name].caption: caption}
 
         def repaint(
             strength: float, saturation: float, name: str | None, visit: Visit | None
         ) -> Iterator[dict[Any, Any]]:
-            if visit is None or name is None:
+            if visit is None or name not in visit.results:
                 yield {slider: gr.skip()}
                 return
             visit.strength, visit.saturation = strength, saturation
-            changes: dict[Any, Any] = {slider: visit.compare(name)}
-            changes |= {afters[key].image: visit.show_after(key) for key in visit.after}
-            for key in sorted(visit.results, key=lambda key: key != name):
-                changes |= {panels[key].image: visit.show(key)}
-                yield changes
+            changes = before_after(name, visit) | taken_after(visit)
             light = visit.light
-            for key in list(light.results):
-                changes |= balanced(key, light, visit)
-                yield changes
-            if visit.explored and visit.chosen:
-                yield changes | {gallery: visit.alternatives(visit.chosen)}
 
-        def compare(name: str, visit: Visit | None) -> Iterator[dict[Any, Any]]:
+            def steps() -> Iterator[dict[Any, Any]]:
+                for key in sorted(visit.results, key=lambda key: key != name):
+                    yield coloured_by(key, visit)
+                for key in list(light.results):
+                    yield balanced(key, light, visit)
+                if visit.explored and visit.chosen:
+                    yield held_possible(visit, visit.chosen)
+
+            for step in steps():
+                changes |= step
+                if name != visit.compared and visit.compared:  # another was chosen meanwhile
+                    name = visit.compared
+                    changes |= before_after(name, visit)
+                yield changes
+
+        def compare(name: str, strength: float, saturation: float, visit: Visit | None) -> Iterator[dict[Any, Any]]:
             if visit is None:
+                gr.Warning(page.EXPIRED)
                 yield {slider: gr.skip()}
                 return
-            changes: dict[Any, Any] = {compared: name, slider: visit.compare(name)}
+            visit.strength, visit.saturation = strength, saturation  # though its card may still wait for them
+            changes: dict[Any, Any] = {compared: name} | before_after(name, visit) | begin_anew(name, visit)
             yield changes  # what was asked for; to take after the other photograph takes longer
             yield changes | choose(name, visit)
 
-        def pick(name: str, visit: Visit | None) -> Iterator[dict[Any, Any]]:
+        def pick(name: str, strength: float, saturation: float, visit: Visit | None) -> Iterator[dict[Any, Any]]:
             """From the list itself, which is left alone: setting it would undo a choice made meanwhile."""
-            for changes in compare(name, visit):
+            for changes in compare(name, strength, saturation, visit):
                 yield {component: change for component, change in changes.items() if component is not compared}
 
         def explore(strength: float, saturation: float, visit: Visit | None) -> Iterator[dict[Any, Any]]:
@@ -430,14 +483,14 @@ def build() -> gr.Blocks:
             elif (name := visit.chosen) and visit.results[name].prediction:
                 visit.strength, visit.saturation = strength, saturation
                 try:
-                    pictures = visit.alternatives(name)
+                    found = held_possible(visit, name)
                     if visit.chosen == name:  # else another was chosen meanwhile
                         visit.explored = True
-                        changes[gallery] = gr.Gallery(pictures, visible=True)
+                        changes |= found | {panel.column: gr.Column(visible=True) for panel in possibilities.values()}
                         changes[explore_button] = gr.Button(explore_button.value, interactive=True, visible=False)
-                except Exception as error:  # the button must come back
+                except Exception:  # the button must come back
                     logging.exception("alternatives failed")
-                    gr.Warning(html.escape(str(error)), title="No alternatives")
+                    gr.Warning(page.FAILED, title="No alternatives")
             yield changes
 
         def transfer(
@@ -450,9 +503,10 @@ def build() -> gr.Blocks:
             visit.strength, visit.saturation = strength, saturation
             try:
                 visit.refer(path)
-            except (io.ImageError, FileNotFoundError) as error:
-                gr.Warning(html.escape(str(error)), title="Nothing can be taken from this file")
-                return {reference: visit.preview}  # the one before, if any: what was taken from it is still shown
+            except (UnreadableError, FileNotFoundError) as error:
+                complaint = gr.HTML(page.complaint_html(page.reason(error)), visible=True)
+                # The one before, if any: what was taken from it is still shown.
+                return {reference: visit.preview, refusal: complaint}
             changes = take_after(visit)
             if path is not None:
                 # What browsers do not show, and what a painting that began before this upload has taken off the page.
@@ -476,15 +530,17 @@ def build() -> gr.Blocks:
                 shown = (name for name in names if name in visit.results)
                 if key in afters:
                     path = visit.save_after(key)
+                elif key in possibilities:
+                    path = visit.save_alternative(key)
                 elif key in balancers:
                     path = visit.save_balanced(key)
                 else:
                     path = next(visit.save([key])) if key else visit.save_zip(shown)
             except FileNotFoundError:
                 gr.Warning(page.EXPIRED)
-            except Exception as error:  # the button must come back
+            except Exception:  # the button must come back
                 logging.exception("saving failed")
-                gr.Warning(html.escape(str(error)), title="Saving failed")
+                gr.Warning(page.FAILED, title="Saving failed")
             yield {button: gr.Button(button.value, interactive=True), finished: path}
 
         private: dict[str, Any] = {"api_visibility": "private"}
@@ -492,53 +548,55 @@ def build() -> gr.Blocks:
         painting = network | {"concurrency_id": "painting", "concurrency_limit": 2, "show_progress": "hidden"}
         saving = painting | {"concurrency_id": "saving", "concurrency_limit": 1, "trigger_mode": "once"}
 
-        pictures = [component for panel in panels.values() for component in (panel.column, panel.image)]
-        in_light = [component for panel in lights.values() for component in panel]
-        captions = [panel.caption for panel in panels.values()]
+        def parts(of: dict[str, Panel]) -> list[Any]:
+            return [part for panel in of.values() for part in (panel.column, panel.image, panel.caption)]
+
         frames = [status, dials, comparison]
-        taken = [component for panel in afters.values() for component in (panel.column, panel.image)]
-        below = [possible, explore_button, gallery, reference, refusal, *taken]
+        taken, explored = parts(afters), parts(possibilities)
+        below = [possible, explore_button, *explored, reference, refusal, *taken]
         arrival = photo.change(
             receive,
             [photo, strength, saturation, state],
-            [photo, state, about, balancing, *frames, *pictures],
+            [photo, remarks, state, about, slider, balancing, *frames, *parts(everything)],
             preprocess=False,  # colorlib.io reads the upload as it came
-            show_progress="minimal",
-            show_progress_on=status,
+            show_progress="hidden",  # its steps tell
             **network,
         )
+        arrival.then(None, js=page.REVEAL, **private)
         coloured, _ = (
             event(
                 colour,
                 [methods, compared, state],
-                [*frames, compared, slider, *below, *pictures, *captions],
+                [*frames, compared, slider, sides, *below, *parts(panels)],
                 show_progress="hidden",  # its steps tell
                 **network,
             )
             for event in (arrival.then, methods.change)
         )
-        coloured.then(None, js=page.REVEAL, **private)
         for event in (coloured.then, cast.input):
-            event(illuminate, [cast, state], [status, balancing, *in_light], show_progress="hidden", **network)
+            shown = [status, balancing, *parts(lights), *[panel.save for panel in lights.values()]]
+            event(illuminate, [cast, state], shown, show_progress="hidden", **network)
         gr.on(
             [strength.change, saturation.change],
             repaint,
             [strength, saturation, compared, state],
-            [
-                slider,
-                gallery,
-                *[panel.image for panel in afters.values()],
-                *[panels[name].image for name in painters],
-                *[component for name in balancers for component in (lights[name].image, lights[name].caption)],
-            ],
+            [slider, sides, *parts(everything)],
             **painting,
         )
-        compared.input(pick, [compared, state], [slider, *below], **painting)
+        compared.input(pick, [compared, strength, saturation, state], [slider, sides, *below], **painting)
         for name in painters:
-            chosen = panels[name].image.select(partial(compare, name), state, [compared, slider, *below], **painting)
+            chosen = panels[name].image.select(
+                partial(compare, name),
+                [strength, saturation, state],
+                [compared, slider, sides, *below],
+                **painting,
+            )
             chosen.then(None, js=page.SCROLL, **private)
         explore_button.click(
-            explore, [strength, saturation, state], [explore_button, gallery], **painting | {"trigger_mode": "once"}
+            explore,
+            [strength, saturation, state],
+            [explore_button, *explored],
+            **painting | {"trigger_mode": "once"},
         )
         gr.on(
             [reference.upload, reference.clear],
@@ -549,7 +607,7 @@ def build() -> gr.Blocks:
             # As large as an upload may be, references are read one at a time.
             **saving | {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": reference},
         )
-        buttons = [(panel.save, key) for key, panel in (panels | afters | lights).items()]
+        buttons = [(panel.save, key) for key, panel in everything.items()]
         for button, key in [(save_all, None), *buttons]:
             saved = button.click(
                 partial(save, button, key), [methods, strength, saturation, state], [finished, button], **saving
@@ -572,6 +630,7 @@ if __name__ == "__main__":
     demo.launch(
         theme=page.theme(),
         css_paths=Path(__file__).with_name("style.css"),
+        head=page.head(),
         max_file_size="100mb",
         run_history=False,  # it would keep photographs in the browser
         footer_links=["api", "gradio"],

@@ -1,11 +1,13 @@
 """What the page says and what it looks like, apart from `style.css`."""
 
 import html
+import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import gradio as gr
-from visit import LARGE, Visit, classes_of
+from visit import ALTERNATIVES, LARGE, UNCERTAINTY, Visit, classes_of
 
 from colorlib import Scene, __version__, model_info
 from colorlib.models import Paper
@@ -23,8 +25,21 @@ TRANSFER = """<h2>Colours after another photograph</h2>
 were of that kind; then a black-and-white one will do.</p>"""
 BALANCE = """<h2>White balance</h2>
 <p>These methods keep the colours of your photograph and take away the tint of the light. Simulate a colour cast to see
-how well: the angles tell how far colours are from the original's, before and after. Less is better.</p>"""
-EXPIRED = "This photograph has been deleted, as all are within an hour; upload it again"
+how well: the angles tell how far colours are from the original's, before and after. Less is better. They are those of
+the method at full strength, wherever the sliders are.</p>"""
+EXPIRED = "This photograph has been deleted, as all are within an hour. Upload it again."
+FAILED = "Something went wrong on the server. Try again, or try another photograph."
+POSSIBILITIES = {key: f"Alternative {number}" for number, key in enumerate(ALTERNATIVES, 1)} | {
+    UNCERTAINTY: "Uncertainty: black is sure, white the most undecided part"
+}
+EXAMPLES = {  # photographs of scikit-image
+    "camera.png": "Man with a camera",
+    "astronaut.png": "Astronaut",
+    "chelsea.png": "Cat",
+    "coffee.png": "Cup of coffee",
+    "motorcycle_left.png": "Motorcycle",
+    "rocket.jpg": "Rocket",
+}
 
 # Saves a file that the server has just finished, under its own name.
 SAVE = """(file) => {
@@ -35,17 +50,39 @@ SAVE = """(file) => {
     link.remove();
 }"""
 SCROLL = "() => document.getElementById('comparison').scrollIntoView({behavior: 'smooth', block: 'nearest'})"
-# On a phone the results are further down than the screen.
-REVEAL = """() => {
+# On a phone the results are further down than the screen: when a photograph has come, the page goes to them.
+REVEAL = """() => requestAnimationFrame(() => {
     const status = document.getElementById("status");
-    if (status.getBoundingClientRect().top > innerHeight) status.scrollIntoView({behavior: "smooth"});
-}"""
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (document.getElementById("panel-gray") && status.getBoundingClientRect().top > innerHeight)
+        status.scrollIntoView({behavior: still ? "auto" : "smooth"});
+})"""
 
 
-def caption_html(label: str, *notes: str) -> str:
-    """What stands below a picture."""
+def head() -> str:
+    """What the page's head holds besides Gradio's own."""
+    script = Path(__file__).with_name("script.js").read_text(encoding="utf-8")
+    return f"<script>const EXAMPLES = {json.dumps(list(EXAMPLES.values()))};\n{script}</script>"
+
+
+def caption_html(
+    label: str, *notes: str, name: str = "", painted: Mapping[str, float | str] | None = None, of: str = ""
+) -> str:
+    """What stands below a picture.
+
+    Args:
+        label: of the picture.
+        *notes: about it.
+        name: what a button below it calls it; default: its label.
+        painted: the settings that it was painted with, by the ``elem_id`` of what sets them. While other ones are set,
+            the picture is marked as one that waits.
+        of: CSS selector of what is marked, around the caption; default: its panel.
+    """
     spans = "".join(f"<span>{note}</span>" for note in notes if note)
-    return f"<div class='caption'><b>{html.escape(label)}</b>{spans}</div>"
+    data = f" data-name='{html.escape(name or label)}'"
+    data += f" data-painted='{html.escape(json.dumps(painted))}'" if painted else ""
+    data += f" data-of='{of}'" if of else ""
+    return f"<div class='caption'{data}><b>{html.escape(label)}</b>{spans}</div>"
 
 
 def seconds_text(seconds: float) -> str:
@@ -58,13 +95,19 @@ def angles_text(*angles: float) -> str:
     return "" if any(map(math.isnan, angles)) else " → ".join(f"{angle:.1f}°" for angle in angles)
 
 
+def reading_html(name: str) -> str:
+    """That a file has come."""
+    return f"<p><b>{html.escape(name)}</b>: reading <progress></progress></p>"
+
+
 def status_html(visit: Visit, done: int, total: int, scenes: Iterable[str] = ()) -> str:
     """Which photograph this is, how far it has come, and what the methods ``scenes`` take it for."""
     height, width = visit.size
     text = f"<b>{html.escape(visit.source.name)}</b>, {width} x {height} pixels. "
     seen = "".join(scenes_html(name, visit.scenes[name]) for name in scenes)
     if done < total:
-        return f"<p>{text}Colouring, {done + 1} of {total} <progress value={done} max={total}></progress></p>{seen}"
+        step = f", {done + 1} of {total}" if total > 1 else ""
+        return f"<p>{text}Colouring{step} <progress value={done} max={total}></progress></p>{seen}"
     return f"<p>{text}Times are for a copy of at most {LARGE} pixels; downloads have full size.</p>{seen}"
 
 
@@ -81,6 +124,16 @@ def refusal_html(complaint: str, others: Iterable[str]) -> str:
     names = " or ".join(html.escape(model_info(name).label) for name in others)
     hint = f" Or choose {names} above, for its style." if names else ""
     return f"<p role='status'>{html.escape(complaint)}.{hint}</p>"
+
+
+def reason(error: Exception) -> str:
+    """Why a file is not taken, for the visitor: who could not find it would say where on the server it should be."""
+    return EXPIRED if isinstance(error, FileNotFoundError) else str(error)
+
+
+def complaint_html(complaint: str) -> str:
+    """Why a file is not taken."""
+    return f"<p role='alert'>{html.escape(complaint)}</p>"
 
 
 def about_html(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -28,8 +29,10 @@ from colorlib.colorizer import shrink_reference
 from colorlib.metrics.functional import angular_error
 
 CARD, LARGE = 640, 1024  # longest side, in pixels, of the pictures side by side and of the before/after slider
-ALTERNATIVES = 6
+ALTERNATIVES = tuple(f"alternative-{number}" for number in range(1, 7))
+UNCERTAINTY = "uncertainty"
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
+LINGER = 10  # seconds that a file is kept after its successor has come: a browser may be about to ask for it
 TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
 STYLED, TRANSFERRED = "styled", "transferred"  # what a method can take from another photograph
 NO_CAST = "None"
@@ -70,12 +73,19 @@ class Light:
         photo: it, its longest side at most CARD.
         angle: how far its colours are from the photograph's, see :func:`angle_between`.
         results: what the methods made of that; predicted at this size, as each holds an array as large.
+        angles: how far that is from the photograph's colours, at full strength and without any other saturation: the
+            method is scored, and not what the visitor sets.
     """
 
     cast: str
     photo: io.Photo
     angle: float = 0
     results: dict[str, Result] = field(default_factory=dict)
+    angles: dict[str, float] = field(default_factory=dict)
+
+
+class UnreadableError(Exception):
+    """A file of the visitor's that is not taken; says why in words that need no knowledge of the library."""
 
 
 class Visit:
@@ -90,7 +100,8 @@ class Visit:
         large: the same, at most LARGE; this is what the methods are given.
         results: predictions by method.
         scenes: what it shows, by the methods that recognise scenes.
-        chosen: the method that the slider shows; None before the first.
+        compared: the method that the slider shows; None before the first.
+        chosen: the method that the page below the slider is about, soon the same.
         explored: whether the page shows its alternatives.
         reference: another photograph to take after, small; None if none was given.
         preview: the same, for the page.
@@ -98,30 +109,31 @@ class Visit:
         light: white balance, in the light that was asked for last.
         strength: how to paint them, see `colorlib.Result.adjust`.
         saturation: likewise.
-        folder: for the pictures on the page; goes when nobody holds the visit any more.
+        folder: for the pictures on the page; goes LINGER seconds after the last one who holds the visit.
         gray: file of the photograph as the methods see it, for the grid.
         before: the same, large.
         original: file of the photograph as it came, for the grid; None if it has no colour.
 
     Raises:
-        colorlib.io.ImageError: it is no readable picture.
+        UnreadableError: it is no readable picture.
         FileNotFoundError: it has been deleted.
     """
 
     def __init__(self, source: Path):
-        photo = io.read(source, max_pixels=MAX_PIXELS)
+        photo = read(source)
         height, width = photo.rgb.shape[-2:]
         self.source, self.size = source, (height, width)
         self.card, self.large = shrink(photo, CARD), shrink(photo, LARGE)
         self.results: dict[str, Result] = {}
         self.scenes: dict[str, list[Scene]] = {}
         self.strength = self.saturation = 1.0
+        self.compared: str | None = None
         self.choose(None)
         self.reference: io.Photo | None = None
         self.preview: Path | None = None
         self.light = Light(NO_CAST, self.card)
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
         self.gray, self.before = self._file("gray"), self._file("before")
         io.write(self.gray, to_gray(self.card.rgb), alpha=self.card.alpha)
         io.write(self.before, to_gray(self.large.rgb), alpha=self.large.alpha)
@@ -130,7 +142,7 @@ class Visit:
             io.write(self.original, self.card.rgb, alpha=self.card.alpha)
 
     def choose(self, name: str | None) -> None:
-        """Take another method for the slider; what was made of the one before is forgotten."""
+        """Take another method for what is below the slider; what was made of the one before is forgotten."""
         self.chosen, self.explored = name, False
         self.after: dict[str, Result] = {}
 
@@ -148,36 +160,65 @@ class Visit:
 
     def compare(self, name: str) -> tuple[Path, Path]:
         """The photograph in gray and a method's result, large."""
-        path = self._file("after")
+        self.compared, path = name, self._file("after")
         paint(self.results[name], self.large, self.strength, self.saturation).save(path)
         return self.before, path
 
-    def alternatives(self, name: str) -> list[tuple[Path, str]]:
-        """Other pictures that a method holds possible, and its uncertainty, for the grid; each with its caption.
+    def alternatives(self, name: str) -> dict[str, Path]:
+        """Other pictures that a method holds possible, and its uncertainty, for the grid; by ALTERNATIVES, UNCERTAINTY.
 
         Raises:
             ValueError: the method predicts no distribution.
         """
-        result = replace(self.results[name], photo=self.card, strength=self.strength, saturation=self.saturation)
-        found = []
-        for number, sample in enumerate(result.samples(ALTERNATIVES), 1):
-            found.append((self._file(f"alternative-{number}"), f"Alternative {number}"))
-            sample.save(found[-1][0])
-        found.append((self._file("uncertainty"), "Uncertainty: black is sure, white the most undecided part"))
-        io.write(found[-1][0], result.uncertainty_picture(), alpha=self.card.alpha)
+        result = self._on_card(name)
+        found = {}
+        for key, sample in zip(ALTERNATIVES, result.samples(len(ALTERNATIVES)), strict=True):
+            found[key] = self._file(key)
+            sample.save(found[key])
+        found[UNCERTAINTY] = self._file(UNCERTAINTY)
+        io.write(found[UNCERTAINTY], result.uncertainty_picture(), alpha=self.card.alpha)
         return found
+
+    def save_alternative(self, key: str) -> Path:
+        """One of these at full size, of the chosen method.
+
+        Raises:
+            ValueError: no method is chosen, or it predicts no distribution.
+        """
+        if self.chosen is None:
+            raise ValueError("no method was chosen")
+        result = self._on_card(self.chosen)
+        if key != UNCERTAINTY:
+            samples = result.samples(len(ALTERNATIVES))
+            (path,) = self._save(islice(samples, ALTERNATIVES.index(key), ALTERNATIVES.index(key) + 1))
+            return path.rename(path.with_stem(f"{path.stem}-{key}"))
+        photo = read(self.source)
+        path = self._file("full").with_name(f"{self.source.stem}-{result.model}-{key}.png")
+        io.write(
+            path,
+            replace(result, photo=photo).uncertainty_picture(),
+            alpha=photo.alpha,
+            bit_depth=photo.bit_depth,
+            exif=photo.exif,
+            dpi=photo.dpi,
+            provenance=f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}",
+        )
+        return path
+
+    def _on_card(self, name: str) -> Result:
+        return replace(self.results[name], photo=self.card, strength=self.strength, saturation=self.saturation)
 
     def refer(self, source: Path | None) -> None:
         """Give another photograph to take after; None takes it away again.
 
         Raises:
-            colorlib.io.ImageError: it is no readable picture; the one before stays.
+            UnreadableError: it is no readable picture; the one before stays.
             FileNotFoundError: it has been deleted; likewise.
         """
         if source is None:
             self.reference = self.preview = None
             return
-        photo = io.read(source, max_pixels=MAX_PIXELS)
+        photo = read(source)
         preview, small = self._file("reference"), shrink(photo, CARD)
         io.write(preview, small.rgb, alpha=small.alpha)
         self.reference, self.preview = shrink_for_network(photo), preview
@@ -230,12 +271,17 @@ class Visit:
         io.write(path, light.photo.rgb, alpha=light.photo.alpha)
         return path
 
-    def show_balanced(self, light: Light, name: str) -> tuple[Path, float]:
-        """What a method made of that, and how far its colours are from the photograph's."""
+    def balance(self, light: Light, name: str) -> None:
+        """Run a method on the photograph in a light, and measure how far its colours then are from the photograph's."""
+        result = predict(light.photo, name)
+        light.angles[name] = angle_between(paint(result, light.photo, 1, 1).rgb, self.card.rgb)
+        light.results[name] = result  # last, as sliders repaint what is there
+
+    def show_balanced(self, light: Light, name: str) -> Path:
+        """What a method made of that, for the grid."""
         path = self._file(name)
-        painted = paint(light.results[name], light.photo, self.strength, self.saturation)
-        painted.save(path)
-        return path, angle_between(painted.rgb, self.card.rgb)
+        paint(light.results[name], light.photo, self.strength, self.saturation).save(path)
+        return path
 
     def save_balanced(self, name: str) -> Path:
         """The photograph itself at full size, its white balanced, whatever light it is shown in."""
@@ -259,14 +305,43 @@ class Visit:
         return save_full_size(self.source, results, self.strength, self.saturation, self._file("full").parent)
 
     def _file(self, kind: str) -> Path:
-        """A new path, as browsers cache by path; of the old ones of its kind the last stays, as it may be loading."""
+        """A new path, as browsers cache by path; of the old ones of its kind go those replaced LINGER seconds ago."""
         parent = self.folder / kind
         parent.mkdir(exist_ok=True)
-        for old in sorted(parent.iterdir())[:-1]:
-            shutil.rmtree(old)
-        folder = parent / str(time.time_ns())
+        now = time.time_ns()
+        old = sorted(parent.iterdir())  # each was replaced when the next was made
+        for folder, successor in pairwise(old):
+            if now - int(successor.name) > LINGER * 1e9:
+                shutil.rmtree(folder)
+        folder = parent / str(now)
         folder.mkdir()
         return folder / f"{self.source.stem}-{kind}.png"
+
+
+def remove_later(folder: Path) -> None:
+    """Remove a folder after LINGER seconds."""
+    timer = threading.Timer(LINGER, partial(shutil.rmtree, folder, ignore_errors=True))
+    timer.daemon = True
+    timer.start()
+
+
+def read(source: Path) -> io.Photo:
+    """A file of the visitor's.
+
+    Raises:
+        UnreadableError: it is no readable picture.
+        FileNotFoundError: it has been deleted.
+    """
+    try:
+        return io.read(source, max_pixels=MAX_PIXELS)
+    except io.TooLargeError as error:
+        limit = f"{MAX_PIXELS / 1e6:.0f} million pixels"
+        advice = "Make a smaller copy and try again."
+        raise UnreadableError(f"{source.name} is too large. This page takes up to {limit}. {advice}") from error
+    except io.ImageError as error:
+        kinds = "It is damaged, no picture, or of a kind that is not known here, such as a camera's raw file."
+        advice = "Save it as JPEG, PNG or TIFF and try again."
+        raise UnreadableError(f"{source.name} cannot be read as a photograph. {kinds} {advice}") from error
 
 
 @cache
@@ -352,7 +427,7 @@ def save_full_size(
     source: Path, results: Iterable[Result], strength: float, saturation: float, folder: Path
 ) -> Iterator[Path]:
     """PNGs with the alpha, bit depth and metadata of the upload, which is read again; one after the other."""
-    photo = io.read(source, max_pixels=MAX_PIXELS)
+    photo = read(source)
     for result in results:
         path = folder / f"{source.stem}-{result.model}.png"
         paint(result, photo, strength, saturation).save(path)

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Download, Page, expect
+from playwright.sync_api import Browser, Download, Locator, Page, expect
 from serving import window
 from test_demo import (
     BALANCERS,
+    BORROWER,
     CAMERA,
     LEARNED,
     MANY_COLOURS,
@@ -177,16 +178,27 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
     expect(page.locator("#possible")).to_be_hidden()
     choose(page, MANY_COLOURS)
     page.click("#explore")
-    alternatives = page.locator("#alternatives .grid-wrap img")
+    alternatives = page.locator("#alternatives img")
     expect(alternatives).to_have_count(7)
     expect(page.locator("#explore")).to_be_hidden()
     labels = [alternatives.nth(number).get_attribute("alt") for number in range(7)]
     assert labels[:6] == [f"Alternative {number}" for number in range(1, 7)]
-    pictures = [pixels_on_page(page, f"#alternatives .grid-wrap img >> nth={number}") for number in range(7)]
+    pictures = [pixels_on_page(page, f"#alternatives img >> nth={number}") for number in range(7)]
     assert {picture.shape for picture in pictures} == {(427, 640, 3)}
     assert len({picture.tobytes() for picture in pictures}) == 7
     assert chroma(pictures[6]) == 0 < min(map(chroma, pictures[:6]))
     assert pictures[6].max() == 255
+    # At full size, what the library gives.
+    expected = colorlib.Colorizer(MANY_COLOURS)(tmp_path / "gray.png")
+    with page.expect_download() as arriving:
+        page.click("#save-alternative-2")
+    assert arriving.value.suggested_filename == f"gray-{MANY_COLOURS}-alternative-2.png"
+    second = list(expected.samples(6))[1]
+    assert np.array_equal(np.asarray(image_of(arriving.value)), np.asarray(second.image))
+    with page.expect_download() as arriving:
+        page.click("#save-uncertainty")
+    uncertainty = np.asarray(image_of(arriving.value))
+    assert np.array_equal(uncertainty, np.asarray(colorlib.io.to_pil(expected.uncertainty_picture())))
 
     seen = [pixels_on_page(page, f"#image-{MANY_COLOURS} img")]
     for reference in ("coffee.png", "astronaut.png"):
@@ -194,6 +206,7 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
             page.locator("#reference").get_by_label("Remove Image").click()
             expect(page.locator("#panel-transferred")).to_be_hidden()
         page.set_input_files("#reference input[type=file]", PICTURES / reference)
+        page.locator("#panel-transferred").scroll_into_view_if_needed()
         expect(page.locator("#image-transferred img")).to_be_visible()
         seen.append(pixels_on_page(page, "#image-transferred img"))
     assert len({picture.tobytes() for picture in seen}) == 3
@@ -323,12 +336,17 @@ def test_broken_file_is_explained_and_the_page_stays_usable(page, tmp_path):
     page.get_by_label("Remove Image").click()
     expect(page.locator("#panels img")).to_have_count(0)
     page.set_input_files("#photo input[type=file]", broken_file(tmp_path))
-    expect(page.locator("#status [role=alert]")).to_contain_text("broken.png: cannot be decoded")
-    expect(page.locator(".toast-wrap")).to_contain_text("broken.png: cannot be decoded")
+    expect(page.get_by_role("alert")).to_contain_text("broken.png cannot be read as a photograph")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
     expect(page.locator("#panels img")).to_have_count(0)
     page.wait_for_timeout(1500)  # what follows an upload must not wipe the message away
-    expect(page.locator("#status [role=alert]")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_visible()
+    # It is said once, and the box is empty, ready for another one.
+    assert page.inner_text("body").count("broken.png") == 1
+    expect(page.locator("#photo img")).to_have_count(0)
+    expect(page.get_by_role("button", name="Drop an image file here to upload: Your photograph")).to_be_visible()
     upload(page, gray_file(tmp_path, name="second.png"))
+    expect(page.get_by_role("alert")).to_have_count(0)
     assert chroma(pixels_on_page(page, f"#image-{METHOD} img")) > 10
 
 
@@ -346,11 +364,188 @@ def test_sixteen_bit_tiff_is_shown_and_downloaded_with_its_depth(page, tmp_path)
 
 
 def test_example_in_colour_is_shown_beside_its_results(page):
-    page.get_by_role("button", name="chelsea.png").or_(page.locator("img[src$='chelsea.png']")).first.click()
+    page.get_by_role("button", name="Cat", exact=True).click()
     settled(page, "chelsea.png")
     with Image.open(PICTURES / "chelsea.png") as expected:
         assert np.array_equal(pixels_on_page(page, "#image-original img"), np.asarray(expected))
     assert chroma(pixels_on_page(page, "#image-gray img")) == 0
+
+
+def test_keys_move_the_slider_between_before_and_after(page, tmp_path):
+    upload(page, gray_file(tmp_path, (600, 400)))
+    handle = page.get_by_role("slider", name="Before and after")
+    image = page.get_by_role("img", name=f"After, by {page.input_value('#compared input')}")
+    expect(image).to_be_visible()
+    image.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('#slider img')].every(one => one.complete)")
+    width = 1.5 * image.bounding_box()["height"]  # of the picture, in the middle of its box
+    handle.focus()
+    start = handle.bounding_box()["x"]
+    for key, share in (
+        ("ArrowLeft", 48),
+        ("ArrowDown", 46),
+        ("PageDown", 36),
+        ("ArrowRight", 38),
+        ("ArrowUp", 40),
+        ("PageUp", 50),
+        ("Home", 0),
+        ("ArrowLeft", 0),
+        ("End", 100),
+    ):
+        page.keyboard.press(key)
+        expect(handle).to_have_attribute("aria-valuenow", str(share))
+        expect(handle).to_have_attribute("aria-valuetext", f"{share} % before, {100 - share} % after")
+        assert handle.bounding_box()["x"] - start == pytest.approx(width * (share - 50) / 100, abs=1.5), key
+    # At its end nothing of the picture in colour is left to be seen.
+    clip = image.evaluate("e => e.style.clipPath.match(/[\\d.]+%/)[0]")
+    box = image.bounding_box()
+    assert float(clip.rstrip("%")) / 100 * box["width"] >= (box["width"] + width) / 2 - 1.5
+    expect(handle).to_be_focused()
+
+
+def test_everything_has_a_name(page):
+    upload(page, PICTURES / "coffee.png")
+    labels = [colorlib.model_info(name).label for name in [*LEARNED, *BALANCERS]]
+    for label in labels:
+        page.get_by_role("button", name=f"Download PNG: {label}", exact=True).scroll_into_view_if_needed()
+        expect(page.get_by_role("img", name=label, exact=True)).to_be_visible()
+    for example in ("Man with a camera", "Astronaut", "Cat", "Cup of coffee", "Motorcycle", "Rocket"):
+        expect(page.get_by_role("button", name=example, exact=True)).to_be_visible()
+    expect(page.get_by_role("img", name="Your photograph", exact=True)).to_be_visible()
+    for dial in ("Strength", "Saturation"):
+        expect(page.get_by_role("button", name=f"Reset to default value: {dial}", exact=True)).to_be_visible()
+        expect(page.get_by_role("slider", name=dial)).to_be_visible()
+    status = page.get_by_role("status").filter(has_text="coffee.png, 600 x 400")
+    expect(status).to_have_attribute("aria-live", "polite")
+    choose(page, MANY_COLOURS)
+    page.click("#explore")
+    many = colorlib.model_info(MANY_COLOURS).label
+    for picture in ("alternative 1", "alternative 6", "uncertainty"):
+        expect(page.get_by_role("button", name=f"Download PNG: {many}, {picture}", exact=True)).to_be_visible()
+    page.set_input_files("#reference input[type=file]", PICTURES / "astronaut.png")
+    expect(page.get_by_role("button", name=f"Download PNG: {many}, with its colours", exact=True)).to_be_visible()
+    expect(page.get_by_role("img", name="Another photograph", exact=True)).to_be_visible()
+    # No name is there twice, and no control is without.
+    controls = re.findall(
+        r"- '?(button|slider|combobox|checkbox|spinbutton)(?: \"([^\"]*)\")?", page.locator("main").aria_snapshot()
+    )
+    assert all(name for _, name in controls), controls
+    buttons = [name for role, name in controls if role == "button" and name not in ("The original", "Undo")]
+    assert len(buttons) == len(set(buttons)), sorted(buttons)
+
+
+def test_focus_is_seen(page, tmp_path):
+    box = page.get_by_role("button", name="Drop an image file here to upload: Your photograph")
+    expect(box).to_be_visible()
+    page.keyboard.press("Tab")
+    outlined(box)
+    upload(page, gray_file(tmp_path))
+    for selector in (
+        "#strength input[type=number]",
+        "#strength input[type=range]",
+        "#saturation input[type=range]",
+        f"#image-{METHOD} button",
+        f"#save-{METHOD}",
+        "#methods input >> nth=0",
+        "#choices .gallery-item >> nth=0",
+        "#compared input",
+        "#slider [role=slider]",
+    ):
+        element = page.locator(selector)
+        element.focus()
+        outlined(element.locator(".icon-wrap") if "role=slider" in selector else element)
+
+
+def outlined(element: Locator) -> None:
+    style = element.evaluate("e => [getComputedStyle(e).outlineStyle, parseFloat(getComputedStyle(e).outlineWidth)]")
+    assert style == ["solid", 3]
+
+
+def test_pictures_that_wait_for_what_was_set_are_marked(page, tmp_path):
+    upload(page, gray_file(tmp_path))
+    expect(page.locator("[data-waiting]")).to_have_count(0)
+    # In the next frame, long before the server has painted any.
+    marked = page.evaluate("""async () => {
+        const input = document.querySelector("#saturation input[type=range]");
+        input.value = 0.3;
+        input.dispatchEvent(new Event("input", {bubbles: true}));
+        input.dispatchEvent(new Event("change", {bubbles: true}));
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+        return [...document.querySelectorAll("[data-waiting]")].map(one => [one.id, one.ariaBusy]);
+    }""")
+    assert dict(marked) == dict.fromkeys([*(f"panel-{name}" for name in LEARNED), "slider"], "true")
+    image = page.locator(f"#image-{METHOD} img")
+    expect(page.locator(f"#panel-{METHOD}[data-waiting]")).to_have_count(0)
+    assert image.evaluate("e => getComputedStyle(e).opacity") == "1"
+    expected = colorlib.Colorizer(METHOD)(tmp_path / "gray.png").adjust(1, 0.3).image
+    assert np.array_equal(pixels_on_page(page, f"#image-{METHOD} img"), np.asarray(expected))
+    # Another one, compared while it may still wait, is compared as it will be.
+    page.locator("#saturation input[type=number]").fill("0.6")
+    page.locator("#saturation input[type=number]").press("Enter")
+    choose(page, SCENIC)
+    expected = np.asarray(colorlib.Colorizer(SCENIC)(tmp_path / "gray.png").adjust(1, 0.6).image)
+    expect(page.locator("#sides")).to_contain_text(colorlib.model_info(SCENIC).label)
+    for _ in range(2):
+        assert np.array_equal(pixels_on_page(page, "#slider img >> nth=1"), expected)
+        # A painting that began before leaves the slider to what was chosen since.
+        page.locator("#panels").scroll_into_view_if_needed()
+        expect(page.locator("#panels [data-waiting]")).to_have_count(0)
+
+
+def test_pictures_that_wait_for_another_light_are_marked(page):
+    upload(page, PICTURES / "coffee.png")
+    expect(page.locator("#balanced .caption:visible")).to_have_count(1 + len(BALANCERS))
+    page.click("#cast input")
+    page.get_by_role("option", name="Bluish", exact=True).click()
+    page.wait_for_function(
+        f"document.querySelectorAll('#balanced [data-waiting]').length >= {len(BALANCERS)}", polling="raf"
+    )
+    for name in ("light", *BALANCERS):
+        page.locator(f"#image-{name}").scroll_into_view_if_needed()
+        expect(page.locator(f"#panel-{name}[data-waiting]")).to_have_count(0)
+
+
+def test_leaving_a_photograph_asks_for_nothing_that_is_gone(page):
+    """The page of the fixture fails at any answer of 400 or more."""
+    examples = {"Cup of coffee": "coffee.png", "Astronaut": "astronaut.png", "Cat": "chelsea.png"}
+    for name, file in examples.items():
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.locator("#status")).to_contain_text(f"{file}, ")
+        page.wait_for_function("document.querySelectorAll('#panels img').length >= 5", polling="raf")
+        page.locator("#panels").evaluate("panels => panels.scrollIntoView({block: 'end'})")
+    settled(page, "chelsea.png")
+    expect(page.locator("#balanced .caption:visible")).to_have_count(1 + len(BALANCERS))
+    page.locator("#balanced").scroll_into_view_if_needed()
+    page.get_by_role("button", name="Rocket", exact=True).click()
+    settled(page, "rocket.jpg")
+    pictures = page.locator("#panels img").evaluate_all("all => all.map(one => one.src)")
+    assert all("/rocket-" in source for source in pictures)
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 400, "height": 850}}], indirect=True, ids=["400"])
+def test_on_a_phone_it_shows_that_it_works(page):
+    status, progress = page.locator("#status"), page.locator("#status progress")
+    page.get_by_role("button", name="Cup of coffee", exact=True).click()
+    expect(progress).to_be_in_viewport()
+    settled(page, "coffee.png")
+    expect(status).to_be_in_viewport()
+    expect(page.locator("#image-gray img")).to_be_in_viewport()
+    # A method that is ticked later, with the results out of sight: the visitor stays where the box is.
+    box = page.get_by_label(colorlib.model_info(BORROWER).label, exact=True)
+    box.scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, scrollY - 400)")
+    expect(status).not_to_be_in_viewport()
+    before = page.evaluate("scrollY")
+    box.check()
+    page.wait_for_function(
+        """() => {
+            const box = document.querySelector("#status progress")?.getBoundingClientRect();
+            return box && box.width > 300 && box.top > 0 && box.bottom <= innerHeight;
+        }""",
+        polling="raf",
+    )
+    expect(progress).to_have_count(0)
+    assert page.evaluate("scrollY") == before
 
 
 def test_paste(browser, url):

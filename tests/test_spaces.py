@@ -304,7 +304,7 @@ class TestAssembled:
         shipped |= {folder for path in shipped for folder in path.parents if library in folder.parents}
         assert files_of(demo / "colorlib") == {path.relative_to(library).as_posix() for path in shipped}
         assert {path.name for path in demo.iterdir()} == {
-            *("README.md", "requirements.txt", "app.py", "page.py", "visit.py", "style.css"),
+            *("README.md", "requirements.txt", "app.py", "page.py", "visit.py", "style.css", "script.js"),
             *("colorlib", "colorlib_torch-0.1.0.dist-info"),
         }
         own = {path for path in files_of(checkout / "dashboard") if "__pycache__" not in path}
