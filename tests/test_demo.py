@@ -76,6 +76,11 @@ def broken_file(folder: Path) -> Path:
     return folder / "broken.png"
 
 
+def files_in(folder: Path) -> list[Path]:
+    """All files; unlike a glob, a walk passes over folders that are removed meanwhile."""
+    return [Path(here, name) for here, _, names in os.walk(folder) for name in names]
+
+
 @contextmanager
 def serve(folder: Path, code: str | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
     """Run a copy of the demo on a free port: its address, its process, and its log.
@@ -894,9 +899,8 @@ class TestServer:
             visitor.call("colour", [[METHOD], None, None])
 
         def kept() -> set[str]:
-            # Unlike a glob, a walk passes over folders that go meanwhile.
-            files = {file for folder, _, files in os.walk(folders) if "colorlib-demo" in folder for file in files}
-            return {file for file in files if file.startswith("secret") and METHOD in file}
+            found = [file for file in files_in(folders) if "colorlib-demo" in str(file) and METHOD in file.name]
+            return {file.name for file in found if file.name.startswith("secret")}
 
         deadline = time.monotonic() + 60
         while kept() != {f"secret3-{METHOD}.png"}:
@@ -926,8 +930,8 @@ class TestServer:
             client = Client(url, verbose=False, download_files=tmp_path / "downloads")
             client.predict(handle_file(gray_file(tmp_path, name="secret2.png")), [METHOD], 1, 1, api_name="/colorize")
             deadline = time.monotonic() + 60
-            while any((tmp_path / "tmp").rglob("secret*")):
-                assert time.monotonic() < deadline, list((tmp_path / "tmp").rglob("secret*"))
+            while secrets := [file for file in files_in(tmp_path / "tmp") if file.name.startswith("secret")]:
+                assert time.monotonic() < deadline, secrets
                 time.sleep(0.5)
             answer = visitor.call("save_all", [[METHOD], 1, 1, None])
             assert "has been deleted" in answer["logs"]

@@ -495,11 +495,20 @@ def test_pictures_that_wait_for_what_was_set_are_marked(page, tmp_path):
 def test_pictures_that_wait_for_another_light_are_marked(page):
     upload(page, PICTURES / "coffee.png")
     expect(page.locator("#balanced .caption:visible")).to_have_count(1 + len(BALANCERS))
+    # Looked at in every frame, as they are soon painted.
+    page.evaluate("""() => {
+        window.waited = new Set();
+        const look = () => {
+            for (const panel of document.querySelectorAll("#balanced [aria-busy=true]")) window.waited.add(panel.id);
+            requestAnimationFrame(look);
+        };
+        look();
+    }""")
     page.click("#cast input")
     page.get_by_role("option", name="Bluish", exact=True).click()
-    page.wait_for_function(
-        f"document.querySelectorAll('#balanced [data-waiting]').length >= {len(BALANCERS)}", polling="raf"
-    )
+    expect(page.locator("#panel-light .caption")).to_contain_text("With the cast")
+    waited = set(page.evaluate("[...window.waited]"))
+    assert waited == {f"panel-{name}" for name in ("light", *BALANCERS)}
     for name in ("light", *BALANCERS):
         page.locator(f"#image-{name}").scroll_into_view_if_needed()
         expect(page.locator(f"#panel-{name}[data-waiting]")).to_have_count(0)
