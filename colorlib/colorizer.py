@@ -32,8 +32,8 @@ from colorlib.transfer import RatioHistogram
 
 _STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
 GAIN_SIZE = 64  # short side at which gains, so smooth, are kept
-# Chroma of a reference below which pictures in its colours look gray: theirs is about as much. Of 16 old black-and-white
-# prints, some toned, 10 lie below, of 1000 colour photographs of Mini Places none; a faint sepia has 4 and passes.
+# Below this chroma of a reference, pictures in its colours look gray, as theirs is about as much. Of 16 old
+# black-and-white prints, some toned, 10 lie below, of 1000 colour photographs of Mini Places none.
 LEAST_CHROMA = 3.0
 
 
