@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard space-demo space-dashboard wheel test lint format clean
+.PHONY: demo dashboard space-demo space-dashboard wheel test nightly lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -47,6 +47,10 @@ wheel: .venv/.uv
 
 test: lint .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# What is too slow or too rare for every push: clean installs of both Spaces, faults of a Hub.
+nightly: .venv/.browser
+	$(BIN)/pytest -n 2 --dist worksteal -m nightly
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

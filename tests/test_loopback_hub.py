@@ -127,6 +127,7 @@ tell(lambda: hf.repo_info("me/it", repo_type="{kind}").sha)
     assert tokens == {(False, OWNER_TOKEN), (True, None)}
 
 
+@pytest.mark.nightly
 def test_uploads_repeat_all_but_the_commit(hub: LoopbackHub, tmp_path: Path):
     first = hub.commit("me/it", {"a.png": b"a", "b/c.txt": b"c", "b/d.txt": b"d", "bc.txt": b"e"})
     hub.faults = [Fault("PUT /upload", status=500), Fault("POST .*/commit/main", status=503)]
@@ -144,6 +145,7 @@ tell(lambda: hf.delete_file("b/c.txt", "me/it").oid)
     assert hub.files("me/it", first)["b/c.txt"] == b"c", "a commit does not change the one before"
 
 
+@pytest.mark.nightly
 def test_an_upload_by_xet_fails_and_changes_nothing(hub: LoopbackHub, tmp_path: Path):
     hub.commit("me/it", {"a.txt": b"a"})
     before = hub.files("me/it")
@@ -153,6 +155,7 @@ def test_an_upload_by_xet_fails_and_changes_nothing(hub: LoopbackHub, tmp_path: 
     assert hub.files("me/it") == before
 
 
+@pytest.mark.nightly
 def test_a_download_cut_in_the_middle_goes_on_in_the_same_call(hub: LoopbackHub, tmp_path: Path):
     large, small = random.Random(1).randbytes(22 << 20), random.Random(2).randbytes(1 << 20)
     hub.commit("me/it", {"large.onnx": large, "small.onnx": small})
@@ -167,6 +170,7 @@ tell(lambda: hf.hf_hub_download("me/it", "small.onnx"))
     assert asked(hub, "GET", "/small") == [(None, 200)] * 3, "less than 10 MiB is not kept"
 
 
+@pytest.mark.nightly
 def test_a_download_that_is_reset_fails_and_leaves_nothing_to_resume(hub: LoopbackHub, tmp_path: Path):
     large = random.Random(3).randbytes(22 << 20)
     hub.commit("me/it", {"large.onnx": large})
@@ -183,6 +187,7 @@ tell(lambda: hf.hf_hub_download("me/it", "large.onnx"))
     assert asked(hub, "GET", "/large") == [(None, 200), (None, 200)]
 
 
+@pytest.mark.nightly
 def test_what_downloads_repeat(hub: LoopbackHub, tmp_path: Path):
     hub.commit("me/it", {"a.json": b"a", "b.json": b"b", "c.json": b"c"})  # alike, one blob would do for all
     hub.faults = [
@@ -219,6 +224,7 @@ tell(lambda: len(list(hf.list_repo_tree("me/it"))))
     assert asked(hub, "GET", "/me/it/revision/") == [(None, 429)]
 
 
+@pytest.mark.nightly
 def test_a_cached_file_serves_when_the_hub_does_not(tmp_path: Path):
     home, nothing = tmp_path / "home", ["LocalEntryNotFoundError", None]
     with LoopbackHub() as hub:
@@ -244,6 +250,7 @@ tell(lambda: hf.hf_hub_download("me/it", "b.png", revision="{sha}"))
     assert client(hub.endpoint, tmp_path / "empty", code, HF_HUB_OFFLINE="1") == [nothing] * 5
 
 
+@pytest.mark.nightly
 def test_who_may_do_what(hub: LoopbackHub, tmp_path: Path):
     hub.commit("me/secret", {"a.json": b"{}"}, private=True)
     hub.commit("me/gated", {"a.json": b"{}"})
@@ -269,6 +276,7 @@ tell(lambda: hf.whoami(token="wrong"))
     assert set(hub.files("me/gated")) == {".gitattributes", "a.json"}
 
 
+@pytest.mark.nightly
 def test_what_is_not_there(hub: LoopbackHub, tmp_path: Path):
     sha = hub.commit("sams/it", {"a.json": b"{}"})
     code = f"""
@@ -293,6 +301,7 @@ tell(lambda: hf.list_repo_refs("sams/it"))
     ]
 
 
+@pytest.mark.nightly
 def test_a_flipped_byte_is_not_noticed(hub: LoopbackHub, tmp_path: Path):
     data = bytes(1000)
     hub.commit("me/it", {"a.png": data})
@@ -328,6 +337,7 @@ def test_ranges(name: str, hub: LoopbackHub):
     assert caught.value.headers["Content-Range"] == "bytes */100"
 
 
+@pytest.mark.nightly
 def test_a_slow_file_takes_its_time(hub: LoopbackHub):
     hub.commit("me/it", {"a.txt": bytes(1000)})
     hub.faults = [Fault("GET", rate=2000)]
@@ -337,6 +347,7 @@ def test_a_slow_file_takes_its_time(hub: LoopbackHub):
     assert time.monotonic() - start >= 0.5
 
 
+@pytest.mark.nightly
 def test_duckdb_and_fsspec_read_a_data_set(hub: LoopbackHub, tmp_path: Path):
     frames = [pd.DataFrame({"model": ["a", "b"], "psnr": [20.5, 21.5]}), pd.DataFrame({"model": ["c"], "psnr": [30.0]})]
     files = {"README.md": b"", "runs/1.parquet": frames[0].to_parquet(), "runs/2.parquet": frames[1].to_parquet()}
@@ -374,6 +385,7 @@ connection.close()  # or its threads may outlive what they need, at exit
     assert (f"bytes=0-{size - 1}", 206) in asked(hub, "GET", "/cdn/"), "DuckDB reads parts"
 
 
+@pytest.mark.nightly
 def test_by_hand(tmp_path: Path):
     command = [sys.executable, "tests/loopback_hub.py", "--port", "0"]
     folder = Path(__file__).parents[1]

@@ -133,6 +133,22 @@ def test_the_hub_takes_the_card(name: str):
     assert complaints(front_matter(text), files_of(ROOT / name)) == []
 
 
+@pytest.mark.parametrize("extra", SPACES)
+def test_what_a_space_requires_is_pinned_and_fits(extra: str):
+    """Clean installs are the nightly job's; here, that the pins which the tests run with satisfy every requirement."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = (ROOT / extra / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [*project["dependencies"], *project["optional-dependencies"][extra], *listed]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    versions = {
+        pin.name: str(pin.specifier).removeprefix("==") for pin in pins if not pin.marker or pin.marker.evaluate()
+    }
+    for requirement in map(Requirement, wanted):
+        if requirement.name != project["name"]:
+            assert requirement.specifier.contains(versions[requirement.name]), requirement
+
+
 def test_the_demo_is_run_with_what_it_is_tested_with():
     card = front_matter((ROOT / "demo/README.md").read_text(encoding="utf-8"))
     assert f"\ngradio=={card['sdk_version']}\n" in (ROOT / "constraints.txt").read_text()
@@ -403,7 +419,7 @@ def page(browser: Browser) -> Iterator[Page]:
         yield page
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.browser
 def test_the_demo_runs_as_a_gradio_space(checkout: Path, tmp_path: Path, page: Page):
     folder = checkout / "build/space-demo"
@@ -429,7 +445,7 @@ def test_the_demo_runs_as_a_gradio_space(checkout: Path, tmp_path: Path, page: P
         expect(page.locator("#status")).to_contain_text("downloads have full size")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.browser
 def test_the_dashboard_runs_as_a_docker_space(checkout: Path, tmp_path: Path, page: Page):
     """Its Dockerfile, line by line; only the image it starts from and the user are this test's own."""
