@@ -563,7 +563,7 @@ def shrink_reference(photo: io.Photo) -> io.Photo:
     ab = color.rgb_to_lab(F.adaptive_avg_pool2d(small.rgb, 32))[1:]
     chroma = ab.square().sum(dim=0).mean().sqrt().item()
     if chroma < LEAST_CHROMA:
-        found = "gray" if (photo.rgb == photo.rgb[:1]).all() else f"nearly gray (a chroma of {chroma:.1f})"
+        found = "gray" if chroma < 0.05 else f"nearly gray (a chroma of {chroma:.1f})"
         advice = f"choose another picture, with a chroma of at least {LEAST_CHROMA:g}"
         raise ValueError(f"{photo.name or 'the reference'}: it is {found} and has no colour to take; {advice}")
     return small
