@@ -188,11 +188,34 @@ def test_foreign_files_are_named_and_left_out(folder: Path, tmp_path: Path, dama
         read_header(file)
 
 
-def test_a_damaged_result_is_measured_again(folder: Path, tmp_path: Path):
+def spoil_a_column(file: Path) -> None:
+    """Overwrite the data of the column psnr; the header stays whole."""
+    found = pq.read_metadata(file).row_group(0)
+    [psnr] = [found.column(k) for k in range(found.num_columns) if found.column(k).path_in_schema == "psnr"]
+    start = psnr.dictionary_page_offset or psnr.data_page_offset
+    content = bytearray(file.read_bytes())
+    content[start : start + psnr.total_compressed_size] = b"\xff" * psnr.total_compressed_size
+    file.write_bytes(content)
+
+
+def test_a_file_with_a_damaged_column_is_named_and_left_out(folder: Path, tmp_path: Path):
+    shutil.copytree(folder, tmp_path / "here")
+    [file] = (tmp_path / "here").glob("*/welsh02.parquet")
+    spoil_a_column(file)
+    assert read_header(file).model == "welsh02"
+    with pytest.warns(UserWarning, match=re.escape(f"{file}: a column is damaged")):
+        assert set(read_results(tmp_path / "here")["model"]) == {"grayscale", "gray_world", "white_patch"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "column"])
+def test_a_damaged_result_is_measured_again(folder: Path, tmp_path: Path, damage: str):
     shutil.copytree(folder, tmp_path / "here")
     [file] = (tmp_path / "here").glob("*/grayscale.parquet")
     whole = file.read_bytes()
-    file.write_bytes(whole[:100])
+    if damage == "cut":
+        file.write_bytes(whole[:100])
+    else:
+        spoil_a_column(file)
     evaluate("grayscale", "skimage", out=tmp_path / "here")
     assert file.read_bytes() == whole
 
@@ -209,7 +232,8 @@ def test_table_begins_with_gray_and_orders_by_rmse(folder: Path):
     lines = table(rows[rows["protocol"] == "skimage@1"]).splitlines()
     assert lines[0] == "skimage@1: 5 photographs, mean of R, G, B kept"
     assert [line.split()[0] for line in lines[1:]] == ["method", "grayscale", "welsh02"]
-    assert "-100 %" in lines[2]
+    assert "saturation diff. (%)" in lines[1]
+    assert " -100.0 " in lines[2]
     summary = summarize(rows)
     psnr = _score(summary, "psnr", "welsh02")
     assert f"{psnr['value']:.2f} [{psnr['low']:.2f}, {psnr['high']:.2f}]" in lines[3]

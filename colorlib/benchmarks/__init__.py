@@ -5,8 +5,9 @@ from colorlib.benchmarks.methods import Method
 from colorlib.benchmarks.photos import AbsentError, DataError, PhotoSet
 from colorlib.benchmarks.protocols import Protocol, list_benchmarks, protocol
 from colorlib.benchmarks.reported import reported
-from colorlib.benchmarks.results import SCORES, Run, read_results, summarize
+from colorlib.benchmarks.results import Run, read_results, summarize
 from colorlib.benchmarks.runner import evaluate
+from colorlib.benchmarks.scores import SCORES, Score
 
 __all__ = [
     "SCORES",
@@ -16,6 +17,7 @@ __all__ = [
     "PhotoSet",
     "Protocol",
     "Run",
+    "Score",
     "claim_table",
     "evaluate",
     "experiment",

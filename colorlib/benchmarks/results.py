@@ -11,29 +11,28 @@ import shutil
 import subprocess
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch as pytorch
-from numpy.typing import NDArray
 
 from colorlib import io
 from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.protocols import protocol as find_protocol
+from colorlib.benchmarks.scores import SCORES, Values
 
 SHIPPED = Path(__file__).parent / "results"
 SCHEMA = "1"  # raised when a column changes its meaning
 _METADATA = b"colorlib"
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -171,11 +170,19 @@ def read_run(file: Path) -> tuple[Run, pd.DataFrame]:
         ValueError: the file is damaged, or none of ours; the message names it.
     """
     run = read_header(file)
-    rows = pq.read_table(file).to_pandas()
+    rows = _read_rows(file)
     seconds = file.parent / "seconds" / file.name
     if seconds.is_file():
-        rows["seconds"] = pq.read_table(seconds)["seconds"].to_numpy()
+        rows["seconds"] = _read_rows(seconds)["seconds"].to_numpy()
     return run, rows
+
+
+def _read_rows(file: Path) -> pd.DataFrame:
+    """The rows of a Parquet file, whose header may be whole where its columns are not."""
+    try:
+        return pq.read_table(file).to_pandas()
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{file}: a column is damaged ({error}); measure it again") from error
 
 
 def read_header(file: Path | str, content: BinaryIO | None = None) -> Run:
@@ -210,57 +217,19 @@ def runs(folder: Path) -> Iterator[tuple[Path, Run]]:
 
 
 def read_results(folder: Path = SHIPPED) -> pd.DataFrame:
-    """The rows of all runs in a results folder; by default those that come with colorlib."""
-    tables = [read_run(file)[1] for file, _ in runs(folder)]
+    """The rows of all runs in a results folder; by default those that come with colorlib.
+
+    Files that cannot be read are named in a warning and left out.
+    """
+    tables = []
+    for file, _ in runs(folder):
+        try:
+            tables.append(read_run(file)[1])
+        except ValueError as error:
+            warnings.warn(str(error), stacklevel=2)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-@dataclass(frozen=True)
-class Score:
-    """How a number over photographs follows from a column.
-
-    Attributes:
-        column: of the rows.
-        better: whether more or less is better; None where neither is.
-        pooled: photographs weigh by their pixels.
-        transform: of each photograph's value, before the mean is taken.
-        inverse: of the mean.
-    """
-
-    column: str
-    better: Literal["higher", "lower"] | None
-    pooled: bool = False
-    transform: Callable[[Values], Values] = np.positive
-    inverse: Callable[[Values], Values] = np.positive
-
-
-def _within(k: int) -> Callable[[Values], Values]:
-    return lambda rank: (rank <= k).astype(float)
-
-
-SCORES = {
-    "rmse": Score("rmse", "lower", pooled=True),  # Larsson et al. 2016, eq. 10
-    "rmse_mean": Score("rmse", "lower"),
-    "psnr": Score("psnr", "higher"),  # eq. 11
-    "psnr_geometric": Score("psnr", "higher", transform=np.log, inverse=np.exp),  # Cheng et al. 2015
-    "ssim": Score("ssim", "higher"),
-    "ciede2000": Score("ciede2000", "lower"),
-    "lab_mse": Score("lab_mse", "lower"),
-    "luv_squared_error": Score("luv_squared_error", "lower"),
-    "bin_accuracy_u": Score("bin_accuracy_u", "higher"),
-    "bin_accuracy_v": Score("bin_accuracy_v", "higher"),
-    "saturation_difference": Score("saturation_difference", None),
-    "saturation_difference_absolute": Score("saturation_difference", "lower", transform=np.abs),
-    "colorfulness": Score("colorfulness", None),
-    "colorfulness_true": Score("colorfulness_true", None),
-    "chroma": Score("chroma", None),
-    "chroma_true": Score("chroma_true", None),
-    "angular_error": Score("angular_error", "lower"),
-    "angular_error_before": Score("angular_error_before", "lower"),
-    "top1": Score("scene_rank", "higher", transform=_within(1)),
-    "top5": Score("scene_rank", "higher", transform=_within(5)),
-    "seconds": Score("seconds", "lower"),
-}
 _BLOCK = 1 << 20  # photographs drawn at a time: what a processor's cache holds
 
 

@@ -26,7 +26,7 @@ from colorlib.benchmarks import protocols
 from colorlib.benchmarks.methods import Method, Painter
 from colorlib.benchmarks.photos import DataError, Photo
 from colorlib.benchmarks.protocols import Protocol
-from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_header, read_run, write_run
+from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_run, write_run
 from colorlib.casts import Kind
 from colorlib.color import rgb_to_alphabeta, rgb_to_lightness
 from colorlib.metrics.functional import angular_error, ciede2000, image_metrics, psnr, rmse_alphabeta
@@ -200,8 +200,8 @@ def evaluate(
     run = Run.now(protocol, method.name, method.weights, job.painter.colorizer.device, batch_size, seed)
     file = None if out is None else Path(out) / run.file
     finished = None if file is None or again else _finished(file)
-    if file and finished and run.measured_the_same(finished) and (allow_missing or not finished.missing):
-        return read_run(file)[1]
+    if finished and run.measured_the_same(finished[0]) and (allow_missing or not finished[0].missing):
+        return finished[1]
     chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
     unfinished = Unfinished(file, run)
     done = unfinished.read()
@@ -236,10 +236,10 @@ def error_histogram(preds: Tensor, target: Tensor) -> Tensor:
     return counts.scatter_add_(1, bins, torch.ones_like(bins))
 
 
-def _finished(file: Path) -> Run | None:
-    """The run that a file holds, if it holds one."""
+def _finished(file: Path) -> "tuple[Run, pd.DataFrame] | None":
+    """The run that a file holds and its rows, if all of it can be read."""
     try:
-        return read_header(file)
+        return read_run(file)
     except ValueError:
         return None
 

@@ -8,9 +8,20 @@ import torch
 
 from colorlib._text import aligned
 from colorlib.benchmarks.results import summarize
+from colorlib.benchmarks.scores import SCORES
 from colorlib.metrics.functional import angular_statistics
 
 Cells = Mapping[str, pd.Series]
+_SHOWN = (
+    "ciede2000",
+    "ssim",
+    "saturation_difference",
+    "chroma",
+    "bin_accuracy_u",
+    "bin_accuracy_v",
+    "top1",
+    "top5",
+)
 CAST = "the cast itself"  # of white balance: before anything is done
 
 
@@ -43,26 +54,26 @@ def table(rows: pd.DataFrame) -> str:
 
 
 def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
+    rmse, psnr = SCORES["rmse"], SCORES["psnr"]
     columns = {
-        "RMSE": with_interval(cells["rmse"], 4),
+        rmse.title: with_interval(cells["rmse"], rmse.digits),
         "of gray": with_interval(cells["rmse"], 3, "ratio"),
-        "PSNR": with_interval(cells["psnr"], 2),
-        "CIEDE2000": f"{cells['ciede2000']['value']:.2f}",
-        "SSIM": f"{cells['ssim']['value']:.3f}" if "ssim" in cells else "-",
-        "sat. diff.": f"{100 * cells['saturation_difference']['value']:+.0f} %",
-        "chroma": f"{cells['chroma']['value']:.1f} of {cells['chroma_true']['value']:.1f}",
-        "U": f"{100 * cells['bin_accuracy_u']['value']:.1f} %",
-        "V": f"{100 * cells['bin_accuracy_v']['value']:.1f} %",
+        psnr.title: with_interval(cells["psnr"], psnr.digits),
     }
-    if "top1" in cells:
-        columns["top-1, top-5"] = f"{100 * cells['top1']['value']:.1f}, {100 * cells['top5']['value']:.1f} %"
+    columns |= {SCORES[name].title: _beside_target(cells, name) for name in _SHOWN if name in cells}
     return columns | {"seconds": _seconds(run)}
+
+
+def _beside_target(cells: Cells, name: str) -> str:
+    """A score, and the photographs' own if that is what it is to come near to."""
+    shown, target = SCORES[name].format(cells[name]["value"]), SCORES[name].target
+    return f"{shown} of {SCORES[target].format(cells[target]['value'])}" if isinstance(target, str) else shown
 
 
 def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
     before = cells["angular_error_before"]["value"]
     shown = _printed(angle_statistics(run["angular_error"]))
-    shown["mean"] = with_interval(cells["angular_error"], 2)
+    shown["mean"] = with_interval(cells["angular_error"], SCORES["angular_error"].digits)
     return shown | {"of the cast": f"{cells['angular_error']['value'] / before:.3f}", "seconds": _seconds(run)}
 
 
