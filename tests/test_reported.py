@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import colorlib
+from colorlib.benchmarks.reported import remarks, reported
 
 PAPERS = Path(__file__).parent.parent.parent / "shared" / "papers"
 TEXTS = {
@@ -452,3 +453,15 @@ def test_the_papers_text_has_the_same_numbers(place: Place):
     cells = _find(*place)
     assert cells
     assert [number.replace(",", "") for number in found.groups()] == [cell["value"] for cell in cells]
+
+
+def test_remarks_say_whom_the_paper_quotes_and_what_is_in_doubt():
+    numbers = reported()
+    said = dict(zip(numbers["paper"] + ", " + numbers["row"] + ", " + numbers["column"], remarks(numbers), strict=True))
+    assert said["lin21, MSE (CIE Lab), Ours w/ Color Rebal"] == "in doubt: about 78 times that of Ours"
+    assert said["larsson16, Deshpande et al. [11], RMSE"] == "quoted from Deshpande et al. [11]"
+    assert said["larsson16, Welsh et al. [4], RMSE"] == (
+        "quoted from Welsh et al. [4]; as reported by Deshpande et al. [11]; references matched automatically"
+    )
+    assert said["larsson16, our selected model, RMSE"] == "trained for 10 epochs"
+    assert said["lin21, MSE (CIE Lab), Ours"] == ""

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from colorlib.benchmarks.reported import reported
-from colorlib.benchmarks.results import SCORES, SHIPPED, read_results, summarize
+from colorlib.benchmarks.reported import remarks, reported
+from colorlib.benchmarks.results import SHIPPED, read_results, summarize
+from colorlib.benchmarks.scores import SCORES
 from colorlib.benchmarks.tables import CAST, with_cast
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
@@ -36,21 +37,29 @@ class Claim:
     Attributes:
         says: in words.
         score: of :data:`colorlib.benchmarks.SCORES`.
-        benchmark: where we look.
+        benchmarks: where we look, the one nearest to the paper's first; each has its own verdict.
         rising: groups of methods; every score of a group is below every one of the next.
-        printed: where the paper has no numbers, what it says instead.
+        printed: where the paper has no numbers of this score, what it says instead.
+        stands_in_for: where the score is not the paper's but our stand-in, what the paper judges by.
     """
 
     says: str
     score: str
-    benchmark: str
+    benchmarks: tuple[str, ...]
     rising: tuple[tuple[str, ...], ...]
     printed: str = ""
+    stands_in_for: str = ""
 
-    def pairs(self) -> Iterator[tuple[str, str]]:
-        """Methods of which the first scores below the second."""
-        for position, group in enumerate(self.rising[:-1]):
-            yield from ((low, high) for low in group for high in self.rising[position + 1])
+    @property
+    def judged_by(self) -> str:
+        """The score in words, and whether it is our stand-in."""
+        label = SCORES[self.score].label
+        return f"{label}, our stand-in for {self.stands_in_for}" if self.stands_in_for else label
+
+    def orders(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each method, and those that all score above it."""
+        for group, above in pairwise(self.rising):
+            yield from ((low, above) for low in group)
 
 
 @dataclass(frozen=True)
@@ -146,7 +155,10 @@ def experiment(name: str) -> Experiment:
     if name not in list_experiments():
         raise ValueError(f"there is no experiment {name!r}; expected one of {', '.join(list_experiments())}")
     terms = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
-    claims = [claim | {"rising": tuple(map(tuple, claim["rising"]))} for claim in terms.pop("claims", ())]
+    claims = [
+        claim | {"rising": tuple(map(tuple, claim["rising"])), "benchmarks": tuple(claim["benchmarks"])}
+        for claim in terms.pop("claims", ())
+    ]
     times = [{key: _frozen(value) for key, value in one.items()} for one in terms.pop("times", ())]
     trainings = {key: Training(**value) for key, value in terms.pop("trainings", {}).items()}
     return Experiment(
@@ -167,8 +179,10 @@ def experiment_rows(results: Path = SHIPPED, own: Path = EXPERIMENTS) -> pd.Data
     return pd.concat([read_results(results), read_results(own)], ignore_index=True)
 
 
-def verdict(claim: Claim, rows: pd.DataFrame) -> Verdict:
-    """Whether a claim holds for these rows: beyond the 95 % interval over photographs, which are the same for all.
+def verdict(claim: Claim, rows: pd.DataFrame, benchmark: str) -> Verdict:
+    """Whether a claim holds on a benchmark: beyond the 95 % interval over photographs, which are the same for all.
+
+    Each network was trained once, so that how much another training would differ is not part of the interval.
 
     Returns:
         ``"yes"`` if all pairs of methods are in the order claimed, ``"no"`` if one is in the other, ``"not clear"``
@@ -178,35 +192,47 @@ def verdict(claim: Claim, rows: pd.DataFrame) -> Verdict:
         MissingRunError: a method of the claim is not among the rows.
     """
     ratios = []
-    chosen = _chosen(claim, rows)
-    for low, high in claim.pairs():
-        pair = chosen[chosen["model"].isin([low, high])]
-        compared = summarize(pair, scores=[claim.score], against=low).set_index("model")
-        ratios.append(compared.loc[high, ["ratio_low", "ratio_high"]])
-    if any(ratio["ratio_high"] < 1 for ratio in ratios):
+    chosen = _chosen(claim, rows, benchmark)
+    for low, above in claim.orders():
+        pairs = chosen[chosen["model"].isin([low, *above])]
+        compared = summarize(pairs, scores=[claim.score], against=low).set_index("model")
+        ratios.append(compared.loc[list(above), ["ratio_low", "ratio_high"]])
+    ratio = pd.concat(ratios)
+    if (ratio["ratio_high"] < 1).any():
         return "no"
-    return "yes" if all(ratio["ratio_low"] > 1 for ratio in ratios) else "not clear"
+    return "yes" if (ratio["ratio_low"] > 1).all() else "not clear"
 
 
-def measured(claim: Claim, rows: pd.DataFrame) -> list[list[float]]:
-    """The scores of a claim's groups.
+def measured(claim: Claim, rows: pd.DataFrame, benchmark: str) -> list[list[float]]:
+    """The scores of a claim's groups on a benchmark.
 
     Raises:
         MissingRunError: a method of the claim is not among the rows.
     """
-    values = summarize(_chosen(claim, rows), scores=[claim.score], resamples=1).set_index("model")["value"]
+    chosen = _chosen(claim, rows, benchmark)
+    values = summarize(chosen, scores=[claim.score], resamples=1).set_index("model")["value"]
     return [[float(values[method]) for method in group] for group in claim.rising]
 
 
 def printed(claim: Claim, of: Experiment) -> list[list[float]]:
     """What the paper prints for a claim's groups, in the unit of our scores; empty where it has no such numbers."""
+    found = _printed_rows(claim, of)
+    if found is None:
+        return []
+    values = found["value"].to_numpy() * np.where(found["unit"] == "%", 0.01, 1.0)
+    numbers = dict(zip(found["ours"], values, strict=True))
+    return [[float(numbers[method]) for method in group] for group in claim.rising]
+
+
+def _printed_rows(claim: Claim, of: Experiment) -> pd.DataFrame | None:
+    """The rows of ``reported.csv`` of a claim's methods, which are ``ours``; None unless there is one of each."""
     table = reported()
     table = table[(table["paper"] == of.paper) & table["table"].isin(of.tables) & (table["metric"] == claim.score)]
-    scale = np.where(table["unit"] == "%", 0.01, 1.0)
+    table = table.drop_duplicates("model", keep="last").set_index("model")
     theirs = {ours: model for model, ours in of.answers.items()}
-    values = dict(zip(table["model"], table["value"] * scale, strict=True))
-    groups = [[values.get(theirs.get(method, method)) for method in group] for group in claim.rising]
-    return [] if any(value is None for group in groups for value in group) else groups  # type: ignore[return-value]
+    methods = [method for group in claim.rising for method in group]
+    names = [theirs.get(method, method) for method in methods]
+    return table.loc[names].assign(ours=methods) if set(names) <= set(table.index) else None
 
 
 def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
@@ -217,18 +243,32 @@ def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
         rows: of all its runs, and perhaps of others.
 
     Returns:
-        A row per claim: ``claim``, ``score``, ``benchmark``, ``printed`` and ``ours``, both in words, and ``holds``;
-        the last two are ``"not measured"`` where a run is missing.
+        A row for each claim and benchmark: ``claim``, ``score``, ``judged_by``, ``benchmark``, ``printed`` and
+        ``ours``, both in words, ``note`` on what is printed, and ``holds``; ``ours`` and ``holds`` are ``"not
+        measured"`` where a run is missing.
     """
     lines = []
     for claim in of.claims:
         theirs = in_words(printed(claim, of), claim.score, "{:.4g}".format) or claim.printed
-        try:
-            found = [in_words(measured(claim, rows), claim.score), verdict(claim, rows)]
-        except MissingRunError:
-            found = ["not measured", "not measured"]
-        lines.append([claim.says, claim.score, claim.benchmark, theirs, *found])
-    return pd.DataFrame(lines, columns=["claim", "score", "benchmark", "printed", "ours", "holds"])
+        found = _printed_rows(claim, of)
+        note = "" if found is None else "; ".join(x for x in remarks(found).unique() if x)
+        for benchmark in claim.benchmarks:
+            try:
+                ours = [in_words(measured(claim, rows, benchmark), claim.score), verdict(claim, rows, benchmark)]
+            except MissingRunError:
+                ours = ["not measured", "not measured"]
+            lines.append([claim.says, claim.score, claim.judged_by, benchmark, theirs, note, *ours])
+    columns = ["claim", "score", "judged_by", "benchmark", "printed", "note", "ours", "holds"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def overall(verdicts: Mapping[str, str]) -> str:
+    """The verdicts on several benchmarks in words: ``yes``, ``yes, on all 3``, or which it was where."""
+    distinct = list(dict.fromkeys(verdicts.values()))
+    if len(distinct) == 1:
+        return distinct[0] + {1: "", 2: ", on both"}.get(len(verdicts), f", on all {len(verdicts)}")
+    where = {verdict: [name for name, found in verdicts.items() if found == verdict] for verdict in distinct}
+    return "; ".join(f"{verdict} on {', '.join(names)}" for verdict, names in where.items())
 
 
 def significant(value: float) -> str:
@@ -238,7 +278,8 @@ def significant(value: float) -> str:
 
 def in_words(groups: Sequence[Sequence[float]], score: str, write: Callable[[float], str] = significant) -> str:
     """Groups of scores as they are read, with what is between them: ``0.299 < 0.318, 0.321``; ``~`` if they overlap."""
-    shown = [", ".join(f"{100 * x:.1f} %" if score in SHARES else write(x) for x in group) for group in groups]
+    percent = score in SCORES and SCORES[score].unit == "%"
+    shown = [", ".join(f"{100 * x:.1f} %" if percent else write(x) for x in group) for group in groups]
     words = shown[:1]
     for (before, after), text in zip(pairwise(groups), shown[1:], strict=True):
         sign = "<" if max(before) < min(after) else ">" if min(before) > max(after) else "~"
@@ -246,15 +287,13 @@ def in_words(groups: Sequence[Sequence[float]], score: str, write: Callable[[flo
     return " ".join(words)
 
 
-SHARES = {"bin_accuracy_u", "bin_accuracy_v", "saturation_difference_absolute", "top1", "top5"}
-
-
-def _chosen(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
-    here = rows[rows["benchmark"] == claim.benchmark]
+def _chosen(claim: Claim, rows: pd.DataFrame, benchmark: str) -> pd.DataFrame:
+    here = rows[rows["benchmark"] == benchmark]
     wanted = {method for group in claim.rising for method in group}
-    here = with_cast(here) if CAST in wanted else here
-    missing = wanted - set(here["model"])
+    missing = (wanted - {CAST}) - set(here["model"])
     if missing:
-        raise MissingRunError(f"{claim.says} There is no run of {', '.join(sorted(missing))} on {claim.benchmark}")
-    assert claim.score in SCORES
+        raise MissingRunError(f"{claim.says} There is no run of {', '.join(sorted(missing))} on {benchmark}")
+    # Of a method that was measured with several weights, one run: a claim is about one network.
+    here = here[here["weights"] == here.groupby("model", observed=True)["weights"].transform("first")]
+    here = with_cast(here) if CAST in wanted else here
     return here[here["model"].isin(wanted)]

@@ -16,3 +16,10 @@ def reported() -> pd.DataFrame:
         ``note``. What does not apply is an empty string.
     """
     return pd.read_csv(FILE, dtype={"value": float}, keep_default_na=False, na_values={"value": [""]})
+
+
+def remarks(numbers: pd.DataFrame) -> pd.Series:
+    """What has to be known of each of these rows: whom the paper quotes, and our note; empty of most."""
+    quoted = ("quoted from " + numbers["quoted_from"]).where(numbers["quoted_from"] != "", "")
+    both = (quoted != "") & (numbers["note"] != "")
+    return quoted + both.map({True: "; ", False: ""}) + numbers["note"]

@@ -215,7 +215,7 @@ SCORES = {
     ),
     "saturation_difference_absolute": Score(
         "saturation_difference",
-        "|saturation diff.|",
+        "saturation diff., absolute",
         "%",
         "lower",
         1,
