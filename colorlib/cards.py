@@ -14,15 +14,12 @@ from huggingface_hub import EvalResultEntry as Entry
 from huggingface_hub import eval_result_entries_to_yaml as entries_to_yaml
 
 from colorlib import hub, io
-from colorlib.benchmarks import protocol, read_results, summarize
+from colorlib.benchmarks import SCORES, protocol, read_results, summarize
 from colorlib.benchmarks.tables import with_interval
 from colorlib.colorizer import Colorizer
 from colorlib.models import ModelInfo, model_info
 
-SCORES = {
-    "colorize": {"rmse": "alpha-beta RMSE", "psnr": "PSNR (dB)", "ciede2000": "CIEDE2000"},
-    "balance": {"angular_error": "angular error (degrees)", "angular_error_before": "angle of the cast (degrees)"},
-}
+SHOWN = {"colorize": ("rmse", "psnr", "ciede2000"), "balance": ("angular_error", "angular_error_before")}
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 
@@ -71,7 +68,7 @@ def _scores(rows: pd.DataFrame, info: ModelInfo) -> pd.DataFrame:
     """What was measured with these weights; empty if nothing was."""
     if rows.empty:
         return rows
-    summed = summarize(rows, scores=list(SCORES[info.task]))
+    summed = summarize(rows, scores=SHOWN[info.task])
     return summed.assign(benchmark=summed["protocol"].str.partition("@")[0])
 
 
@@ -109,7 +106,7 @@ def _card(
             dataset_name=row.protocol,
             dataset_config=row.protocol,  # results of one configuration are one entry
             metric_type=row.score,
-            metric_name=SCORES[info.task][row.score],
+            metric_name=SCORES[row.score].title,
             metric_value=round(float(row.value), 4),
         )
         for row in scores.itertuples()
@@ -175,8 +172,9 @@ def _measured(scores: pd.DataFrame, info: ModelInfo) -> str:
     """A table with intervals, a row per protocol."""
     if scores.empty:
         return "Nothing yet: `colorlib evaluate` measures it."
-    names = SCORES[info.task]
-    rows = [["protocol", "photographs", *names.values()], ["---"] * (2 + len(names))]
+    names = SHOWN[info.task]
+    titles = [SCORES[name].title for name in names]
+    rows = [["protocol", "photographs", *titles], ["---"] * (2 + len(names))]
     for identity, some in scores.groupby("protocol", sort=False):
         cells = {row["score"]: row for _, row in some.iterrows()}
         about = protocol(str(identity).partition("@")[0]).about

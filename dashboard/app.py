@@ -5,11 +5,14 @@ Every number is a query on the Parquet files that ``colorlib evaluate`` writes. 
 
 from typing import Any
 
-import duckdb
+import common
 import streamlit as st
+from store import UnreadableError
 from streamlit.navigation.page import StreamlitPage
 
 st.set_page_config(page_title="colorlib: measured", page_icon="🎨", layout="wide")
+# Numbers begin on the first screen: Streamlit leaves 96 pixels above a page and 20 above its title.
+st.html("<style>.stMainBlockContainer {padding-top: 4rem} h1 {padding: 0 !important}</style>")
 
 PAGES = [
     st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
@@ -36,11 +39,9 @@ def run(page: StreamlitPage) -> None:
         st.rerun()  # a step back in the browser overrules what is set now, but not in another run
     try:
         page.run()
-    except duckdb.IOException as error:  # found a while ago, and gone since
-        st.cache_resource.clear()
-        st.cache_data.clear()
-        st.error(f"Results have changed while they were read: {str(error).splitlines()[0]}")
-        st.button("Read them again")
+    except UnreadableError as error:  # without these files, which are then named on top of the page
+        common.leave_out(error.files)
+        st.rerun()
     finally:  # a page may stop early
         choices = {key: value for key, value in st.session_state.items() if isinstance(value, str | int | list)}
         left[page.title] = {str(key): value for key, value in choices.items() if key != "shown"}

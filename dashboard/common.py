@@ -3,21 +3,21 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from store import Store, known_protocol
+from store import HUB, Store, known_protocol, listing
 
 from colorlib.benchmarks import SCORES, summarize
 from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment
 from colorlib.benchmarks.results import SHIPPED
 from colorlib.benchmarks.runner import ERROR_BINS, ERROR_RANGE
+from colorlib.benchmarks.scores import distance, with_targets
 
 GRAY = "grayscale"
 # Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again, dashed.
@@ -25,59 +25,6 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 DASHES = ["solid", "dash"]
 # Below the axis, whatever height its rows need: on a phone there are many.
 LEGEND = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0}
-
-
-@dataclass(frozen=True)
-class Label:
-    """How a score is written.
-
-    Attributes:
-        name: over its column.
-        digits: after the point.
-        percent: whether it is a share.
-    """
-
-    name: str
-    digits: int
-    percent: bool = False
-
-    @property
-    def factor(self) -> int:
-        """From a value to the number that is shown."""
-        return 100 if self.percent else 1
-
-    @property
-    def pattern(self) -> str:
-        """Of a column of numbers."""
-        return f"%.{self.digits}f" + " %%" * self.percent
-
-    def format(self, value: float) -> str:
-        """A value as it is printed."""
-        return self.pattern % (self.factor * value)
-
-
-LABELS = {
-    "rmse": Label("RMSE", 4),
-    "rmse_mean": Label("RMSE, mean of photographs", 4),
-    "psnr": Label("PSNR (dB)", 2),
-    "psnr_geometric": Label("PSNR, geometric (dB)", 2),
-    "ssim": Label("SSIM", 3),
-    "ciede2000": Label("CIEDE2000", 2),
-    "lab_mse": Label("Lab MSE", 5),
-    "luv_squared_error": Label("Luv squared error", 1),
-    "bin_accuracy_u": Label("accuracy U", 1, percent=True),
-    "bin_accuracy_v": Label("accuracy V", 1, percent=True),
-    "saturation_difference": Label("saturation diff.", 1, percent=True),
-    "saturation_difference_absolute": Label("|saturation diff.|", 1, percent=True),
-    "colorfulness": Label("colourfulness", 1),
-    "colorfulness_true": Label("colourfulness, true", 1),
-    "chroma": Label("chroma", 1),
-    "chroma_true": Label("chroma, true", 1),
-    "angular_error": Label("angular error (°)", 2),
-    "angular_error_before": Label("angle of the cast (°)", 2),
-    "top1": Label("scene top-1", 1, percent=True),
-    "top5": Label("scene top-5", 1, percent=True),
-}
 
 
 def arguments() -> argparse.Namespace:
@@ -91,21 +38,63 @@ def arguments() -> argparse.Namespace:
     return found
 
 
-# What is cached holds as long as there are no other runs.
-RUNS: dict[str | type, Callable[[Any], Any]] = {Store: lambda store: store.runs["file"].tolist()}
+# What is cached holds as long as the files do.
+RUNS: dict[str | type, Callable[[Any], Any]] = {Store: lambda store: (store.place, store.version)}
+HUB_SECONDS = 600  # between two looks at a data set on the Hub; a folder is looked at whenever a page is shown
 
 
-@st.cache_resource(ttl=60, show_spinner="Finding results")
-def _opened(place: str) -> Store:
-    return Store.open(place)
+@st.cache_data(ttl=HUB_SECONDS, show_spinner="Looking for results")
+def _listed_on_the_hub(place: str) -> dict[str, str]:
+    return listing(place)
 
 
-def open_store() -> Store:
-    """The results; without any, the page says how to make some and ends."""
+@st.cache_resource
+def _unreadable() -> dict[str, tuple[str, str]]:
+    """Files that turned out to be damaged: the mark they then had, see :func:`store.listing`, and why."""
+    return {}
+
+
+def leave_out(files: Mapping[str, str]) -> None:
+    """Do without these files, whose rows cannot be read, as long as they are as they are."""
+    listed = _listed(arguments().results) | _listed(str(EXPERIMENTS))
+    for file, reason in files.items():
+        _unreadable()[file] = (listed.get(file, ""), reason)
+
+
+def _listed(place: str) -> dict[str, str]:
+    return _listed_on_the_hub(place) if place.startswith(HUB) else listing(place)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the headers of results")
+def _opened(place: str, listed: dict[str, str], unreadable: dict[str, str]) -> Store:
+    return Store.open(place, listed, unreadable)
+
+
+def _open(place: str) -> Store:
+    listed = _listed(place)
+    damaged = {file: reason for file, (mark, reason) in _unreadable().items() if listed.get(file) == mark}
+    return _opened(place, listed, damaged)
+
+
+def open_page(title: str) -> Store:
+    """A page's title, the button that looks for new results, and the results.
+
+    Without any, the page says how to make some and ends.
+    """
     place = arguments().results
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title(title, width="content")
+        if st.button(
+            "Look for new results",
+            icon=":material/refresh:",
+            type="tertiary",
+            help=f"In {place}. A folder is also looked at whenever a page is shown, a data set on the Hub every "
+            f"{HUB_SECONDS // 60} minutes.",
+        ):
+            _listed_on_the_hub.clear()
     try:
-        store = _opened(place)
-    except (FileNotFoundError, OSError) as error:
+        store = _open(place)
+    except OSError as error:
         st.error(f"No results: {error}")
         store = None
     for sentence in store.skipped if store else ():
@@ -120,9 +109,10 @@ def open_store() -> Store:
     return store
 
 
-@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Drawing photographs for the intervals")
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Computing confidence intervals")
 def summary(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
     """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
+    scores = with_targets(scores)
     columns = ["protocol", "model", "weights", "photo", "height", "width", *(SCORES[score].column for score in scores)]
     gray = GRAY if GRAY in store.of(protocol)["model"].to_numpy() else None
     return summarize(store.rows(protocol, columns), scores=scores, against=gray)
@@ -143,7 +133,7 @@ def experiment_rows(store: Store, own: Store, name: str, columns: tuple[str, ...
     return pd.concat(one.astype(dict.fromkeys(always[:5], object)) for one in rows).reset_index(drop=True)
 
 
-@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Drawing photographs for the intervals")
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Computing confidence intervals")
 def experiment_summary(store: Store, own: Store, name: str) -> pd.DataFrame:
     """The scores of an experiment's methods, with intervals; empty where nothing was measured."""
     scores = experiment(name).scores
@@ -175,7 +165,7 @@ def seconds(store: Store, protocol: str) -> pd.DataFrame:
 
 def open_experiments() -> Store:
     """The rows of trainings for experiments, which come with colorlib."""
-    return _opened(str(EXPERIMENTS))
+    return _open(str(EXPERIMENTS))
 
 
 def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
@@ -188,7 +178,7 @@ def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str
     """
     identities = [p for p in store.protocols if store.balances(p) == casts]
     if not identities:
-        st.info("No run of this kind is among the results.")
+        st.info(f"No results of {'white balance' if casts else 'colorization'} were found in {store.place}.")
         st.stop()
     if not casts:  # where models were chosen comes first; what needs no download, last
         identities.sort(key=lambda p: (p.startswith("skimage"), p != "miniplaces@1", p))
@@ -198,16 +188,20 @@ def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str
     return chosen
 
 
-def choose_task() -> str:
-    """Ask for the task; the choice is kept in the address."""
-    tasks = ["colorize", "balance"]
-    return st.segmented_control("Task", tasks, default="colorize", required=True, key="task", bind="query-params")
+def choose_task(store: Store) -> str:
+    """Ask for the task, of those that were measured; the choice is kept in the address."""
+    casts = {store.balances(protocol) for protocol in store.protocols}
+    tasks = [task for task, balance in (("colorize", False), ("balance", True)) if balance in casts]
+    return st.segmented_control("Task", tasks, default=tasks[0], required=True, key="task", bind="query-params")
 
 
 def choose_benchmark(store: Store) -> str:
     """Ask for the task, then for one of its protocols; both choices are kept in the address."""
-    task = choose_task()
-    return choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
+    left, right = st.columns([1, 3])
+    with left:
+        task = choose_task(store)
+    with right:
+        return choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
 
 
 def link_images(store: Store, protocol: str, model: str) -> None:
@@ -239,14 +233,31 @@ def describe_protocol(store: Store, identity: str) -> str:
 
 def choose_scores(label: str, scores: list[str], default: list[str], key: str) -> list[str]:
     """Ask which scores, by their names; never none."""
-    names = {LABELS[score].name: score for score in scores}
-    chosen = st.multiselect(label, list(names), [LABELS[s].name for s in default], key=key, bind="query-params")
+    names = {SCORES[score].title: score for score in scores}
+    chosen = st.multiselect(label, list(names), [SCORES[s].title for s in default], key=key, bind="query-params")
     return [names[name] for name in chosen] or default
 
 
-def better(score: str) -> str:
-    """An arrow to where it is better, for a column's title."""
-    return {"higher": " ↑", "lower": " ↓"}.get(SCORES[score].better or "", "")
+def score_column(score: str) -> Any:
+    """The configuration of a score's column of numbers as :func:`in_units` has them."""
+    how = SCORES[score]
+    target = SCORES[how.target].label if isinstance(how.target, str) else how.target
+    best = {"nearer": f"Nearest to {target} is best.", "higher": "Higher is better.", "lower": "Lower is better."}
+    said = best[how.better] if how.better else "Of the photographs, the same for all methods."
+    return st.column_config.NumberColumn(
+        how.title + how.direction, format=f"%.{how.digits}f", help=f"{said} {how.source}."
+    )
+
+
+def in_units(rows: pd.DataFrame, scores: Iterable[str]) -> pd.DataFrame:
+    """Scores as they are shown: shares in percent."""
+    return rows.assign(**{score: SCORES[score].factor * rows[score] for score in scores if score in rows})
+
+
+def best_first(table: pd.DataFrame, score: str, *, worst: bool = False) -> pd.DataFrame:
+    """Rows by how near a score is to its best; those without a value last."""
+    ranks = distance(table, score)
+    return table.loc[(-ranks if worst else ranks).sort_values(kind="stable").index]
 
 
 def line(model: str, models: list[str]) -> dict[str, str]:
@@ -257,9 +268,30 @@ def line(model: str, models: list[str]) -> dict[str, str]:
     return {"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place // len(PALETTE) % len(DASHES)]}
 
 
-def height_of(table: pd.DataFrame) -> Literal["content", "auto"]:
-    """As high as the table, if it is no list of photographs or of hundreds of methods."""
-    return "content" if len(table) <= 30 else "auto"
+def show_table(table: pd.DataFrame, alt: str, columns: dict[str, Any] | None = None, **options: Any) -> Any:
+    """A table without its index; names are as wide as they are, and what is absent is a dash.
+
+    Args:
+        table: the rows.
+        alt: what it shows.
+        columns: the configuration of some of its columns.
+        **options: of :func:`streamlit.dataframe`.
+    """
+    config = dict(columns or {})
+    for name in table.columns:
+        if pd.api.types.is_numeric_dtype(table[name]) or len(table) == 0:
+            continue
+        longest = max(len(str(cell)) for cell in table[name])
+        if longest > 20:
+            # Streamlit cuts text at about 20 letters where the table is wider than the page.
+            config[name] = {
+                **(config.get(name) or st.column_config.TextColumn(name)),
+                "width": min(7 * longest + 20, 640),
+            }
+    height = options.pop("height", "content" if len(table) <= 40 else "auto")
+    return st.dataframe(
+        table, hide_index=True, column_config=config, placeholder="-", height=height, alt=alt, **options
+    )
 
 
 def shown(figure: go.Figure, alt: str, key: str | None = None) -> None:
@@ -276,6 +308,6 @@ def cumulative_error(rows: pd.DataFrame, models: list[str]) -> go.Figure:
         counts = np.stack(run["error_histogram"].to_list()).sum(axis=0)
         share = np.concatenate([[0], counts.cumsum() / counts.sum()])[: len(edges)]
         figure.add_scatter(x=edges, y=share, name=model, mode="lines", line=line(model, models))
-    figure.update_xaxes(title="error", range=[0, 1])
-    figure.update_yaxes(title="share of pixels below", tickformat=".0%")
+    figure.update_xaxes(title="error in alpha and beta (relative to lightness)", range=[0, 1])
+    figure.update_yaxes(title="pixels below (%)", tickformat=".0%")
     return figure

@@ -24,6 +24,8 @@ STAND_INS = {
     "mcgill": ("opencountry", "open country in place of McGill"),
     "ilsvrc10": ("imagenet-nips", "ImageNet photographs of all classes in place of ten"),
     "mirflickr": ("coco", "COCO in place of MIRFLICKR"),
+    # The five cameras of NUS, under the same casts, have no like photographs here.
+    "coco2014-global": ("coco-global", "228 COCO photographs in place of those of COCO 2014"),
 }
 SMALL = "_small"
 _NAN = float("nan")
@@ -64,12 +66,9 @@ def benchmark_for(printed: str, there: set[str]) -> tuple[str, str] | None:
     """The protocol that answers for a paper's benchmark, and how it differs; None if none does."""
     if f"{printed}@1" in there:
         return f"{printed}@1", ""
-    if printed.endswith("-global"):  # five cameras and COCO 2014, under the same casts
-        name, differs = "coco-global", "228 COCO photographs in place of the paper's"
-    elif printed in STAND_INS:
-        name, differs = STAND_INS[printed]
-    else:
+    if printed not in STAND_INS:
         return None
+    name, differs = STAND_INS[printed]
     return (f"{name}@1", differs) if f"{name}@1" in there else None
 
 
@@ -105,11 +104,12 @@ def measure(
     if printed["metric"] in ("model_size", "model_size_ratio"):
         return _size(printed)
     # The mean over table 2 has no benchmark of its own.
-    benchmark = "coco2014-global" if printed["metric"] == _RATIO else printed["benchmark"]
-    place = benchmark_for(benchmark, set(summary["protocol"]))
+    mean = printed["metric"] == _RATIO
+    place = benchmark_for("coco2014-global" if mean else printed["benchmark"], set(summary["protocol"]))
     if place is None:
         return None
     protocol, differs = place
+    differs = "228 COCO photographs in place of the mean over six data sets" if mean else differs
     here = summary[summary["protocol"] == protocol]
     metric = printed["metric"]
     if metric == "images_test" and not differs:

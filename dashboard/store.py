@@ -1,6 +1,6 @@
 """The results, read in place by DuckDB: a folder of Parquet files on this disk, or a data set on the Hub."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,35 @@ from colorlib.benchmarks.results import Run, read_header
 HUB = "hf://"
 
 
+class UnreadableError(Exception):
+    """Files whose rows cannot be read, though their headers could: damaged inside a column, or gone since.
+
+    Attributes:
+        files: and why not, each.
+    """
+
+    def __init__(self, files: Mapping[str, str]):
+        super().__init__("; ".join(f"{file}: {reason}" for file, reason in files.items()))
+        self.files = dict(files)
+
+
+def listing(place: str) -> dict[str, str]:
+    """The Parquet files of a folder or data set, each with a mark that changes when its content does.
+
+    Raises:
+        FileNotFoundError: there is no such folder or data set.
+    """
+    files, folder = fsspec.core.url_to_fs(place)
+    files.invalidate_cache()  # of the Hub: what was listed a while ago
+    if not files.isdir(folder):
+        raise FileNotFoundError(f"there is no folder of results at {place}")
+    found, prefix = {}, HUB if place.startswith(HUB) else ""
+    for pattern in ("*/*.parquet", "*/seconds/*.parquet"):
+        for path, about in files.glob(f"{folder}/{pattern}", detail=True).items():
+            found[prefix + path] = f"{about['size']} {about.get('mtime', about.get('blob_id'))}"
+    return found
+
+
 @dataclass(frozen=True)
 class Store:
     """Runs, found once; their rows stay where they are until a query asks for them.
@@ -25,38 +54,47 @@ class Store:
         runs: a row per run: all fields of :class:`colorlib.benchmarks.results.Run`, ``file``, and ``seconds_file``,
             empty where there is none.
         skipped: what could not be read and why, a sentence each.
+        version: changes when any of its files does.
     """
 
     place: str
     runs: pd.DataFrame
     skipped: tuple[str, ...]
+    version: str
 
     @classmethod
-    def open(cls, place: str) -> "Store":
+    def open(
+        cls, place: str, listed: Mapping[str, str] | None = None, unreadable: Mapping[str, str] | None = None
+    ) -> "Store":
         """Find the runs of a folder or data set; files that are no runs are named and left out.
+
+        Args:
+            place: see :attr:`place`.
+            listed: its files, see :func:`listing`; default: those that are there now.
+            unreadable: files that are known to be damaged, and how; they are left out as well.
 
         Raises:
             FileNotFoundError: there is no such folder or data set.
         """
-        files, folder = fsspec.core.url_to_fs(place)
-        if not files.isdir(folder):
-            raise FileNotFoundError(f"there is no folder of results at {place}")
-        timed = set(files.glob(f"{folder}/*/seconds/*.parquet"))
-        found, skipped = [], []
-        for path in sorted(files.glob(f"{folder}/*/*.parquet")):
+        files, _ = fsspec.core.url_to_fs(place)
+        listed, damaged = listing(place) if listed is None else listed, dict(unreadable or {})
+        found = []
+        for path in sorted(listed):
+            parent, _, name = path.rpartition("/")
+            if parent.endswith("/seconds") or path in damaged:
+                continue
             try:
                 with files.open(path) as file:
                     run = read_header(path, file)
-            except ValueError as error:
-                skipped.append(str(error))
+            except (ValueError, FileNotFoundError) as error:
+                damaged[path] = str(error).removeprefix(f"{path}: ")
                 continue
-            parent, _, name = path.rpartition("/")
             seconds = f"{parent}/seconds/{name}"
-            prefix = HUB if place.startswith(HUB) else ""
-            found.append(asdict(run) | {"file": prefix + path, "seconds_file": prefix + seconds * (seconds in timed)})
-        return cls(
-            place, pd.DataFrame(found, columns=[*Run.__dataclass_fields__, "file", "seconds_file"]), tuple(skipped)
-        )
+            timed = seconds in listed and seconds not in damaged
+            found.append(asdict(run) | {"file": path, "seconds_file": seconds if timed else ""})
+        runs = pd.DataFrame(found, columns=[*Run.__dataclass_fields__, "file", "seconds_file"])
+        skipped = tuple(f"{path} is left out: {reason}" for path, reason in damaged.items())
+        return cls(place, runs, skipped, str(sorted(listed.items())) + str(skipped))
 
     @property
     def protocols(self) -> list[str]:
@@ -75,8 +113,8 @@ class Store:
         """Which scores its rows have a value of."""
         counted = self.query(
             "SELECT count(COLUMNS(lambda c: c IN $names)) FROM read_parquet($files, union_by_name = true)",
+            self.of(protocol)["file"].tolist(),
             names=[score.column for score in SCORES.values()],
-            files=self.of(protocol)["file"].tolist(),
         ).iloc[0]
         return [name for name, score in SCORES.items() if counted.get(score.column, 0)]
 
@@ -100,8 +138,8 @@ class Store:
         where = " AND ".join(f'"{name}" = ${name}' for name in known) or "true"
         return self.query(
             "SELECT COLUMNS(lambda c: c IN $columns) FROM read_parquet($files, union_by_name = true) WHERE " + where,
+            runs["file"].tolist(),
             columns=list(columns),
-            files=runs["file"].tolist(),
             **known,
         )
 
@@ -114,14 +152,43 @@ class Store:
         medians = self.query(
             "SELECT filename AS seconds_file, median(seconds) AS seconds"
             " FROM read_parquet($files, filename = true) GROUP BY filename",
-            files=runs["seconds_file"].tolist(),
+            runs["seconds_file"].tolist(),
         )
         return runs[["model", "weights", "seconds_file"]].merge(medians, on="seconds_file").drop(columns="seconds_file")
 
-    def query(self, sql: str, **values: Any) -> pd.DataFrame:
-        """Ask DuckDB, ``$name`` standing for a value; strings come as categories, of which a million take no time."""
+    def query(self, sql: str, files: Sequence[str], **values: Any) -> pd.DataFrame:
+        """Ask DuckDB, ``$name`` standing for a value; strings come as categories, of which a million take no time.
+
+        Args:
+            sql: the query.
+            files: its ``$files``.
+            **values: the others.
+
+        Raises:
+            UnreadableError: some of the files are damaged or gone.
+        """
+        try:
+            return self._ask(sql, files, values)
+        except duckdb.Error:
+            self.__dict__.pop("_connection", None)  # some errors leave one that answers nothing any more
+            damaged = {file: reason for file in files if (reason := self._damage(sql, file, values))}
+            if not damaged:
+                raise
+        raise UnreadableError(damaged)
+
+    def _damage(self, sql: str, file: str, values: dict[str, Any]) -> str:
+        """Why a query fails on a file by itself; empty if that is not the file's fault."""
+        try:
+            self._ask(sql, [file], values)
+        except duckdb.BinderException:  # of columns that only the other files have
+            return ""
+        except duckdb.Error as error:
+            return str(error).splitlines()[0]
+        return ""
+
+    def _ask(self, sql: str, files: Sequence[str], values: dict[str, Any]) -> pd.DataFrame:
         # Visitors' sessions are threads, and a connection answers one at a time.
-        found = self._connection.cursor().sql(sql, params=values).to_arrow_table()
+        found = self._connection.cursor().sql(sql, params={"files": list(files), **values}).to_arrow_table()
         return found.to_pandas(strings_to_categorical=True)
 
     @cached_property

@@ -292,6 +292,8 @@ def _of_same_photos(
                 sums.append(np.bincount(photo, value * weight))
                 weights.append(np.bincount(photo, weight))
     table = pd.DataFrame(named, columns=["protocol", "model", "weights", "score"])
+    if table.empty:
+        return table.assign(value=[], low=[], high=[], photos=[])
     of_score = [(table["score"] == score).to_numpy() for score in scores]
     # Most scores weigh photographs alike: one sum of weights serves them all.
     distinct: dict[bytes, int] = {}

@@ -5,19 +5,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from common import LABELS
+
+from colorlib.benchmarks import SCORES
 
 PROPERTIES = {
-    "colorfulness_true": "colourfulness of the photograph",
-    "chroma_true": "mean chroma of the photograph",
-    "lightness_true": "mean L* of the photograph",
-    "saturation_true": "mean saturation of the photograph",
+    "colorfulness_true": "colourfulness of the photograph (0 is gray, 109 extremely colourful)",
+    "chroma_true": "mean chroma of the photograph (units of CIE Lab)",
+    "lightness_true": "mean L* of the photograph (0 to 100)",
+    "saturation_true": "mean saturation of the photograph (0 to 1)",
 }
 RATED = ["psnr", "rmse", "ciede2000", "lab_mse"]
 PARTS = 10  # of equally many photographs each, whose medians are drawn
 
-store = common.open_store()
-st.title("Distributions")
+store = common.open_page("Distributions")
 protocol = common.choose_protocol(store, casts=False)
 models = store.of(protocol)["model"].tolist()
 chosen = (
@@ -43,6 +43,9 @@ st.subheader("PSNR")
 st.caption("How many photographs reach which PSNR: figure 8 of Larsson et al. 2016.")
 figure = go.Figure()
 finite = rows[np.isfinite(rows["psnr"])]
+if finite.empty:
+    st.caption("No picture differs from its photograph: no PSNR is finite.")
+    st.stop()
 edges = np.arange(np.floor(finite["psnr"].min()), np.ceil(finite["psnr"].quantile(0.995)) + 1)
 for model, run in finite.groupby("model", observed=True):
     counts, _ = np.histogram(run["psnr"], bins=edges)
@@ -53,15 +56,15 @@ for model, run in finite.groupby("model", observed=True):
         mode="lines",
         line=common.line(model, chosen) | {"shape": "hvh"},
     )
-figure.update_xaxes(title="PSNR (dB)")
-figure.update_yaxes(title="share of photographs", tickformat=".0%")
+figure.update_xaxes(title=SCORES["psnr"].title)
+figure.update_yaxes(title="photographs (%)", tickformat=".0%")
 common.shown(figure, f"Histogram of PSNR of {len(chosen)} methods on {protocol}", key="psnr-histogram")
 
 st.subheader("Error and photograph")
 left, right = st.columns(2)
 properties = {name: column for column, name in PROPERTIES.items()}
 property_ = properties[left.selectbox("Property", list(properties), key="property", bind="query-params")]
-names = {LABELS[score].name: score for score in RATED}
+names = {SCORES[score].title: score for score in RATED}
 score = names[right.selectbox("Score", list(names), key="score", bind="query-params")]
 st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
 figure = go.Figure()
@@ -76,5 +79,5 @@ for model, run in rows.groupby("model", observed=True):
         line=common.line(model, chosen),
     )
 figure.update_xaxes(title=PROPERTIES[property_])
-figure.update_yaxes(title=LABELS[score].name + common.better(score))
-common.shown(figure, f"{LABELS[score].name} against {PROPERTIES[property_]}", key="property-plot")
+figure.update_yaxes(title=SCORES[score].title + SCORES[score].direction)
+common.shown(figure, f"{SCORES[score].title} against {PROPERTIES[property_]}", key="property-plot")

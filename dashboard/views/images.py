@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.express as px
 import streamlit as st
-from common import GRAY, LABELS
+from common import GRAY
 from pictures import THUMBNAIL, error_map, find_pictures, runnable
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
@@ -26,28 +26,21 @@ def side_by_side(pictures: list[Picture]) -> Iterator[tuple[DeltaGenerator, Pict
         yield from zip(st.columns(3), pictures[start : start + 3], strict=False)
 
 
-def in_units(rows: pd.DataFrame, scores: list[str]) -> pd.DataFrame:
-    """Scores as they are shown: shares in percent."""
-    return rows.assign(**{score: LABELS[score].factor * rows[score] for score in scores})
-
-
-store = common.open_store()
-st.title("Images")
+store = common.open_page("Images")
 protocol = common.choose_benchmark(store)
 left, middle, right, last = st.columns([3, 2, 2, 1])
-models = [m for m in store.of(protocol)["model"] if m != GRAY]
+models = sorted(store.of(protocol)["model"].unique(), key=lambda m: m == GRAY)  # gray last
 method = left.selectbox("Method", models, key="method", bind="query-params")
 there = RATED_OF_CASTS if store.balances(protocol) else RATED
-by = {LABELS[name].name: name for name in there}
+by = {SCORES[name].title: name for name in there}
 score = by[middle.selectbox("By", list(by), key="by", bind="query-params")]
 end = right.segmented_control(
     "First", ["worst", "best"], default="worst", required=True, key="end", bind="query-params"
 )
 
-rows = store.rows(protocol, ["photo", "label", "cast", "height", "width", *there], models=[method])
-badness = rows[score].abs() if SCORES[score].better is None else rows[score]
-lower_first = (SCORES[score].better == "higher") == (end == "worst")
-ordered = rows.loc[badness.sort_values(ascending=lower_first, kind="stable").index].reset_index(drop=True)
+rows = store.rows(protocol, ["photo", "label", "cast", "weights", "height", "width", *there], models=[method])
+rows = rows[rows["weights"] == rows["weights"].iloc[0]].drop(columns="weights")  # one run, if there are several
+ordered = common.best_first(rows, score, worst=end == "worst").reset_index(drop=True)
 pages = -(-len(ordered) // COUNT)
 page = last.number_input(f"Page, of {pages}", 1, pages, key="page", bind="query-params")
 some = ordered.iloc[(page - 1) * COUNT : page * COUNT]
@@ -62,33 +55,24 @@ else:
     with st.container(horizontal=True):  # as many in a row as fit
         for row, name in zip(some.itertuples(), names, strict=True):
             small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
-            caption = LABELS[score].format(getattr(row, score))
+            caption = f"{SCORES[score].format(getattr(row, score))} {SCORES[score].unit}".strip()
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
-st.dataframe(
-    in_units(some, there).dropna(axis=1, how="all"),
-    hide_index=True,
-    height="content",
-    column_config={s: st.column_config.NumberColumn(LABELS[s].name, format=LABELS[s].pattern) for s in there},
-    alt=f"{end} photographs of {method} on {protocol}",
+columns = {name: common.score_column(name) for name in there}
+common.show_table(
+    common.in_units(some, there).dropna(axis=1, how="all"), f"{end} photographs of {method} on {protocol}", columns
 )
 photo = st.selectbox("Photograph", names, key="photo", bind="query-params")
 row = some.iloc[names.index(photo)]
 cast = None if pd.isna(row["cast"]) else row["cast"]
-same = store.rows(protocol, ["model", *there], photo=row["photo"], cast=cast)
+same = store.rows(protocol, ["model", "weights", *there], photo=row["photo"], cast=cast)
+if same["model"].is_unique:
+    same = same.drop(columns="weights")
 
 st.subheader(photo)
-st.dataframe(
-    in_units(same.sort_values(score, ascending=SCORES[score].better != "higher"), there),
-    hide_index=True,
-    height=common.height_of(same),
-    column_config={
-        s: st.column_config.NumberColumn(LABELS[s].name + common.better(s), format=LABELS[s].pattern) for s in there
-    },
-    alt=f"Scores of every method on {photo}",
-)
+common.show_table(common.in_units(common.best_first(same, score), there), f"Scores of every method on {photo}", columns)
 if found is None:
     st.stop()
-ready = [m for m in same["model"] if m != GRAY and runnable(m)]
+ready = list(dict.fromkeys(m for m in same["model"] if m != GRAY and runnable(m)))
 compared = st.multiselect(
     "Painted", ready, [method] if method in ready else ready[:1], key="painted", bind="query-params"
 )
@@ -112,7 +96,9 @@ for column, (name, rgb) in side_by_side(painted):
     values = error_map(rgb, true, measure).numpy()
     figure = px.imshow(values, zmin=0, zmax=most, color_continuous_scale="Viridis", aspect="equal")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
-    figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f}")
+    unit = {"CIEDE2000": "ΔE", "angle": "°"}[measure]
+    figure.update_coloraxes(colorbar_title=unit)
+    figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f} {unit}")
     with column:
         common.shown(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
 if not painted:

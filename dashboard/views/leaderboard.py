@@ -6,11 +6,13 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from common import GRAY, LABELS
+from common import GRAY
 from counterparts import parameters
 from store import Store
 
 from colorlib.benchmarks import SCORES, reported
+from colorlib.benchmarks.reported import remarks
+from colorlib.benchmarks.scores import distance
 from colorlib.models import list_models, model_info
 
 FIRST = ["rmse", "psnr", "ciede2000", "saturation_difference", "chroma", "top1"]
@@ -46,47 +48,46 @@ def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
 
 def pareto(table: pd.DataFrame, score: str) -> pd.DataFrame:
     """The methods that no other one beats in both, from fast to good."""
-    sign = -1 if SCORES[score].better == "higher" else 1
-    ordered = (
-        table.dropna(subset=["seconds", score]).assign(cost=lambda t: sign * t[score]).sort_values(["seconds", "cost"])
-    )
-    return ordered[ordered["cost"] < ordered["cost"].cummin().shift(fill_value=float("inf"))]
+    known = table.dropna(subset=["seconds", score])
+    ordered = known.assign(distance=distance(known, score)).sort_values(["seconds", "distance"])
+    return ordered[ordered["distance"] < ordered["distance"].cummin().shift(fill_value=float("inf"))]
 
 
-store = common.open_store()
-st.title("Leaderboard")
-protocol = common.choose_benchmark(store)
-balance = store.balances(protocol)
-measured = common.scores_of(store, protocol)
-there = [score for score in LABELS if score in measured]
+store = common.open_page("Leaderboard")
 left, right = st.columns([3, 2])
 with left:
-    default = [score for score in (FIRST_OF_CASTS if balance else FIRST) if score in there]
-    scores = common.choose_scores("Scores", there, default, key="scores-balance" if balance else "scores-colorize")
+    protocol = common.choose_benchmark(store)
 with right:
     wanted = st.text_input(
         "Methods with", key="methods", bind="query-params", placeholder="larsson, small, decoder=mode"
     )
+balance = store.balances(protocol)
+measured = common.scores_of(store, protocol)
+there = [score for score in SCORES if score in measured]
+default = [score for score in (FIRST_OF_CASTS if balance else FIRST) if score in there]
+scores = common.choose_scores("Scores", there, default, key="scores-balance" if balance else "scores-colorize")
 table = leaderboard(store, protocol, scores)
 words = [word.strip().lower() for word in wanted.split(",") if word.strip()]
 kept = table["model"].map(lambda m: m == GRAY or not words or any(word in m.lower() for word in words))
-lead = scores[0]
-ordered = table[kept].sort_values(lead, ascending=SCORES[lead].better != "higher")
+if words and not any(any(word in m.lower() for word in words) for m in table["model"]):
+    st.info(f"No method on {protocol} has “{'” or “'.join(words)}” in its name. Empty the box to see all {len(table)}.")
+# Ranked by the first score that is a quality of methods.
+lead = next((score for score in scores if SCORES[score].better), scores[0])
+ordered = common.best_first(table[kept], lead)
 ordered = pd.concat([ordered[ordered["model"] == GRAY], ordered[ordered["model"] != GRAY]])
 view = pd.DataFrame({"method": ordered["model"]})
 for score in scores:
-    label = LABELS[score]
-    value, low, high = (label.factor * ordered[name] for name in (score, f"{score}_low", f"{score}_high"))
-    view[score] = value
-    view[f"{score}_interval"] = [
-        f"{x:.{label.digits}f} to {y:.{label.digits}f}" for x, y in zip(low, high, strict=True)
-    ]
+    how = SCORES[score]
+    view[score] = how.factor * ordered[score]
+    bounds = zip(ordered[f"{score}_low"], ordered[f"{score}_high"], strict=True)
+    view[f"{score}_interval"] = [f"{how.format(low)} to {how.format(high)}" for low, high in bounds]
+    view.loc[ordered[score].isna(), f"{score}_interval"] = None
     if score in ("rmse", "psnr") and f"{score}_ratio" in ordered and GRAY in set(ordered["model"]):
         gray = ordered.loc[ordered["model"] == GRAY, score].iloc[0]
         view[f"{score}_gray"] = ordered[f"{score}_ratio"] if score == "rmse" else ordered[score] - gray
 view = view.assign(
     **{name: ordered[name] for name in ("seconds", "parameters", "megabytes", "photos", "missing")},
-    weights=ordered["weights"].str[:8],
+    weights=ordered["weights"].str[:8].replace("", None),
 )
 columns = {
     "method": st.column_config.TextColumn("method", pinned=True),
@@ -102,22 +103,18 @@ columns = {
     "psnr_gray": st.column_config.NumberColumn("over gray (dB)", format="%+.2f"),
 }
 for score in scores:
-    label = LABELS[score]
-    columns[score] = st.column_config.NumberColumn(label.name + common.better(score), format=label.pattern)
-    columns[f"{score}_interval"] = st.column_config.TextColumn("95 %")
-st.caption(
-    f"{common.describe_protocol(store, protocol)} Intervals: bootstrap over photographs. Measured on "
-    f"{', '.join(sorted(set(ordered['device'])))}. Choose a row to see its images."
-)
-event = st.dataframe(
+    columns |= {score: common.score_column(score), f"{score}_interval": st.column_config.TextColumn("95 %")}
+event = common.show_table(
     view,
-    hide_index=True,
-    column_config=columns,
+    f"Scores of {len(view)} methods on {protocol}",
+    columns,
     on_select="rerun",
     selection_mode="single-row",
     key="rows",
-    height=common.height_of(view),
-    alt=f"Scores of {len(view)} methods on {protocol}",
+)
+st.caption(
+    f"{common.describe_protocol(store, protocol)} Ranked by {SCORES[lead].title}. Intervals: 95 %, bootstrap over "
+    f"photographs. Measured on {', '.join(sorted(set(ordered['device'])))}. Choose a row to see its images."
 )
 if event.selection.rows:
     common.link_images(store, protocol, view["method"].iloc[event.selection.rows[0]])
@@ -138,27 +135,34 @@ else:
     st.caption(
         "As the papers print them: other weights, and sometimes another protocol. Not ours, and not sorted in above."
     )
-    st.dataframe(
-        printed[["paper", "table", "row", "metric", "value", "unit", "quoted_from", "note"]],
-        hide_index=True,
-        alt="Numbers that papers report for this benchmark",
+    common.show_table(
+        printed.assign(remark=remarks(printed))[["paper", "table", "row", "metric", "value", "unit", "remark"]],
+        "Numbers that papers report for this benchmark",
     )
 
 st.subheader("Quality against speed")
-timed = ordered.dropna(subset=["seconds"])
-best = pareto(timed[timed["model"] != GRAY], lead)
+timed = ordered.dropna(subset=["seconds", lead])
+if timed.empty:
+    st.caption("None of these runs says how long it took.")
+    st.stop()
+best = pareto(timed[timed["model"] != GRAY], lead) if SCORES[lead].better else timed[:0]
 models = timed["model"].tolist()
 front = {"name": "no other is faster and better", "mode": "lines", "line": {"shape": "hv", "dash": "dot"}}
+factor = SCORES[lead].factor
 points = []
 for place, run in enumerate(timed.itertuples()):
-    value, low, high = (getattr(run, name) for name in (lead, f"{lead}_low", f"{lead}_high"))
+    value, low, high = (factor * getattr(run, name) for name in (lead, f"{lead}_low", f"{lead}_high"))
     marker = {"size": 11, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": common.line(run.model, models)["color"]}
     interval = {"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]}
     point = {"x": [run.seconds], "y": [value], "mode": "markers", "marker": marker, "error_y": interval}
     points.append(point | {"name": run.model})
-figure = go.Figure([front | {"x": best["seconds"], "y": best[lead]}, *points])
-figure.update_xaxes(type="log", dtick=math.log10(2), tickformat=".2~g", title="seconds a photograph")
-figure.update_yaxes(title=LABELS[lead].name + common.better(lead))
+figure = go.Figure([front | {"x": best["seconds"], "y": factor * best[lead]}, *points])
+figure.update_xaxes(type="log", dtick=math.log10(2), tickformat=".2~g", title="time for a photograph (s)")
+figure.update_yaxes(title=SCORES[lead].title + SCORES[lead].direction)
+if SCORES[lead].better == "nearer":
+    target = SCORES[lead].target
+    aim = factor * (timed[target].iloc[0] if isinstance(target, str) else target or 0.0)
+    figure.add_hline(aim, line_dash="dash", annotation_text=f"the photographs': {aim:.{SCORES[lead].digits}f}")
 common.shown(
-    figure, f"{LABELS[lead].name} of methods against the seconds they take, with the Pareto front", key="front"
+    figure, f"{SCORES[lead].title} of methods against the seconds they take, with the Pareto front", key="front"
 )

@@ -1,41 +1,37 @@
 """What each number is: formulas with their sources, and every protocol."""
 
 import inspect
+import re
 
 import common
+import numpy as np
 import pandas as pd
 import streamlit as st
-from common import LABELS
 
-from colorlib.benchmarks import list_benchmarks
+from colorlib.benchmarks import SCORES, Score, list_benchmarks
 from colorlib.benchmarks import protocol as find_protocol
-from colorlib.benchmarks.results import SCORES
 from colorlib.metrics import functional
 
-FORMULAS = {
-    "rmse_alphabeta": r"\sqrt{\tfrac{1}{2n}\sum_p (\alpha_p-\hat\alpha_p)^2+(\beta_p-\hat\beta_p)^2},\quad"
-    r"\alpha=\frac{B-\frac{R+G}{2}}{R+G+B},\ \beta=\frac{R-G}{R+G+B}",
-    "psnr": r"-10\log_{10}\Big(\tfrac{1}{3n}\sum_p\lVert y_p-\hat y_p\rVert^2\Big)",
-    "bin_accuracy": r"\tfrac1n\sum_p[\,k(u_p)=k(\hat u_p)\,],\quad k:\ 50\text{ bins of }[-100,100]",
-    "saturation_difference": r"\frac{\sum_p S(\hat y_p)-\sum_p S(y_p)}{\sum_p S(y_p)}",
-    "angular_error": r"\tfrac1m\sum_p \arccos\frac{y_p\cdot\hat y_p}{\lVert y_p\rVert\,\lVert\hat y_p\rVert}",
-    "colorfulness": r"\sqrt{\sigma_{rg}^2+\sigma_{yb}^2}+0.3\sqrt{\mu_{rg}^2+\mu_{yb}^2},\quad"
-    r" rg=R-G,\ yb=\tfrac{R+G}{2}-B",
-}
-TOLD = [
-    "rmse_alphabeta",
-    "psnr",
-    "bin_accuracy",
-    "luv_squared_error",
-    "saturation_difference",
-    "lab_mse",
-    "angular_error",
-    "colorfulness",
-    "ciede2000",
-    "ssim",
-]
 
-st.title("Methodology")
+def plain(docstring: str) -> str:
+    """A docstring without the roles that Sphinx reads: ``:func:`psnr` `` is `psnr`."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"`\1`", docstring).replace("``", "`")
+
+
+def over_photographs(how: Score) -> str:
+    """How the values of photographs become one number."""
+    if how.inverse is np.exp:
+        return "geometric mean"
+    return "mean, weighed by pixels" if how.pooled else "mean"
+
+
+def best(how: Score) -> str:
+    """Where a score is best."""
+    target = SCORES[how.target].label if isinstance(how.target, str) else f"{how.target or 0:g}"
+    return f"nearest to {target}" if how.better == "nearer" else how.better or "no quality of methods"
+
+
+store = common.open_page("Methodology")
 st.markdown(
     "A **protocol** is frozen: its photographs with their hashes, their size, and the lightness that every method's "
     "picture is given before it is scored. So `grayscale`, always the first row, is the photograph without its colour: "
@@ -44,53 +40,57 @@ st.markdown(
 )
 st.markdown(
     "**Intervals** are 95 % percentile bootstraps over photographs, 2,000 draws, the same for every method; ratios to "
-    "gray are of the same draws. A run can be repeated bit for bit on one device."
+    "gray are of the same draws. A run can be repeated bit for bit on one device. Each network was trained once: "
+    "intervals do not say how much another training would differ."
 )
-st.subheader("Metrics")
-for name in TOLD:
-    function = getattr(functional, name)
-    with st.expander(f"`{name}` · {(inspect.getdoc(function) or '').splitlines()[0]}"):
-        if name in FORMULAS:
-            st.latex(FORMULAS[name])
-        st.code(f"{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}", language=None)
 st.subheader("Scores")
-st.caption("How the values of photographs become one number.")
-st.dataframe(
+common.show_table(
     pd.DataFrame(
         {
-            "score": score,
-            "shown as": LABELS[score].name if score in LABELS else score,
+            "score": how.title,
+            "best": best(how),
+            "over photographs": over_photographs(how),
+            "source": how.source or "measured",
             "column of the rows": how.column,
-            "better": how.better or "neither",
-            "photographs weigh": "by their pixels" if how.pooled else "alike",
+            "name": score,
         }
         for score, how in SCORES.items()
     ),
-    hide_index=True,
-    height="content",
-    alt="Scores and how they are computed",
+    "Scores and how they are computed",
 )
+st.subheader("Formulas")
+st.caption(
+    "Of one photograph y and its picture ŷ, sRGB in [0, 1], of n pixels p; L*, a, b are CIE Lab, u and v CIE Luv, "
+    "g is the Gaussian window of SSIM, r the place of the true scene among the predicted ones, $\\mu$ and $\\sigma$ "
+    "are mean and standard deviation over pixels. Of the angle of the cast ŷ is the photograph under its cast."
+)
+for metric in dict.fromkeys(how.metric for how in SCORES.values() if how.metric):
+    formulas = {how.formula: how for how in SCORES.values() if how.metric == metric}
+    function = getattr(functional, metric)
+    said = plain(inspect.getdoc(function) or "")
+    with st.expander(f"**{next(iter(formulas.values())).label}** · {said.splitlines()[0]}"):
+        for formula, how in formulas.items():
+            st.markdown(f"{how.title}; {how.source}")
+            st.latex(formula)
+        st.code(f"{metric}{inspect.signature(function)}\n\n{said}", language=None)
 st.subheader("Protocols")
-store = common.open_store()
 found = [find_protocol(name) for name in list_benchmarks()]
-st.dataframe(
+common.show_table(
     pd.DataFrame(
         {
             "protocol": p.id,
             "what it is": p.about,
             "task": p.task,
-            "side": p.side,
+            "side (pixels)": p.side,
             "square": p.square,
             "kept": p.keep if p.task == "colorize" else "nothing",
-            "casts": ", ".join(p.casts),
-            "measured": len(store.of(p.id)),
+            "casts": ", ".join(p.casts) or None,
+            "runs": len(store.of(p.id)),
             "digest": p.digest[:12],
         }
         for p in found
     ),
-    hide_index=True,
-    height="content",
-    alt="All protocols",
+    "All protocols",
 )
 made_by = {name: ", ".join(sorted({x[:8] for x in store.runs[name] if x})) for name in ("colorlib", "torch", "commit")}
 st.caption("Made by colorlib {colorlib} with torch {torch}, at commits {commit}.".format(**made_by))

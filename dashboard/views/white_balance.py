@@ -7,8 +7,7 @@ import streamlit as st
 
 from colorlib.benchmarks.tables import CAST, angle_statistics, cast_angles
 
-store = common.open_store()
-st.title("White balance")
+store = common.open_page("White balance")
 protocol = common.choose_protocol(store, casts=True)
 st.caption(
     f"{common.describe_protocol(store, protocol)} The angle between each pixel's colour and its true one, in degrees, "
@@ -21,18 +20,18 @@ for model, run in rows.groupby("model", observed=True):
     after = angle_statistics(run["angular_error"])
     lines.append({"method": model, **after, "of the cast": after["mean"] / before["mean"]})
 table = pd.concat([pd.DataFrame(lines[:1]), pd.DataFrame(lines[1:]).sort_values("mean")])
-numbers = {name: st.column_config.NumberColumn(name, format="%.2f") for name in before}
-st.dataframe(
+numbers = {name: st.column_config.NumberColumn(f"{name} (°)", format="%.2f") for name in before}
+common.show_table(
     table,
-    hide_index=True,
-    height=common.height_of(table),
-    column_config=numbers | {"of the cast": st.column_config.NumberColumn(format="%.3f")},
-    alt=f"Angular error statistics on {protocol}",
+    f"Angular error statistics on {protocol}",
+    numbers | {"of the cast": st.column_config.NumberColumn(format="%.3f")},
 )
 st.download_button(
     "CSV of this table", table.to_csv(index=False), f"{protocol.partition('@')[0]}.csv", "text/csv", on_click="ignore"
 )
-st.caption("The paper prints, for COCO: mean 7.5 before and 4.3 after. All of its numbers are on the page Papers.")
+st.caption(
+    "Zhu and Funt print, for COCO 2014: mean 7.5° before and 4.3° after. All of their numbers are on the page Papers."
+)
 
 st.subheader("Before and after")
 method = st.selectbox("Method", table["method"].iloc[1:], key="method", bind="query-params")
