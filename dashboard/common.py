@@ -286,7 +286,7 @@ def show_table(table: pd.DataFrame, alt: str, columns: dict[str, Any] | None = N
             # Streamlit cuts text at about 20 letters where the table is wider than the page.
             config[name] = {
                 **(config.get(name) or st.column_config.TextColumn(name)),
-                "width": min(7 * longest + 20, 640),
+                "width": min(6 * longest + 30, 560),
             }
     height = options.pop("height", "content" if len(table) <= 40 else "auto")
     return st.dataframe(

@@ -65,7 +65,10 @@ st.caption(
     "are mean and standard deviation over pixels. Of the angle of the cast ŷ is the photograph under its cast."
 )
 for metric in dict.fromkeys(how.metric for how in SCORES.values() if how.metric):
-    formulas = {how.formula: how for how in SCORES.values() if how.metric == metric}
+    formulas: dict[str, Score] = {}
+    for how in SCORES.values():
+        if how.metric == metric:
+            formulas.setdefault(how.formula, how)
     function = getattr(functional, metric)
     said = plain(inspect.getdoc(function) or "")
     with st.expander(f"**{next(iter(formulas.values())).label}** · {said.splitlines()[0]}"):

@@ -65,7 +65,7 @@ def show_claims(table: pd.DataFrame, of: str) -> None:
     """What is claimed, and whether it holds on each benchmark that was measured."""
     measured = table[table["holds"] != "not measured"]
     # The verdict first, since a telephone shows two columns.
-    columns = ["holds", "benchmark", "claim", "judged_by", "printed", "ours", "note"]
+    columns = ["holds", "benchmark", "claim", "ours", "printed", "judged_by", "note"]
     shown = table[columns] if table["note"].any() else table[columns[:-1]]
     common.show_table(
         shown.rename(columns={"judged_by": "judged by", "note": "note on what is printed"}).replace("", None),
@@ -111,10 +111,11 @@ def show_printed(printed: pd.DataFrame, of: str, experiments: list[Experiment]) 
         grid = cells.pivot_table(index="row", columns="column", values="cell", aggfunc="; ".join, sort=False)
         common.show_table(grid.reset_index(), f"{title} of {of}: printed and measured")
         if marks:
-            st.caption(" · ".join(f"{mark} {remark}" for remark, mark in marks.items()))
+            st.caption(" · ".join(f"{mark} {remark.replace('*', chr(92) + '*')}" for remark, mark in marks.items()))
         differences = list(dict.fromkeys(part for whole in cells["differs"] for part in whole.split("; ") if part))
         if differences:
-            st.caption("Ours, a stand-in: " + "; ".join(differences) + ".")
+            stands_in = any(" in place of " in difference for difference in differences)
+            st.caption(f"Ours{', a stand-in' if stands_in else ''}: {'; '.join(differences)}.")
         measured = cells[cells["ours"].notna()]
         if len(measured):
             with st.expander(f"How ours were measured: {len(measured)}"):
@@ -160,7 +161,9 @@ def disconnect(this: Experiment, table: pd.DataFrame) -> None:
         marker={"size": 10},
     )
     true = wide["colorfulness_true"].iloc[0]
-    figure.add_vline(true, line_dash="dash", annotation_text=f"the photographs': {true:.0f}")
+    figure.add_vline(
+        true, line_dash="dash", annotation_text=f"the photographs': {true:.0f}", annotation_position="top left"
+    )
     reach = max(true, wide["colorfulness"].max()) + 4
     figure.update_xaxes(title=SCORES["colorfulness"].title + " (0 is gray, 109 extremely colourful)", range=[-4, reach])
     figure.update_yaxes(title=SCORES["lab_mse"].title + " (of a and b over 128)")
