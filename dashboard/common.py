@@ -97,8 +97,8 @@ def open_page(title: str) -> Store:
     except OSError as error:
         st.error(f"No results: {error}")
         store = None
-    for sentence in store.skipped if store else ():
-        st.warning(sentence, icon=":material/broken_image:")
+    if store and store.skipped:
+        st.warning("\n\n".join(store.skipped), icon=":material/broken_image:")
     if store is None or store.runs.empty:
         st.info(
             "There is nothing to show yet. A run of a method on a benchmark writes a file of results:\n\n"

@@ -183,7 +183,8 @@ class Store:
         except duckdb.BinderException:  # of columns that only the other files have
             return ""
         except duckdb.Error as error:
-            return str(error).splitlines()[0]
+            said = "".join(letter for letter in str(error).splitlines()[0] if letter.isprintable())
+            return f"its rows cannot be read ({said}); measure it again"
         return ""
 
     def _ask(self, sql: str, files: Sequence[str], values: dict[str, Any]) -> pd.DataFrame:

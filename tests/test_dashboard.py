@@ -474,6 +474,7 @@ def test_a_damaged_column_takes_no_page_down(open_page, few: Path, page: str):
     app = open_page(page, few)
     assert not app.exception
     said = " ".join(warning.value for warning in app.warning)
+    assert ("its rows cannot be read" in said) == (page != "papers")
     read = {"white_balance": [casts], "leaderboard": [file, seconds], "speed": [seconds], "papers": []}
     for path in read.get(page, [file]):
         assert str(path) in said
@@ -503,6 +504,14 @@ def test_a_filter_without_a_match_says_so(open_page):
     assert "No method on coco@1 has “no such” or “neither” in its name" in app.info[0].value
     assert app.dataframe[0].value["method"].tolist() == ["grayscale"]
     assert not open_page("leaderboard", benchmark_colorize="coco@1", methods="neither, dahl").info
+
+
+def test_names_are_as_wide_as_they_are(open_page):
+    """Six pixels a letter: Streamlit alone cuts `larsson16_lab_marginal_small:look=vivid` at 190 pixels."""
+    [table, *_] = open_page("leaderboard").dataframe
+    longest = table.value["method"].str.len().max()
+    assert longest == len("larsson16_lab_marginal_small:look=vivid")
+    assert json.loads(table.proto.columns)["method"]["width"] >= 6 * longest
 
 
 def test_axes_say_their_units(open_page):

@@ -120,6 +120,16 @@ def test_the_file_of_a_view_equals_the_view(page: Page, url: str):
     assert [float(row[4]) for row in rows] == pytest.approx(file["psnr"].tolist())
 
 
+def test_numbers_are_on_the_first_screen(page: Page, url: str):
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(url)
+    settled(page, "Leaderboard")
+    cells(page)
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert box
+    assert box["y"] + ROW < 400
+
+
 def test_a_phone_shows_everything_within_its_width(page: Page, url: str):
     page.set_viewport_size({"width": 390, "height": 800})
     for name, title in (("", "Leaderboard"), ("images?benchmark-colorize=skimage%401", "Images"), ("papers", "Papers")):
