@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 import colorlib
 from colorlib import metrics
-from colorlib.benchmarks import photos, protocols, read_results, report, results
+from colorlib.benchmarks import photos, protocols, read_results, report, scores
 from colorlib.catalog import weights_index
 from colorlib.cli import app
 from colorlib.io import ImageError
@@ -386,9 +386,9 @@ def test_a_score_is_added_as_shown():
     metric = monkeyed["ChromaError"]()
     metric.update(torch.cat([gray, red]), torch.cat([red, red]))
     assert metric.compute().item() == pytest.approx(104.55 / 2, abs=0.01)
-    scores = dict(vars(results)) | {"SCORES": dict(results.SCORES)}
-    exec(_shown("colorlib/benchmarks/results.py"), scores)
-    assert scores["SCORES"]["chroma_error"].better == "lower"
+    table = dict(vars(scores)) | {"SCORES": dict(scores.SCORES)}
+    exec(_shown("colorlib/benchmarks/scores.py"), table)
+    assert table["SCORES"]["chroma_error"].better == "lower"
 
 
 def test_a_benchmark_is_added_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
