@@ -1,0 +1,352 @@
+"""What Pillow does not decode, or cuts to 8 bits: JPEG XL, unusual JPEGs, and PNG, JPEG 2000, AVIF and PPM of 16 bits.
+
+The headers are read here only as far as they say how large a picture is, how deep, and in which colours.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from functools import partial
+from typing import IO, NamedTuple
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from colorlib.io.metadata import TEXT_LIMIT, resource
+from colorlib.io.photo import ImageError, Pixels
+from colorlib.io.raster import Described, Raster, check_size, describe
+
+_JXL_CODESTREAM, _JXL_CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
+_JP2_SIGNATURES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+# Where JP2 keeps blocks: ISO 15444-1, annex I.7.2, with identifiers that Adobe, Kakadu and exiftool agree on.
+_JP2_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_JP2_EXIF = b"JpgTiffExif->JP2"
+_JP2_IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+_SRGB_JP2, _GRAY_JP2, _SYCC_JP2 = 16, 17, 18
+
+
+# JPEG
+
+
+class Frame(NamedTuple):
+    """The header of a JPEG's frame: ISO 10918-1, B.2.2."""
+
+    marker: int
+    precision: int
+    size: tuple[int, int]
+
+
+def jpeg_frame(stream: IO[bytes]) -> Frame | None:
+    """The first one; None if there is none that can be found."""
+    stream.seek(2)
+    while len(head := stream.read(4)) == 4 and head[0] == 0xFF:
+        if head[1] == 0xFF:  # a byte of filling
+            stream.seek(-3, 1)
+            continue
+        marker, length = head[1], struct.unpack(">H", head[2:])[0]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            body = stream.read(5)
+            if len(body) < 5:
+                return None
+            precision, height, width = struct.unpack(">BHH", body)
+            return Frame(marker, precision, (width, height))
+        stream.seek(length - 2, 1)
+    return None
+
+
+def is_for_pillow(frame: Frame) -> bool:
+    """8 bits, by discrete cosines."""
+    return frame.precision == 8 and frame.marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+
+
+def jpeg(stream: IO[bytes], frame: Frame, max_pixels: int, name: str, notes: list[str]) -> Raster:
+    """A JPEG of more than 8 bits, or lossless."""
+    check_size(frame.size, max_pixels, name)
+    stream.seek(0)
+    data = stream.read()
+    pixels = imagecodecs.jpeg8_decode(data)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if pixels.shape[2] not in (1, 3):
+        raise ImageError(
+            f"{name}: got a JPEG of {frame.precision} bits and {pixels.shape[2]} inks; expected gray or RGB"
+        )
+    segments = jpeg_segments(data)
+    described = describe_jpeg(segments, frame.size, notes)
+    return Raster(pixels, described, bit_depth=16 if frame.precision > 8 else 8, peak=2**frame.precision - 1)
+
+
+def jpeg_segments(data: bytes) -> list[tuple[str, bytes]]:
+    """("APP1", content) and so on, up to the pixels, as Pillow names them."""
+    found, at = [], 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        marker, content = data[at + 1], data[at + 4 : at + 2 + length]
+        if 0xE0 <= marker <= 0xEF:
+            found.append((f"APP{marker & 15}", content))
+        elif marker == 0xFE:
+            found.append(("COM", content))
+        at += 2 + length
+    return found
+
+
+def describe_jpeg(segments: list[tuple[str, bytes]], size: tuple[int, int], notes: list[str]) -> Described:
+    """From its segments alone."""
+
+    def of(kind: str, head: bytes) -> list[bytes]:
+        return [content[len(head) :] for app, content in segments if app == kind and content.startswith(head)]
+
+    def load() -> Image.Exif:
+        exif = Image.Exif()
+        if block := b"".join(of("APP1", b"Exif\0\0")):
+            exif.load(b"Exif\0\0" + block)
+        return exif
+
+    parts = sorted(of("APP2", b"ICC_PROFILE\0"), key=lambda part: part[0])
+    icc = b"".join(part[2:] for part in parts)
+    return describe(load, {}, size, notes, profile=icc or None, **jpeg_blocks(segments, notes))
+
+
+def jpeg_blocks(segments: list[tuple[str, bytes]], notes: list[str]) -> dict[str, bytes | None]:
+    """XMP and IPTC of a JPEG's segments."""
+    xmp = [
+        content.partition(b"\0")[2]
+        for app, content in segments
+        if content.startswith(b"http://ns.adobe.com/xap/1.0/\0")
+    ]
+    if any(content.startswith(b"http://ns.adobe.com/xmp/extension/\0") for _, content in segments):
+        notes.append("the extended part of its XMP packet was left out")
+    # What is longer than a segment goes on in the next one.
+    head = b"Photoshop 3.0\0"
+    resources = b"".join(
+        content[len(head) :] for app, content in segments if app == "APP13" and content.startswith(head)
+    )
+    return {"xmp": xmp[0] if xmp else None, "iptc": resource(resources)}
+
+
+# Boxes of ISO files: JPEG 2000, JPEG XL, AVIF and HEIF
+
+
+def boxes(data: bytes | memoryview, at: int = 0) -> Iterator[tuple[bytes, memoryview]]:
+    """Type and content, one after the other."""
+    view = memoryview(data)
+    while at + 8 <= len(view):
+        length, kind = struct.unpack_from(">I4s", view, at)
+        start = at + 8
+        if length == 1:
+            length, start = struct.unpack_from(">Q", view, start)[0], at + 16
+        end = len(view) if length == 0 else at + length
+        if end < start:
+            return
+        yield kind, view[start:end]
+        at = end
+
+
+def nclx(head: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer of an AVIF or HEIF that names them by number: ISO 23008-12, 6.5.5."""
+    at = head.find(b"colrnclx")
+    return None if at < 0 or len(head) < at + 12 else struct.unpack_from(">HH", head, at + 8)
+
+
+# JPEG 2000
+
+
+def is_jp2(head: bytes) -> bool:
+    """By its first bytes."""
+    return head.startswith(_JP2_SIGNATURES)
+
+
+class Jp2(NamedTuple):
+    """What the headers of a JPEG 2000 say."""
+
+    depth: int
+    size: tuple[int, int]
+    colours: int | None
+    icc: bytes | None
+    blocks: dict[str, bytes | None]
+    exif: bytes | None
+
+
+def jp2_header(data: bytes) -> Jp2 | None:
+    """None if there is no codestream."""
+    at = data.find(b"\xff\x4f\xff\x51")  # SOC and SIZ: ISO 15444-1, A.5.1
+    if at < 0 or len(data) < at + 43:
+        return None
+    right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
+    (count,) = struct.unpack_from(">H", data, at + 40)
+    depths = [(value & 127) + 1 for value in data[at + 42 : at + 42 + 3 * count : 3]]
+    colours = icc = exif = None
+    blocks: dict[str, bytes | None] = {"xmp": None, "iptc": None}
+    for kind, content in boxes(data) if data[:4] != b"\xff\x4f\xff\x51" else ():
+        if kind == b"jp2h":
+            for inner, colour in boxes(content):
+                if inner == b"colr" and len(colour) >= 3 and colours is None and icc is None:
+                    if colour[0] == 1:
+                        colours = int.from_bytes(colour[3:7], "big")
+                    elif colour[0] in (2, 3):
+                        icc = bytes(colour[3:])
+        elif kind == b"uuid":
+            identifier, block = bytes(content[:16]), bytes(content[16:])
+            if identifier == _JP2_XMP:
+                blocks["xmp"] = block
+            elif identifier == _JP2_IPTC:
+                blocks["iptc"] = block
+            elif identifier == _JP2_EXIF:
+                exif = block
+    return Jp2(max(depths, default=8), (right - left, bottom - top), colours, icc, blocks, exif)
+
+
+def jp2(data: bytes, header: Jp2, max_pixels: int, name: str, notes: list[str]) -> Raster:
+    """A JPEG 2000 of more than 8 bits."""
+    check_size(header.size, max_pixels, name)
+    pixels = imagecodecs.jpeg2k_decode(data)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2 or pixels.shape[2] > 4:
+        got = f"got {pixels.shape[2]} samples of {header.depth} bits, {pixels.dtype}, a pixel"
+        raise ImageError(f"{name}: {got}; expected gray or RGB of 8 or 16 bits; save it as TIFF")
+    return Raster(pixels, describe_jp2(header, {}, notes), bit_depth=16, peak=2**header.depth - 1)
+
+
+def describe_jp2(header: Jp2, info: dict[object, object], notes: list[str]) -> Described:
+    """From its boxes."""
+    if header.colours not in (None, _SRGB_JP2, _GRAY_JP2, _SYCC_JP2):
+        notes.append(f"its colour space (JPEG 2000's number {header.colours}) is not known here; it was taken as sRGB")
+    load = partial(exif_of, header.exif)
+    declared = header.colours is not None
+    return describe(load, info, header.size, notes, profile=header.icc, declared=declared, **header.blocks)
+
+
+def exif_of(block: bytes | None) -> Image.Exif:
+    """An EXIF block, with or without the word before it, as Pillow has it; empty if there is none."""
+    exif = Image.Exif()
+    if block:
+        exif.load(b"Exif\0\0" + block.removeprefix(b"Exif\0\0"))
+    return exif
+
+
+# JPEG XL
+
+
+def is_jxl(head: bytes) -> bool:
+    """By its first bytes."""
+    return head.startswith((_JXL_CODESTREAM, _JXL_CONTAINER))
+
+
+class _Bits:
+    """Bits of a JPEG XL header, least significant first."""
+
+    def __init__(self, data: bytes):
+        self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
+
+    def take(self, count: int) -> int:
+        if count > self._left:
+            raise ValueError("the header is cut short")
+        value = self._value & ((1 << count) - 1)
+        self._value >>= count
+        self._left -= count
+        return value
+
+    def choice(self, *widths: int) -> int:
+        return self.take(widths[self.take(2)])
+
+
+def jxl_size(codestream: bytes) -> tuple[int, int]:
+    """Width and height: ISO 18181-1, annex on SizeHeader."""
+    bits = _Bits(codestream[2:20])
+    small = bits.take(1)
+    height = 8 * (bits.take(5) + 1) if small else 1 + bits.choice(9, 13, 18, 30)
+    ratio = bits.take(3)
+    if ratio == 0:
+        return 8 * (bits.take(5) + 1) if small else 1 + bits.choice(9, 13, 18, 30), height
+    over, under = [(1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1)][ratio - 1]
+    return height * over // under, height
+
+
+def jxl(stream: IO[bytes], max_pixels: int, name: str, notes: list[str]) -> Raster:
+    """A JPEG XL of any depth. Its decoder turns it upright."""
+    stream.seek(0)
+    data = stream.read()
+    codestream, exif, xmp = data, None, None
+    if data.startswith(_JXL_CONTAINER):
+        codestream = b""
+        for kind, content in boxes(data):
+            packed = kind == b"brob"
+            kind = bytes(content[:4]) if packed else kind
+            if kind in (b"jxlc", b"jxlp") and not codestream:
+                codestream = bytes(content[4 if kind == b"jxlp" else 0 :][:32])
+            elif kind in (b"Exif", b"xml "):
+                block = bytes(content[4:] if packed else content)
+                block = imagecodecs.brotli_decode(block)[:TEXT_LIMIT] if packed else block
+                if kind == b"Exif":
+                    exif = block[4 + int.from_bytes(block[:4], "big") :]
+                else:
+                    xmp = block
+    check_size(jxl_size(codestream), max_pixels, name)
+    pixels = imagecodecs.jpegxl_decode(data)
+    if pixels.ndim == 4:  # an animation
+        notes.append(frames_note(len(pixels)))
+        pixels = pixels[0]
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if pixels.shape[2] > 4:
+        raise ImageError(f"{name}: got {pixels.shape[2]} samples a pixel; expected gray or RGB")
+    size = (pixels.shape[1], pixels.shape[0])
+
+    def load() -> Image.Exif:
+        block = exif_of(exif)
+        block[274] = 1  # the decoder has seen to it
+        return block
+
+    described = describe(load, {}, size, notes, declared=True, xmp=xmp)
+    return Raster(pixels, described, bit_depth=8 if pixels.dtype == np.uint8 else 16)
+
+
+def frames_note(count: int) -> str:
+    """The warning for an animation."""
+    return f"it is an animation of {count} frames; the first was read, the others were left"
+
+
+# PNG
+
+
+def png_chunks(stream: IO[bytes]) -> list[tuple[bytes, bytes]]:
+    """Kind and content of the chunks but those with pixels, which are only passed; what is cut off is left out."""
+    stream.seek(8)
+    found = []
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in (b"IDAT", b"fdAT", b"PLTE"):
+            stream.seek(length + 4, io.SEEK_CUR)
+            continue
+        content = stream.read(length)
+        if len(content) < length or kind == b"IEND":
+            break
+        stream.seek(4, io.SEEK_CUR)
+        found.append((kind, content))
+    return found
+
+
+# AVIF and PPM
+
+
+def deep(image: Image.Image, stream: IO[bytes], notes: list[str]) -> tuple[Pixels, int] | None:
+    """The pixels, and the value that is 1, of a picture that Pillow would cut to 8 bits; None if it would not."""
+    if image.format == "PPM" and image.mode == "RGB":
+        tile = image.tile[0]
+        maximum = tile.args[1] if isinstance(tile.args, tuple) and len(tile.args) > 1 else 255
+        if isinstance(maximum, int) and maximum > 255 and tile.codec_name == "ppm":
+            stream.seek(tile.offset)
+            width, height = image.size
+            data = stream.read(6 * width * height)
+            pixels = np.frombuffer(data, ">u2").reshape(height, width, 3).astype(np.uint16)
+            return np.minimum(pixels, np.uint16(maximum)), maximum
+    if image.format == "AVIF":
+        stream.seek(0)
+        data = stream.read()
+        at = data[:65536].find(b"av1C")
+        if at >= 0 and data[at + 6] & 0x40:  # high_bitdepth, in the AV1 codec configuration
+            pixels = imagecodecs.avif_decode(data)
+            if pixels.dtype == np.uint16:
+                return pixels.reshape(*pixels.shape[:2], -1), 4095 if data[at + 6] & 0x20 else 1023
+    if image.format == "HEIF" and (depth := image.info.get("bit_depth", 8)) > 8:
+        notes.append(f"its {depth} bits a channel were read as 8")
+    return None
