@@ -18,7 +18,7 @@ import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
 from torch.testing import assert_close
 
-from colorlib.io import WRITABLE, ImageError, Photo, read, read_provenance, to_pil, write
+from colorlib.io import WRITABLE, ImageError, Photo, TooLargeError, read, read_provenance, to_pil, write
 
 PHOTO = skimage.data.astronaut()[60:188:2, 150:342:2]  # (64, 96, 3)
 GRAY = skimage.data.camera()[60:188:2, 150:342:2]
@@ -563,15 +563,18 @@ BROKEN = {
 @pytest.mark.parametrize("icc", BROKEN.values(), ids=BROKEN)
 def test_a_broken_or_foreign_profile_is_passed_over(icc: bytes) -> None:
     for pixels in (PHOTO, PHOTO16):
-        with pytest.warns(UserWarning, match=r"^bytes: its colour profile is broken or does not fit"):
-            photo = read(tiff(pixels, photometric="rgb", iccprofile=icc))
+        photo = read(tiff(pixels, photometric="rgb", iccprofile=icc))
+        assert len(photo.warnings) == 1
+        assert photo.warnings[0].startswith("its colour profile is broken or does not fit")
         exactly(photo.rgb, planes(pixels))
 
 
 def test_a_broken_cmyk_profile_is_passed_over() -> None:
     image = Image.new("CMYK", (4, 4), (255, 0, 0, 0))
-    with pytest.warns(UserWarning, match="its colour profile is broken"):
-        photo = read(encoded(image, "TIFF", icc_profile=rgb_profile("adobe")))
+    photo = read(encoded(image, "TIFF", icc_profile=rgb_profile("adobe")))
+    assert [note.split("(")[0] for note in photo.warnings] == [
+        "its colour profile is broken or does not fit, and is passed over "
+    ]
     exactly(photo.rgb, torch.tensor([0.0, 1, 1])[:, None, None].expand(3, 4, 4))
 
 
@@ -596,7 +599,7 @@ def camera_raw() -> bytes:
 UNREADABLE = {
     "text.jpg": (b"Dear archivist, the photo is attached.", r"no picture that can be read.*b'Dear archivi'.*convert"),
     "empty.png": (b"", "the file is empty, 0 bytes"),
-    "bomb.png": (bomb(), r"far more pixels, expected at most max_pixels=200,000,000; shrink"),
+    "bomb.png": (bomb(), r"got 60000 x 60000 pixels, expected at most 200,000,000; shrink .*--max-pixels"),
     "half.jpg": (encoded(Image.fromarray(PHOTO), "JPEG")[:1500], "cannot be decoded.*cut short"),
     "half.png": (encoded(Image.fromarray(PHOTO), "PNG")[:9000], "cannot be decoded.*cut short"),
     "half16.png": (png16(PHOTO16)[:9000], "cannot be decoded.*cut short"),
@@ -689,8 +692,10 @@ def test_max_pixels(kind: str) -> None:
     pixels = PHOTO.shape[0] * PHOTO.shape[1]
     assert read(source, max_pixels=pixels).rgb.shape == (3, *PHOTO.shape[:2])
     for limit in (pixels - 1, 10):
-        with pytest.raises(ImageError, match=rf"at most max_pixels={limit:,}; shrink"):
+        with pytest.raises(ImageError, match=rf"got 96 x 64 pixels, expected at most {limit:,}; shrink") as caught:
             read(source, max_pixels=limit)
+        assert isinstance(caught.value, TooLargeError)
+        assert (caught.value.width, caught.value.height, caught.value.max_pixels) == (96, 64, limit)
 
 
 def test_pillow_keeps_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -770,8 +775,8 @@ def test_jpeg_is_close_and_keeps_full_colour_resolution(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
 def test_alpha_is_laid_on_white_where_it_cannot_be_kept(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"photo{suffix}"
-    with pytest.warns(UserWarning, match="holds no alpha, laid on white; PNG would keep it"):
-        write(path, planes(PHOTO), alpha=planes(ALPHA), quality=100)
+    (said,) = write(path, planes(PHOTO), alpha=planes(ALPHA), quality=100)
+    assert said.endswith("holds no alpha: it was laid on white; PNG would keep it")
     expected = planes(PHOTO) * planes(ALPHA) + 1 - planes(ALPHA)
     assert_close(read(path).rgb, expected, rtol=0, atol=0.5 / 255 + 1e-6 if suffix == ".bmp" else 6 / 255)
 
@@ -850,8 +855,8 @@ def test_dpi_from_centimetres_and_nonsense() -> None:
 
 def test_broken_exif_is_passed_over() -> None:
     data = encoded(Image.fromarray(PHOTO), "PNG", exif=b"Exif\0\0nonsense")
-    with pytest.warns(UserWarning, match="^bytes: its EXIF block is broken"):
-        photo = read(data)
+    photo = read(data)
+    assert photo.warnings[0].startswith("its EXIF block is broken")
     exactly(photo.rgb, planes(PHOTO))
     assert photo.exif is None
 
@@ -924,7 +929,6 @@ def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
         ("a.png", torch.zeros(3, 0, 4), {}, r"shape \(3, 0, 4\); expected"),
         ("a.jpg", torch.zeros(3, 1, 70000), {}, "70000 x 1 pixels do not go into JPEG .*; try PNG"),
         ("a.webp", torch.zeros(3, 20000, 1), {}, "1 x 20000 pixels do not go into WEBP .*; try PNG or TIFF"),
-        ("a.jpg", planes(PHOTO), {"exif": b"nonsense"}, "or without exif"),
     ],
 )  # fmt: skip
 def test_unwritable(name: str, rgb: torch.Tensor, options: dict, message: str, tmp_path: Path) -> None:

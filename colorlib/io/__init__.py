@@ -9,13 +9,14 @@ Processes that read and colour should be started by "spawn" or "forkserver", not
 threads of their own, which a fork leaves behind, and a forked process may wait for them for ever.
 """
 
+from colorlib.io.encoders import Page
 from colorlib.io.find import files_in, image_suffixes, is_photograph, sources
 from colorlib.io.formats import INSTALLABLE, WRITABLE
 from colorlib.io.metadata import Metadata
 from colorlib.io.photo import Dpi, ImageError, Photo, Pixels, Planes, TooLargeError, strips
 from colorlib.io.raster import MAX_PIXELS
 from colorlib.io.reader import Source, pages, read, read_provenance
-from colorlib.io.writer import Destination, Page, PagesWriter, to_pil, write, write_pages, write_whole
+from colorlib.io.writer import Destination, PagesWriter, to_pil, write, write_pages, write_whole
 
 __all__ = [
     "INSTALLABLE",

@@ -5,15 +5,16 @@ The headers are read here only as far as they say how large a picture is, how de
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import imagecodecs
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
-from colorlib.io.metadata import TEXT_LIMIT, resource
+from colorlib.io.metadata import TAG, TEXT_LIMIT, Blocks, resource
 from colorlib.io.photo import ImageError, Pixels
 from colorlib.io.raster import Described, Raster, check_size, describe
 
@@ -104,10 +105,10 @@ def describe_jpeg(segments: list[tuple[str, bytes]], size: tuple[int, int], note
 
     parts = sorted(of("APP2", b"ICC_PROFILE\0"), key=lambda part: part[0])
     icc = b"".join(part[2:] for part in parts)
-    return describe(load, {}, size, notes, profile=icc or None, **jpeg_blocks(segments, notes))
+    return describe(load, {}, size, notes, profile=icc or None, blocks=jpeg_blocks(segments, notes))
 
 
-def jpeg_blocks(segments: list[tuple[str, bytes]], notes: list[str]) -> dict[str, bytes | None]:
+def jpeg_blocks(segments: list[tuple[str, bytes]], notes: list[str]) -> Blocks:
     """XMP and IPTC of a JPEG's segments."""
     xmp = [
         content.partition(b"\0")[2]
@@ -121,7 +122,7 @@ def jpeg_blocks(segments: list[tuple[str, bytes]], notes: list[str]) -> dict[str
     resources = b"".join(
         content[len(head) :] for app, content in segments if app == "APP13" and content.startswith(head)
     )
-    return {"xmp": xmp[0] if xmp else None, "iptc": resource(resources)}
+    return Blocks(xmp[0] if xmp else None, resource(resources))
 
 
 # Boxes of ISO files: JPEG 2000, JPEG XL, AVIF and HEIF
@@ -163,7 +164,7 @@ class Jp2(NamedTuple):
     size: tuple[int, int]
     colours: int | None
     icc: bytes | None
-    blocks: dict[str, bytes | None]
+    blocks: Blocks
     exif: bytes | None
 
 
@@ -176,7 +177,7 @@ def jp2_header(data: bytes) -> Jp2 | None:
     (count,) = struct.unpack_from(">H", data, at + 40)
     depths = [(value & 127) + 1 for value in data[at + 42 : at + 42 + 3 * count : 3]]
     colours = icc = exif = None
-    blocks: dict[str, bytes | None] = {"xmp": None, "iptc": None}
+    blocks = Blocks()
     for kind, content in boxes(data) if data[:4] != b"\xff\x4f\xff\x51" else ():
         if kind == b"jp2h":
             for inner, colour in boxes(content):
@@ -188,9 +189,9 @@ def jp2_header(data: bytes) -> Jp2 | None:
         elif kind == b"uuid":
             identifier, block = bytes(content[:16]), bytes(content[16:])
             if identifier == _JP2_XMP:
-                blocks["xmp"] = block
+                blocks = blocks._replace(xmp=block)
             elif identifier == _JP2_IPTC:
-                blocks["iptc"] = block
+                blocks = blocks._replace(iptc=block)
             elif identifier == _JP2_EXIF:
                 exif = block
     return Jp2(max(depths, default=8), (right - left, bottom - top), colours, icc, blocks, exif)
@@ -207,13 +208,13 @@ def jp2(data: bytes, header: Jp2, max_pixels: int, name: str, notes: list[str]) 
     return Raster(pixels, describe_jp2(header, {}, notes), bit_depth=16, peak=2**header.depth - 1)
 
 
-def describe_jp2(header: Jp2, info: dict[object, object], notes: list[str]) -> Described:
+def describe_jp2(header: Jp2, info: Mapping[Any, Any], notes: list[str]) -> Described:
     """From its boxes."""
     if header.colours not in (None, _SRGB_JP2, _GRAY_JP2, _SYCC_JP2):
         notes.append(f"its colour space (JPEG 2000's number {header.colours}) is not known here; it was taken as sRGB")
     load = partial(exif_of, header.exif)
     declared = header.colours is not None
-    return describe(load, info, header.size, notes, profile=header.icc, declared=declared, **header.blocks)
+    return describe(load, info, header.size, notes, profile=header.icc, declared=declared, blocks=header.blocks)
 
 
 def exif_of(block: bytes | None) -> Image.Exif:
@@ -275,8 +276,7 @@ def jxl(stream: IO[bytes], max_pixels: int, name: str, notes: list[str]) -> Rast
             if kind in (b"jxlc", b"jxlp") and not codestream:
                 codestream = bytes(content[4 if kind == b"jxlp" else 0 :][:32])
             elif kind in (b"Exif", b"xml "):
-                block = bytes(content[4:] if packed else content)
-                block = imagecodecs.brotli_decode(block)[:TEXT_LIMIT] if packed else block
+                block = bytes(imagecodecs.brotli_decode(bytes(content[4:]))[:TEXT_LIMIT] if packed else content)
                 if kind == b"Exif":
                     exif = block[4 + int.from_bytes(block[:4], "big") :]
                 else:
@@ -293,10 +293,11 @@ def jxl(stream: IO[bytes], max_pixels: int, name: str, notes: list[str]) -> Rast
 
     def load() -> Image.Exif:
         block = exif_of(exif)
-        block[274] = 1  # the decoder has seen to it
+        if exif:
+            block[TAG.Orientation] = 1  # the decoder has seen to it
         return block
 
-    described = describe(load, {}, size, notes, declared=True, xmp=xmp)
+    described = describe(load, {}, size, notes, declared=True, blocks=Blocks(xmp))
     return Raster(pixels, described, bit_depth=8 if pixels.dtype == np.uint8 else 16)
 
 
@@ -331,6 +332,7 @@ def png_chunks(stream: IO[bytes]) -> list[tuple[bytes, bytes]]:
 def deep(image: Image.Image, stream: IO[bytes], notes: list[str]) -> tuple[Pixels, int] | None:
     """The pixels, and the value that is 1, of a picture that Pillow would cut to 8 bits; None if it would not."""
     if image.format == "PPM" and image.mode == "RGB":
+        assert isinstance(image, ImageFile)
         tile = image.tile[0]
         maximum = tile.args[1] if isinstance(tile.args, tuple) and len(tile.args) > 1 else 255
         if isinstance(maximum, int) and maximum > 255 and tile.codec_name == "ppm":

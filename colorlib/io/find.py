@@ -22,7 +22,7 @@ _Named = TypeVar("_Named")
 def image_suffixes() -> frozenset[str]:
     """Lower-case suffixes of all formats that ``read`` knows: of a folder, the files that have one are taken.
 
-    HEIF's are among them even where pillow-heif is not installed: then each such file fails, and says how to install it.
+    HEIF's are among them even where pillow-heif is not installed: then each such file fails, and says what to install.
     """
     pillow = {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
     return WRITABLE | pillow | HEIF_SUFFIXES | {".jxl", ".mpo"}
@@ -85,7 +85,7 @@ def files_in(
     for root, folders, names in os.walk(folder, onerror=onerror or refuse):
         below = len(Path(root).parts) - len(folder.parts) < depth
         shown = [name for name in folders if below and not name.startswith(".")]
-        folders[:] = sorted(name for name in shown if os.path.realpath(os.path.join(root, name)) != left_out)
+        folders[:] = sorted(name for name in shown if os.path.realpath(Path(root, name)) != left_out)
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 

@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from PIL import ExifTags, Image
@@ -52,6 +52,14 @@ class Metadata:
     """
 
     exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+class Blocks(NamedTuple):
+    """What stands beside the EXIF block."""
+
     xmp: bytes | None = None
     iptc: bytes | None = None
     texts: tuple[tuple[str, str], ...] = ()
@@ -198,7 +206,7 @@ def true_xmp(xmp: bytes, size: tuple[int, int]) -> bytes:
     for prefix, space in re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']([^\"']+)[\"']", text):
         if not re.fullmatch(rb"ns\d+", prefix):  # which the library keeps for itself
             ElementTree.register_namespace(prefix.decode(), space.decode())
-    packet = ElementTree.tostring(root, encoding="utf-8")
+    packet: bytes = ElementTree.tostring(root, encoding="utf-8")
     return b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n' + packet + b'\n<?xpacket end="w"?>'
 
 

@@ -40,7 +40,8 @@ class TooLargeError(ImageError):
     def __init__(self, name: str, width: int, height: int, max_pixels: int):
         self.got = f"got {width} x {height} pixels, expected at most {max_pixels:,}"
         self.width, self.height, self.max_pixels = width, height, max_pixels
-        super().__init__(f"{name}: {self.got}; shrink the picture, or raise max_pixels if you trust the file")
+        advice = "shrink the picture, or raise max_pixels (--max-pixels in the shell) if you trust the file"
+        super().__init__(f"{name}: {self.got}; {advice}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +84,9 @@ class Photo:
         name: the file's name, or a word such as "array".
         warnings: what the reader left out or assumed, a sentence each.
         pages: how many photographs the file has one after the other, see :func:`colorlib.io.pages`.
-        pixels: what the planes are made of, (H, W, C) of uint8 or uint16, sRGB, upright: C is 1 for gray, 2 for gray and
-            alpha, 3 for RGB, 4 for RGB and alpha. None where the source has floats, 12 bits or premultiplied colours.
+        pixels: what the planes are made of, (H, W, C) of uint8 or uint16, sRGB, upright: C is 1 for gray, 2 for gray
+            and alpha, 3 for RGB, 4 for RGB and alpha. None where the source has floats, 12 bits or premultiplied
+            colours.
         height: in pixels.
         width: in pixels.
     """
@@ -129,7 +131,7 @@ class Photo:
 
 
 def planes_of_pixels(pixels: Pixels, peak: int, premultiplied: bool) -> tuple[Planes, Planes | None]:
-    """Colours and alpha of (H, W, C), where the value `peak` is 1. Floats are converted at once, integers when asked."""
+    """Colours and alpha of (H, W, C), where the value `peak` is 1. Floats are converted at once, integers if asked."""
     height, width, channels = pixels.shape
     colours, opacity = pixels[..., : 3 if channels >= 3 else 1], pixels[..., -1:] if channels in (2, 4) else None
     if pixels.dtype.kind == "f":

@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from colorlib.io import profiles
-from colorlib.io.metadata import NO_EXIF, TAG, Dpi, Metadata, copy_exif, dpi_of
+from colorlib.io.metadata import NO_EXIF, TAG, Blocks, Dpi, Metadata, copy_exif, dpi_of
 from colorlib.io.photo import ImageError, Photo, Pixels, TooLargeError, check_values, planes_of_pixels
 
 MAX_PIXELS = 200_000_000
 """The largest width x height that is taken, unless a caller says otherwise."""
 
 _pillow_lock = threading.Lock()
+_NO_BLOCKS = Blocks()
 
 
 class Described(NamedTuple):
@@ -83,9 +84,7 @@ def describe(
     *,
     profile: bytes | None = None,
     declared: bool = False,
-    xmp: bytes | None = None,
-    iptc: bytes | None = None,
-    texts: tuple[tuple[str, str], ...] = (),
+    blocks: Blocks = _NO_BLOCKS,
 ) -> Described:
     """Orientation, metadata, resolution and colour space; broken, they are no reason to refuse the picture.
 
@@ -96,11 +95,9 @@ def describe(
         notes: for warnings.
         profile: the ICC profile, or one made of what else the file declares.
         declared: that the file says which colours it means, so that EXIF is not asked.
-        xmp: packet.
-        iptc: records.
-        texts: keywords and texts.
+        blocks: what was found beside EXIF.
     """
-    rest = Metadata(None, xmp or None, iptc or None, texts)
+    rest = Metadata(None, blocks.xmp or None, blocks.iptc or None, blocks.texts)
     try:
         with heard(notes):
             exif, kept = load(), Image.Exif()

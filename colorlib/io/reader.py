@@ -6,7 +6,7 @@ PNG, JPEG 2000 and AVIF of more than 8 bits and those JPEGs go to imagecodecs, s
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from tifffile import TiffPage
 from torch import Tensor
 
 from colorlib.io import codecs, profiles, tiff
 from colorlib.io.formats import INSTALLABLE, READABLE
-from colorlib.io.metadata import TAG, kept_texts, png_texts, raw_profile, resource
+from colorlib.io.metadata import TAG, Blocks, kept_texts, png_texts, raw_profile, resource
 from colorlib.io.photo import ImageError, Photo, Pixels, strips
 from colorlib.io.raster import (
     MAX_PIXELS,
@@ -100,7 +101,7 @@ def read_provenance(path: str | os.PathLike[str]) -> str | None:
         return None if software is None else str(software).encode("latin-1").decode("utf-8", "replace")
 
 
-def _photos(source: Source, max_pixels: int, all_pages: bool) -> Iterator[Photo]:
+def _photos(source: Source, max_pixels: int, all_pages: bool) -> Generator[Photo, None, None]:
     notes: list[str] = []
     if isinstance(source, Tensor | np.ndarray):
         name = "tensor" if isinstance(source, Tensor) else "array"
@@ -203,7 +204,7 @@ def _tiff_photos(stream: IO[bytes], max_pixels: int, name: str, all_pages: bool)
             notes.append(f"it has {len(places)} pages; the first was read, the others were left")
         with decoding(called):
             page = file.pages[place]
-            assert isinstance(page, tiff.TiffPage)
+            assert isinstance(page, TiffPage)
             if tiff.is_for_pillow(page):
                 found = _tiff_by_pillow(stream, place, page, max_pixels, called, notes)
             else:
@@ -213,7 +214,7 @@ def _tiff_photos(stream: IO[bytes], max_pixels: int, name: str, all_pages: bool)
 
 
 def _tiff_by_pillow(
-    stream: IO[bytes], place: int, page: tiff.TiffPage, max_pixels: int, name: str, notes: list[str]
+    stream: IO[bytes], place: int, page: TiffPage, max_pixels: int, name: str, notes: list[str]
 ) -> Raster:
     image = _open_image(stream, None, name, notes)
     if place:
@@ -222,10 +223,9 @@ def _tiff_by_pillow(
     check_size(image.size, max_pixels, name)
     if page.bitspersample > 8:
         notes.append(f"its {page.bitspersample} bits a channel were read as 8")
-    blocks = tiff.blocks(stream, page)
-    size = image.size
+    blocks, size = tiff.blocks(stream, page), image.size
     found, icc = _pillow_pixels(image, name, notes)  # which turns it upright
-    return found._replace(described=describe(image.getexif, image.info, size, notes, profile=icc, **blocks))
+    return found._replace(described=describe(image.getexif, image.info, size, notes, profile=icc, blocks=blocks))
 
 
 def _file_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, notes: list[str]) -> Raster:
@@ -241,7 +241,8 @@ def _file_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, not
     _note_frames(image, notes)
     if deep := codecs.deep(image, stream, notes):
         pixels, peak = deep
-        return Raster(pixels, _described(image, stream, notes), bit_depth=16, peak=peak)
+        described = _described(image, stream, notes, image.info.get("icc_profile"))
+        return Raster(pixels, described, bit_depth=16, peak=peak)
     found, icc = _pillow_pixels(image, name, notes)
     return found._replace(described=_described(image, stream, notes, icc))
 
@@ -269,8 +270,12 @@ def _png_raster(image: Image.Image, stream: IO[bytes], head: bytes, name: str, n
     else:
         found, _ = _pillow_pixels(image, name, notes)
     block = by_kind.get(b"eXIf") or raw_profile(texts, "exif") or raw_profile(texts, "APP1")
-    iptc = raw_profile(texts, "iptc")
-    xmp = texts.get("XML:com.adobe.xmp")
+    xmp, iptc = texts.get("XML:com.adobe.xmp"), raw_profile(texts, "iptc")
+    blocks = Blocks(
+        xmp.encode() if xmp else raw_profile(texts, "xmp"),
+        iptc and (resource(iptc) or iptc),
+        kept_texts(texts),
+    )
     described = describe(
         partial(codecs.exif_of, block),
         image.info,
@@ -278,9 +283,7 @@ def _png_raster(image: Image.Image, stream: IO[bytes], head: bytes, name: str, n
         notes,
         profile=profile,
         declared=declared,
-        xmp=xmp.encode() if xmp else raw_profile(texts, "xmp"),
-        iptc=iptc and (resource(iptc) or iptc),
-        texts=kept_texts(texts),
+        blocks=blocks,
     )
     return found._replace(described=described)
 
@@ -337,11 +340,11 @@ def _described(image: Image.Image, stream: IO[bytes] | None, notes: list[str], i
         declared = True
     elif not icc and ("gamma" in info or "chromaticity" in info):
         profile, declared = profiles.of_gamma(info.get("gamma", 0.0), info.get("chromaticity"), notes)
-    blocks: dict[str, bytes | None] = {"xmp": _as_bytes(info.get("xmp")), "iptc": None}
+    blocks = Blocks(_as_bytes(info.get("xmp")))
     if segments := getattr(image, "applist", None):
-        blocks |= codecs.jpeg_blocks(segments, notes)
-    for number, _, content in getattr(image, "resources", None) or ():  # of PSD
-        blocks |= {1028: {"iptc": content}, 1060: {"xmp": content}}.get(number, {})
+        blocks = codecs.jpeg_blocks(segments, notes)
+    if resources := {number: content for number, _, content in getattr(image, "resources", None) or ()}:  # of PSD
+        blocks = Blocks(resources.get(1060), resources.get(1028))
     texts = dict(getattr(image, "text", None) or {}) if image.format == "PNG" else {}
     comments = [content for kind, content in segments or () if kind == "COM"] or [_as_bytes(info.get("comment"))]
     if any(comments):
@@ -355,8 +358,7 @@ def _described(image: Image.Image, stream: IO[bytes] | None, notes: list[str], i
         notes,
         profile=profile,
         declared=declared,
-        texts=kept_texts(texts),
-        **blocks,
+        blocks=blocks._replace(texts=kept_texts(texts)),
     )
 
 
@@ -395,7 +397,7 @@ def _pillow_pixels(image: Image.Image, name: str, notes: list[str]) -> tuple[Ras
 
 
 def _array(image: Image.Image, mode: str) -> Pixels:
-    """An image in a mode of 8 bits -> (H, W, C), a strip at a time, as Pillow makes two copies of what it hands over."""
+    """An image in a mode of 8 bits -> (H, W, C), a strip at a time, as Pillow hands over two copies of a whole."""
     width, height = image.size
     if image.mode not in _PASTED or "transparency" in image.info or width * height <= _PASTED_PIXELS:
         pixels = np.array(image if image.mode == mode else image.convert(mode))

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
-from colorlib.io.metadata import resource
+from colorlib.io.metadata import Blocks, resource
 from colorlib.io.photo import ImageError, Pixels
 from colorlib.io.raster import Raster, check_size, describe
 
@@ -96,14 +96,14 @@ def raster(tiff: TiffFile, stream: IO[bytes], page: TiffPage, max_pixels: int, n
     size = (page.imagewidth, page.imagelength)
     return Raster(
         pixels=pixels[..., : colours + (alpha in (1, 2))],
-        described=describe(directory, {}, size, notes, profile=page.iccprofile, **blocks(stream, page)),
+        described=describe(directory, {}, size, notes, profile=page.iccprofile, blocks=blocks(stream, page)),
         premultiplied=alpha == 1,
         bit_depth=16 if deep else 8,
         peak=peak,
     )
 
 
-def blocks(stream: IO[bytes], page: TiffPage) -> dict[str, bytes | None]:
+def blocks(stream: IO[bytes], page: TiffPage) -> Blocks:
     """XMP and IPTC of a page, as they stand in the file: programs give these tags various types."""
 
     def content(code: int) -> bytes | None:
@@ -113,7 +113,7 @@ def blocks(stream: IO[bytes], page: TiffPage) -> dict[str, bytes | None]:
         stream.seek(tag.valueoffset)
         return stream.read(tag.valuebytecount) or None
 
-    return {"xmp": content(_XMP), "iptc": content(_IPTC) or resource(content(_PHOTOSHOP) or b"")}
+    return Blocks(content(_XMP), content(_IPTC) or resource(content(_PHOTOSHOP) or b""))
 
 
 def opened(stream: IO[bytes]) -> TiffFile:
