@@ -5,6 +5,7 @@ The headers are read here only as far as they say how large a picture is, how de
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import IO, Any, NamedTuple
@@ -14,9 +15,9 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from colorlib.io.metadata import TAG, TEXT_LIMIT, Blocks, resource
+from colorlib.io.metadata import TAG, TEXT_LIMIT, Blocks, inflated, resource
 from colorlib.io.photo import ImageError, Pixels
-from colorlib.io.raster import Described, Raster, check_size, describe
+from colorlib.io.raster import Described, Raster, check_size, describe, pass_over
 
 _JXL_CODESTREAM, _JXL_CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 _JP2_SIGNATURES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
@@ -324,6 +325,35 @@ def png_chunks(stream: IO[bytes]) -> list[tuple[bytes, bytes]]:
         stream.seek(4, io.SEEK_CUR)
         found.append((kind, content))
     return found
+
+
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+
+
+def png_for_pillow(stream: IO[bytes], chunks: list[tuple[bytes, bytes]]) -> IO[bytes]:
+    """The file without its texts and profile, which are read here: Pillow refuses a picture beside a long text."""
+    if not any(kind in _TEXTS for kind, _ in chunks):
+        return stream
+    stream.seek(0)
+    kept = io.BytesIO()
+    kept.write(stream.read(8))
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        body = stream.read(length + 4)
+        if kind not in _TEXTS:
+            kept.write(head + body)
+    return kept
+
+
+def png_profile(chunks: list[tuple[bytes, bytes]], notes: list[str]) -> bytes | None:
+    """The content of iCCP."""
+    for kind, content in chunks:
+        if kind == b"iCCP":
+            try:
+                return inflated(content.partition(b"\0")[2][1:])
+            except zlib.error as error:
+                pass_over("its colour profile", error, notes)
+    return None
 
 
 # AVIF and PPM

@@ -202,19 +202,18 @@ def _webp_metadata(page: Page, notes: list[str]) -> dict[str, Any]:
 def _jpeg_metadata(page: Page, notes: list[str]) -> dict[str, Any]:
     exif, left = fitting_exif(exif_block(page, "JPEG", notes), _SEGMENT)
     if left:
-        notes.append(f"a JPEG holds 64 kB of EXIF: {', '.join(left)} left out; PNG, TIFF and WebP would keep all of it")
+        notes.append(f"a JPEG holds 64 kB of EXIF: {', '.join(left)} left out; PNG would keep all of it")
     xmp, iptc = xmp_packet(page, notes), page.metadata.iptc
     segments = [(0xE1, "XMP", _XMP_HEAD + xmp)] if xmp else []
     if iptc:
-        segments.append((0xED, "IPTC captions", b"Photoshop 3.0\0" + as_resource(iptc)))
+        segments.append((0xED, "IPTC", b"Photoshop 3.0\0" + as_resource(iptc)))
     comments = [text for keyword, text in page.metadata.texts if keyword == "Comment"]
     segments += [(0xFE, "the comment", text.encode()) for text in comments]
     extra = b""
     for marker, what, content in segments:
         if len(content) > _SEGMENT:
-            notes.append(
-                f"a JPEG holds 64 kB of a kind: {what}, {len(content):,} bytes, left out; PNG would keep all of it"
-            )
+            left_out = f"{what} ({len(content):,} bytes) was left out"
+            notes.append(f"a JPEG holds 64 kB of each kind of metadata: {left_out}; PNG would keep all of it")
         else:
             extra += struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
     return ({"exif": exif} if exif != NO_EXIF else {}) | ({"extra": extra} if extra else {})

@@ -87,9 +87,17 @@ def copy_exif(source: Image.Exif, target: Image.Exif, size: tuple[int, int] | No
         target[TAG.Orientation] = 1
 
 
+class _Stored(str):
+    """Text of EXIF: Pillow reads it as Latin-1, but would write it as ASCII."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
+        return super().encode("latin-1", "replace")
+
+
 def _as_stored(value: Any) -> Any:
-    """Pillow reads text as Latin-1, but would write it as ASCII."""
-    return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
+    return _Stored(value) if isinstance(value, str) else value
 
 
 def dpi_of(info: Mapping[Any, Any], exif: Image.Exif) -> Dpi | None:
@@ -254,10 +262,10 @@ def png_texts(chunks: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
             if kind == b"tEXt":
                 text = rest.decode("latin-1")
             elif kind == b"zTXt":
-                text = _inflated(rest[1:]).decode("latin-1")
+                text = inflated(rest[1:]).decode("latin-1")
             elif kind == b"iTXt":
                 packed, (_, _, content) = rest[:1] == b"\1", rest[2:].split(b"\0", 2)
-                text = (_inflated(content) if packed else content).decode("utf-8")
+                text = (inflated(content) if packed else content).decode("utf-8")
             else:
                 continue
         except (ValueError, zlib.error):
@@ -266,7 +274,12 @@ def png_texts(chunks: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return texts
 
 
-def _inflated(data: bytes) -> bytes:
+def inflated(data: bytes) -> bytes:
+    """At most so much of it as is a text.
+
+    Raises:
+        zlib.error: it is not packed.
+    """
     return zlib.decompressobj().decompress(data, TEXT_LIMIT)
 
 

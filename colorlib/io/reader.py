@@ -235,9 +235,9 @@ def _file_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, not
         return codecs.jpeg(stream, frame, max_pixels, name, notes)
     if codecs.is_jp2(head):
         return _jp2_raster(stream, max_pixels, name, notes)
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _png_raster(stream, head, max_pixels, name, notes)
     image = _open_image(stream, max_pixels, name, notes)
-    if image.format == "PNG":
-        return _png_raster(image, stream, head, name, notes)
     _note_frames(image, notes)
     if deep := codecs.deep(image, stream, notes):
         pixels, peak = deep
@@ -258,12 +258,13 @@ def _jp2_raster(stream: IO[bytes], max_pixels: int, name: str, notes: list[str])
     return found._replace(described=codecs.describe_jp2(header, image.info, notes)) if header else found
 
 
-def _png_raster(image: Image.Image, stream: IO[bytes], head: bytes, name: str, notes: list[str]) -> Raster:
+def _png_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, notes: list[str]) -> Raster:
     chunks = codecs.png_chunks(stream)
+    image = _open_image(codecs.png_for_pillow(stream, chunks), max_pixels, name, notes)
     by_kind = dict(reversed(chunks))  # the first of each
     texts = png_texts(chunks)
     _note_frames(image, notes)
-    profile, declared = profiles.of_png(by_kind, image.info.get("icc_profile"), notes)
+    profile, declared = profiles.of_png(by_kind, codecs.png_profile(chunks, notes), notes)
     if head[24] == 16:  # the bit depth in IHDR
         stream.seek(0)
         found = Raster(_array_pixels(imagecodecs.png_decode(stream.read()), name))
