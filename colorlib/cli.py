@@ -11,20 +11,21 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
-import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from glob import has_magic
 from importlib.metadata import version
+from io import BytesIO
 from itertools import islice, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 from tqdm import tqdm
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 
     from colorlib.benchmarks import Method
     from colorlib.catalog import Entry, Paper, Task
-    from colorlib.colorizer import Colorizer, Result
+    from colorlib.colorizer import Colorizer, Result, Scene
     from colorlib.gallery import Gallery
-    from colorlib.io import Photo
+    from colorlib.io import Page, Photo, Source
 
 # Plain help and errors: rich would fold paths to the width of its boxes.
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -45,13 +46,41 @@ Transfer = Literal["style", "energy", "quantile"]
 MIX, SIGMA = 0.9, 5.0  # of Lin and Ferreira's weights: share of the uniform distribution, smoothing in cells of (a, b)
 COUNTED_SIDE = 256  # of photographs whose colours are counted, so that large ones do not outweigh the others
 DONE: "dict[Task, Literal['colored', 'balanced']]" = {"colorize": "colored", "balance": "balanced"}
+STDIN, STDOUT = Path("/dev/stdin"), Path("-")  # both are `-` on the command line
+
+
+def _home(value: Any) -> Any:
+    """What an option names, where it begins with ~: no shell replaces that in quotes, nor behind --out=."""
+    if isinstance(value, list):
+        return [_home(one) for one in value]
+    if not str(value).startswith("~") or Path(value).exists():
+        return value
+    return type(value)(os.path.expanduser(value))  # noqa: PTH111 - which leaves ~nobody as it is
+
 
 # What several commands take.
-Inputs = Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns such as 'scans/**/*.tif'.")]
-Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, writable=True, help="Folder for the results.")]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        callback=_home, help="Files, folders, quoted patterns such as 'scans/**/*.tif', or - for standard input."
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        callback=_home,
+        help="Folder for the results; for one photo also a file's name, such as coloured.jpg, or - for standard "
+        "output, as PNG, or TIFF if it has several pages.",
+    ),
+]
 Model = Annotated[
     str,
-    typer.Option(help="A method that `colorlib models` shows as ready, a .safetensors file, or OWNER/REPO on the Hub."),
+    typer.Option(
+        callback=_home,
+        help="A method that `colorlib models` shows as ready, a .safetensors file, or OWNER/REPO on the Hub.",
+    ),
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make anew what --out already holds.")]
@@ -68,16 +97,34 @@ Vivid = Annotated[
         "average. With --decode, always the latter."
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Refuse photos of more than N pixels before decoding; default: 200 million."),
+]
 Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")]
 Sets = Annotated[
     list[Path],
-    typer.Option("--data", "-d", envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."),
+    typer.Option(
+        "--data", "-d", callback=_home, envvar="COLORLIB_DATA", help="Folder that holds the photographs' folders."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object for each file to stdout.")]
 
 
 class UsageError(ValueError):
     """What was asked for cannot be begun; nothing has been written."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The system asked us to end, as Ctrl-C would.
+
+    Attributes:
+        code: the exit code that shells expect.
+    """
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.code = 128 + number
 
 
 @dataclass(frozen=True)
@@ -97,9 +144,14 @@ class Job:
     uncertainty: Path | None = None
 
     @property
+    def maps(self) -> tuple[Path, ...]:
+        """The map of uncertainty, if one is asked for."""
+        return () if self.uncertainty is None else (self.uncertainty,)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All that is written."""
-        return (self.output, *self.samples, *([self.uncertainty] if self.uncertainty else []))
+        return (self.output, *self.samples, *self.maps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +169,7 @@ class Order:
     strength: float
     saturation: float
     quality: int
+    max_pixels: int | None
     as_json: bool
     decode: str | None = None
     vivid: bool = True
@@ -158,7 +211,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input: a line of ``--json``. Width and height are those of what was written."""
+    """What became of an input: a line of ``--json``. Width and height are those of the first page written."""
 
     input: str
     output: str | None = None
@@ -170,6 +223,8 @@ class Outcome:
     height: int | None = None
     model: str | None = None
     error: str | None = None
+    pages: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def output_name(name: str) -> str:
@@ -191,11 +246,11 @@ def plan(
     """Find the photographs and name their outputs; reads folders, writes nothing.
 
     Args:
-        inputs: files, taken whatever they are called; folders and patterns (``**`` spans any number of
-            folders), which contribute images by suffix, but none that is hidden or lies in ``out``. Links to
-            folders are not followed.
+        inputs: files, taken whatever they are called, and ``-`` for standard input; folders and patterns (``**`` spans
+            any number of folders), which contribute images by suffix, but none that is hidden or lies in ``out``.
+            Links to folders are not followed.
         out: where outputs lie as the photographs do in the folder given, or in the one before a pattern's
-            first wildcard.
+            first wildcard. Of one photograph it may be the file itself, known by its suffix, or ``-``.
         recursive: look into the folders of folders too.
         samples: how many alternatives each job is to write.
         uncertainty: whether each job is to write the map of uncertainty.
@@ -206,50 +261,75 @@ def plan(
     """
     found = Plan()
     jobs = []
+    into_file = _is_file(out)
     for text in inputs:
-        base, files = _find(Path(text), out, recursive, found)
+        base, files = _find(text, None if into_file else out, recursive, found)
         for source in sorted(files):
-            output = out / source.relative_to(base).with_name(output_name(source.name))
-            jobs.append(_job(source, output, samples, uncertainty))
+            kept = out if into_file else out / source.relative_to(base).with_name(output_name(source.name))
+            jobs.append(_job(source, kept, samples, uncertainty))
     if not jobs and not found.unlisted:
         advice = "name the files themselves" if recursive else "--recursive looks into the folders below"
         raise UsageError(f"no images in {', '.join(inputs)}; {advice}")
+    if into_file and len({_real(job.source) for job in jobs}) > 1:
+        one = "standard output takes" if out == STDOUT else f"--out {out} is the name of"
+        raise UsageError(f"got {len(jobs)} photographs, but {one} one picture; name a folder that is to hold them")
     found.jobs.extend(_checked(jobs, reference))
     return found
+
+
+def _is_file(out: Path) -> bool:
+    """Whether ``--out`` is the picture itself, not a folder of pictures."""
+    from colorlib import io
+
+    suffix = out.suffix.lower()
+    if out.is_dir() and out != STDOUT:
+        return False
+    if out == STDOUT or suffix in io.WRITABLE:
+        return True
+    if out.is_file() or suffix in io.image_suffixes():
+        known = ", ".join(sorted(io.WRITABLE))
+        got = "is a file" if out.is_file() else f"ends in {suffix}, which cannot be written"
+        raise UsageError(f"--out {out} {got}; name a folder, or for one photograph a file that ends in one of {known}")
+    return False
 
 
 def _job(source: Path, output: Path, samples: int, uncertainty: bool) -> Job:
     """What else is written lies beside the output, and is called after it."""
     numbered = tuple(output.with_name(f"{output.stem}-sample{k}{output.suffix}") for k in range(1, samples + 1))
-    # PNG whatever the photograph's format, since JPEG would change the values.
-    return Job(source, output, numbered, output.with_name(f"{output.stem}-uncertainty.png") if uncertainty else None)
+    # JPEG would change the values, and only TIFF holds the maps of many pages.
+    lossless = output.suffix if _is_tiff(output) else ".png"
+    return Job(
+        source, output, numbered, output.with_name(f"{output.stem}-uncertainty{lossless}") if uncertainty else None
+    )
 
 
-def _find(path: Path, out: Path | None, recursive: bool, found: Plan) -> tuple[Path, Iterable[Path]]:
+def _is_tiff(path: Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff")
+
+
+def _find(text: str, out: Path | None, recursive: bool, found: Plan) -> tuple[Path, Iterable[Path]]:
     """The files that one input stands for, but none in ``out``, and the folder below which they keep their places."""
+    from colorlib import io
+
+    if text == "-":
+        return STDIN.parent, [STDIN]
+    path = Path(text)
     if path.is_dir():
         if out and _real(path) == _real(out):
             raise UsageError(f"{path} is both input and output; choose another folder with --out")
-        return path, _images(_walk(path, out, math.inf if recursive else 0, found), found)
+        files = io.files_in(path, depth=math.inf if recursive else 0, without=out, onerror=found.unlisted.append)
+        return path, _images(files, found)
     if path.exists() or path.is_symlink():
         return path.parent, [path]
-    base = Path(*takewhile(lambda part: not has_magic(part), path.parts))
-    wanted = path.parts[len(base.parts) :]
+    # Brackets may belong to names: a pattern begins where nothing is there by the name.
+    known = sum(1 for _ in takewhile(Path.exists, (Path(*path.parts[:n]) for n in range(1, len(path.parts)))))
+    base, wanted = Path(*path.parts[:known]), path.parts[known:]
     depth = math.inf if "**" in wanted else len(wanted) - 1
-    files = _walk(base, out, depth, found) if wanted and base.is_dir() else iter(())
-    matches = [file for file in files if _matches(file.parts[len(base.parts) :], wanted)]
+    listed = io.files_in(base, depth=depth, without=out, onerror=found.unlisted.append) if base.is_dir() else ()
+    matches = [file for file in listed if _matches(file.parts[len(base.parts) :], wanted)]
     if not matches:
         raise UsageError(f"{path}: nothing is there by this name or pattern; check the path")
     return base, _images(matches, found)
-
-
-def _walk(folder: Path, out: Path | None, depth: float, found: Plan) -> Iterator[Path]:
-    """The files in a folder, and in those up to ``depth`` levels below it."""
-    for root, folders, names in os.walk(folder, onerror=found.unlisted.append):
-        below = len(Path(root).parts) - len(folder.parts) < depth
-        shown = [name for name in folders if below and not name.startswith(".")]
-        folders[:] = [name for name in shown if not (out and _real(Path(root, name)) == _real(out))]
-        yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
 def _images(files: Iterable[Path], found: Plan) -> Iterator[Path]:
@@ -268,7 +348,8 @@ def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
         return not parts and all(part == "**" for part in wanted)
     if wanted[0] == "**":
         return _matches(parts, wanted[1:]) or _matches(parts[1:], wanted)
-    return fnmatchcase(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
+    one = parts[0] == wanted[0] or fnmatchcase(parts[0], wanted[0])
+    return one and _matches(parts[1:], wanted[1:])
 
 
 def _checked(jobs: list[Job], reference: Path | None) -> list[Job]:
@@ -278,27 +359,30 @@ def _checked(jobs: list[Job], reference: Path | None) -> list[Job]:
     if reference and not reference.is_dir():
         kept |= {_real(reference): "the reference, and would be overwritten"}
     first: dict[Path, Job] = {}
-    problems = []
+    problems, advice = [], set()
     for job in unique.values():
         for file in job.files:
             real = _real(file)
             if real in kept:
                 problems.append(f"{file} is {kept[real]}")
+                advice.add("choose another place with --out")
                 break  # one problem for each job: its other files are likely to have the same one
             if reference and reference.is_dir() and real.is_relative_to(_real(reference)):
                 problems.append(f"{file} would lie among the references, in {reference}")
+                advice.add("choose another place with --out")
                 break
             if (other := first.setdefault(real, job)) is not job:
                 problems.append(f"{other.source} and {job.source} would both become {file}")
+                apart = other.source.parent != job.source.parent
+                advice.add(
+                    "give the folder that holds both, with --recursive, so that they keep their places"
+                    if apart
+                    else "give those two a command and an --out each, or rename one"
+                )
                 break
     if problems:
         more = [f"and {len(problems) - 5} more"] if len(problems) > 5 else []
-        advice = "choose another folder with --out, or give the folder that holds them all, with --recursive"
-        if any(len(job.files) > 1 for job in jobs):
-            advice += (
-                "; photographs whose names differ in the suffix only, or by -sampleN, need a command and an --out each"
-            )
-        raise UsageError("\n".join([*problems[:5], *more, f"nothing has been written; {advice}"]))
+        raise UsageError("\n".join([*problems[:5], *more, f"nothing has been written; {'; '.join(sorted(advice))}"]))
     return list(unique.values())
 
 
@@ -330,6 +414,7 @@ def colorize(
     strength: Strength = 1.0,
     saturation: Saturation = 1.0,
     quality: Quality = 95,
+    max_pixels: MaxPixels = None,
     decode: Annotated[
         str | None,
         typer.Option(
@@ -343,6 +428,7 @@ def colorize(
         Path | None,
         typer.Option(
             metavar="PATH",
+            callback=_home,
             help="A colour photo, of anything, that the photos take after; for --transfer style also a folder, of "
             "which each photo takes the one most like it. The style of learned methods needs no colour.",
         ),
@@ -371,14 +457,15 @@ def colorize(
     """Colour photographs, one at a time, each into a file of the same name and size.
 
     BMP, JPEG, PNG, TIFF and WebP keep their format; any other NAME.EXT becomes NAME.EXT.png. Folders keep
-    their structure. What --out already holds is skipped, so running the same command again resumes it. A file
-    that fails is reported, and the others go on.
+    their structure. A TIFF of many pages becomes one TIFF of as many; of an animation the first frame is coloured.
+    What --out already holds is skipped, so running the same command again resumes it. A file that fails is
+    reported, and the others go on; what could not be kept is named in a warning.
 
     Methods that predict distributions of colour (Larsson et al. 2016) know more than one picture: --decode
     chooses how they decide, --samples writes NAME-sample1.EXT and so on beside NAME.EXT, --uncertainty writes
-    NAME-uncertainty.png. A photo is skipped only if all its files are there.
+    NAME-uncertainty.png, of a TIFF NAME-uncertainty.tif. A photo is skipped only if all its files are there.
 
-    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted, 143 ended by SIGTERM.
     """
     _carry_out(
         Order(
@@ -393,6 +480,7 @@ def colorize(
             strength=strength,
             saturation=saturation,
             quality=quality,
+            max_pixels=max_pixels,
             as_json=as_json,
             decode=decode,
             vivid=vivid,
@@ -416,14 +504,15 @@ def balance(
     strength: Strength = 1.0,
     saturation: Saturation = 1.0,
     quality: Quality = 95,
+    max_pixels: MaxPixels = None,
     as_json: AsJson = False,
 ) -> None:
     """Take the colour cast from photographs in colour, each into a file of the same name and size.
 
-    This is white balance, and changes lightness too. Formats, folders and resuming are those of
+    This is white balance, and changes lightness too. Formats, pages, folders and resuming are those of
     `colorlib colorize`: what --out already holds is skipped, and a file that fails is reported.
 
-    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted, 143 ended by SIGTERM.
     """
     _carry_out(
         Order(
@@ -438,6 +527,7 @@ def balance(
             strength=strength,
             saturation=saturation,
             quality=quality,
+            max_pixels=max_pixels,
             as_json=as_json,
         )
     )
@@ -447,26 +537,47 @@ def _carry_out(order: Order) -> None:
     """Colour or balance photographs; raise typer.Exit if the exit code is to be another than 0."""
     start = time.perf_counter()
     counts: Counter[str] = Counter()
+    again = "starts anew, as --overwrite asks" if order.overwrite else "resumes here"
     try:
-        with _refusals():
-            colorizer, example, todo = _begin(order)
-        _say_ignored(todo)
-        for outcome in _outcomes(todo, lambda job: _attempt(job, colorizer, order, example)):
-            counts[outcome.status] += 1
-            if outcome.error is not None:
-                _say(f"{outcome.input}: {outcome.error}")
-            if order.as_json:
-                typer.echo(json.dumps(asdict(outcome)))
-    except KeyboardInterrupt:
-        again = "starts anew, as --overwrite asks" if order.overwrite else "resumes here"
-        _say(f"Interrupted. What is written is whole; running the same command again {again}.")
-        raise typer.Exit(130) from None
+        with _stoppable(f"Interrupted. What is written is whole; running the same command again {again}."):
+            with _refusals():
+                colorizer, example, todo = _begin(order)
+            _say_ignored(todo)
+            for outcome in _outcomes(todo, lambda job: _attempt(job, colorizer, order, example)):
+                counts[outcome.status] += 1
+                _say_warnings(outcome.input, outcome.warnings)
+                if outcome.error is not None:
+                    _say(f"{outcome.input}: {outcome.error}")
+                if order.as_json:
+                    typer.echo(json.dumps(asdict(outcome)))
     finally:
         if counts:
             done = ", ".join(f"{counts[status]} {status}" for status in (DONE[order.task], "failed", "skipped"))
             _say(f"{done} in {time.perf_counter() - start:.1f} s")
     if counts["failed"]:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _stoppable(words: str) -> Iterator[None]:
+    """Clean up after SIGTERM and SIGHUP as after Ctrl-C, say what was left, and exit as shells expect it."""
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    mine = threading.current_thread() is threading.main_thread()  # others may set no handlers
+    numbers = [number for number in known if mine and signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores some
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        _say(words)
+        raise typer.Exit(interruption.code if isinstance(interruption, Stopped) else 130) from None
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -483,7 +594,10 @@ def _begin(order: Order) -> "tuple[Colorizer, Example, Plan]":
     """All that may be refused, before anything is written."""
     if order.transfer and not order.reference:
         raise UsageError(f"--transfer {order.transfer} needs a picture to take colours from; name it by --reference")
-    colorizer = _colorizer(order.model, order.device, order.size, order.decode, order.vivid, order.task)
+    _check_streams(order)
+    colorizer = _colorizer(
+        order.model, order.device, order.size, order.decode, order.vivid, order.task, order.max_pixels
+    )
     asked = {
         "--samples": order.samples > 0,
         "--uncertainty": order.uncertainty,
@@ -499,8 +613,24 @@ def _begin(order: Order) -> "tuple[Colorizer, Example, Plan]":
         uncertainty=order.uncertainty,
         reference=order.reference,
     )
-    order.out.mkdir(parents=True, exist_ok=True)
+    if order.out != STDOUT:
+        folder = order.out.parent if _is_file(order.out) else order.out
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UsageError(f"{folder}: this folder cannot be written to; choose another with --out")
     return colorizer, example, todo
+
+
+def _check_streams(order: Order) -> None:
+    """Raise UsageError for what standard input and output cannot do."""
+    if "-" in order.inputs and sys.stdin.isatty():
+        raise UsageError("- reads a photograph from standard input, which is the terminal; pipe a file into it")
+    if order.out == STDOUT:
+        more = {"--json": order.as_json, "--samples": order.samples, "--uncertainty": order.uncertainty}
+        if asked := [option for option, given in more.items() if given]:
+            raise UsageError(f"{', '.join(asked)} needs a place beside the picture; name a folder with --out")
+        if sys.stdout.isatty():
+            raise UsageError("--out - writes a picture to standard output, which is the terminal; redirect it")
 
 
 def _colorizer(
@@ -510,15 +640,19 @@ def _colorizer(
     decoder: str | None = None,
     vivid: bool = True,
     task: "Task | None" = None,
+    max_pixels: int | None = None,
 ) -> "Colorizer":
     """The method, ready to be used, if it does the task; else raise UsageError."""
+    from colorlib import io
     from colorlib.colorizer import Colorizer
     from colorlib.models import WeightsError, list_models, model_info
 
     if model in list_models():
         _need_task(model, model_info(model).task, task)  # before its weights are missed
     try:
-        colorizer = Colorizer(model, device=device, size=size, decoder=decoder, vivid=vivid)
+        colorizer = Colorizer(
+            model, device=device, size=size, decoder=decoder, vivid=vivid, max_pixels=max_pixels or io.MAX_PIXELS
+        )
     except (ValueError, WeightsError) as error:
         raise UsageError(f"{error}\n`colorlib models` lists all methods") from error
     _need_task(colorizer.name, colorizer.task, task)
@@ -555,18 +689,18 @@ def _example(path: Path, transfer: Transfer | None, colorizer: "Colorizer") -> E
     style = transfer == "style" or (transfer is None and takes and not learned)
     if path.is_dir() and not style:
         raise UsageError(f"--reference {path}: is a folder; name a file, or use --transfer style with {_takers()}")
-    with warnings.catch_warnings(record=True) as caught:
-        try:
-            if path.is_dir():
-                return Example(style=Gallery(path, gray=learned))
-            photo = io.read(path)
-            if style:  # what was learned was learned from lightness
-                return Example(style=shrink(photo) if learned else shrink_reference(photo))
-            return Example(colours=shrink_reference(photo), method=None if transfer == "style" else transfer)
-        except (ValueError, OSError) as error:
-            raise UsageError(f"--reference {path}: {_without_name(error, path)}") from error
-        finally:
-            _say_warnings(caught, path)
+    try:
+        if path.is_dir():
+            gallery = Gallery(path, gray=learned, max_pixels=colorizer.max_pixels)
+            _say_warnings(path, gallery.warnings)
+            return Example(style=gallery)
+        photo = io.read(path, max_pixels=colorizer.max_pixels)
+        _say_warnings(path, photo.warnings)
+        if style:  # what was learned was learned from lightness
+            return Example(style=shrink(photo) if learned else shrink_reference(photo))
+        return Example(colours=shrink_reference(photo), method=None if transfer == "style" else transfer)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"--reference {path}: {_without_name(error, path)}") from error
 
 
 def _takers() -> str:
@@ -581,10 +715,7 @@ def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome
     """Do the jobs one after the other, with a progress bar on a terminal."""
     with tqdm(todo.jobs, unit="photo", disable=None, file=sys.stderr) as bar:
         for job in bar:
-            with warnings.catch_warnings(record=True) as caught:
-                outcome = attempt(job)
-            _say_warnings(caught, job.source)
-            yield outcome
+            yield attempt(job)
     for error in todo.unlisted:
         yield Outcome(str(error.filename), error=str(error))
 
@@ -592,50 +723,134 @@ def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome
 def _attempt(job: Job, colorizer: "Colorizer", order: Order, example: Example) -> Outcome:
     start = time.perf_counter()
     outcome = Outcome(
-        str(job.source),
+        _shown(job.source),
         str(job.output),
         samples=tuple(map(str, job.samples)),
         uncertainty=str(job.uncertainty) if job.uncertainty else None,
         model=colorizer.name,
     )
     try:
-        if not order.overwrite and all(file.is_file() for file in job.files):  # each is written whole or not at all
+        there = job.output != STDOUT and all(file.is_file() for file in job.files)  # each is whole or not there
+        if there and not order.overwrite:
             return replace(outcome, status="skipped")
-        result = _write(job, colorizer, order, example)
-        height, width = result.rgb.shape[-2:]
-        outcome = replace(outcome, status=DONE[order.task], width=width, height=height)
+        made = _write(job, colorizer, order, example)
+        outcome = replace(outcome, status=DONE[order.task], **made)
     except Exception as error:  # whatever is wrong with one photograph, the others are to be coloured
         outcome = replace(outcome, error=_reason(error, job.source))
     return replace(outcome, seconds=round(time.perf_counter() - start, 3))
 
 
-def _write(job: Job, colorizer: "Colorizer", order: Order, example: Example) -> "Result":
-    """Colour or balance a photograph and write its files, the picture last, so that it stands for a finished job."""
+def _write(job: Job, colorizer: "Colorizer", order: Order, example: Example) -> dict[str, Any]:
+    """Colour or balance a photograph, and write its files; returns what an :class:`Outcome` says of it."""
     import torch
 
+    torch.manual_seed(0)  # --decode sample draws the same, whichever photographs were coloured before
+    source = _source(job.source)
+    stream = BytesIO() if job.output == STDOUT else None
+    if stream is None and not _is_tiff(job.output):  # of many pages, that format has room for the first
+        results = iter([colorizer(source, reference=example.style)])
+    else:
+        results = colorizer.pages(source, reference=example.style)
+    result: Result | None = next(results)  # what cannot be read leaves no trace
+    assert result is not None
+    many = _is_tiff(job.output) if stream is None else result.photo.pages > 1
+    size = {"width": result.photo.width, "height": result.photo.height}
+    if stream is None:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+    pages, said = 0, defaultdict[str, list[int]](list)  # the pages that each warning is of
+    with ExitStack() as files:
+        # They end in the opposite order: the picture last, so that it stands for a finished job.
+        picture = files.enter_context(_writer(stream or job.output, many, order.quality))
+        samples = [files.enter_context(_writer(path, many, order.quality)) for path in job.samples]
+        maps = [files.enter_context(_writer(path, many, order.quality)) for path in job.maps]
+        while result is not None:
+            pages += 1
+            for warning in _write_page(
+                result.adjust(order.strength, order.saturation), picture, samples, maps, example
+            ):
+                said[warning].append(pages)
+            result = None  # one page is in memory at a time
+            result = next(results, None)
+    if stream is not None:
+        sys.stdout.buffer.write(stream.getbuffer())
+        sys.stdout.buffer.flush()
+    return {**size, "pages": pages, "warnings": _by_page(said, pages)}
+
+
+_Writer: TypeAlias = Callable[["Page"], tuple[str, ...]]
+"""Writes a page, and returns what could not be kept."""
+
+
+def _write_page(
+    result: "Result", picture: _Writer, samples: Sequence[_Writer], maps: Sequence[_Writer], example: Example
+) -> Iterator[str]:
+    """Write all that is asked for of a page; yields warnings."""
     from colorlib import io
 
-    torch.manual_seed(0)  # --decode sample draws the same, whichever photographs were coloured before
-    result = colorizer(job.source, reference=example.style)
-    if (order.strength, order.saturation) != (1, 1):
-        result = result.adjust(order.strength, order.saturation)
-    job.output.parent.mkdir(parents=True, exist_ok=True)
     # Samples and uncertainty are the method's own: after a transfer by quantiles, their colours would not follow.
-    if job.samples:
-        samples = result.samples(len(job.samples))
-        for path in job.samples:
-            next(samples).save(path, quality=order.quality)  # no name, as two large ones would be in memory
-    if job.uncertainty:
+    for write, sample in zip(samples, result.samples(len(samples)) if samples else (), strict=True):
+        yield from write(sample.page())
+    for write in maps:
         provenance = f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}"
-        io.write(job.uncertainty, result.uncertainty_picture(), provenance=provenance)
+        yield from write(io.Page(result.uncertainty_picture(), provenance=provenance))
     if example.colours:
         result = result.transfer(example.colours, example.method)
-    result.save(job.output, quality=order.quality)
-    return result
+    yield from result.warnings
+    yield from picture(result.page())
+
+
+@contextmanager
+def _writer(destination: Path | BytesIO, many: bool, quality: int) -> Iterator[_Writer]:
+    """What writes pages into a file: into a TIFF any number, and it is there when all are in it; else the one."""
+    from colorlib import io
+
+    def write(page: "Page") -> tuple[str, ...]:
+        return io.write(destination, **vars(page), quality=quality, format=kind)
+
+    kind = None if isinstance(destination, Path) else "PNG"
+    if many:
+        with io.PagesWriter(destination) as writer:
+            yield writer.add
+    else:
+        yield write
+
+
+def _by_page(said: Mapping[str, Sequence[int]], pages: int) -> tuple[str, ...]:
+    """Warnings, each once, with the pages that they are of if not of all."""
+    warnings = []
+    for warning, where in said.items():
+        some = sorted(set(where))
+        page = f"page {some[0]}" if len(some) == 1 else f"pages {', '.join(map(str, some))}"
+        warnings.append(warning if len(some) == pages else f"{page}: {warning}")
+    return tuple(warnings)
+
+
+class _Stream(BytesIO):
+    """What was read from standard input or a pipe, which can be read once only."""
+
+    def __init__(self, content: bytes, name: str):
+        super().__init__(content)
+        self.name = name
+
+
+def _source(path: Path) -> "Source":
+    """A photograph as the library takes it, as often as it likes."""
+    if path == STDIN:
+        return _Stream(sys.stdin.buffer.read(), path.name)
+    return _Stream(path.read_bytes(), path.name) if path.is_fifo() else path
+
+
+def _shown(path: Path) -> str:
+    """An input as it was called on the command line."""
+    return "-" if path == STDIN else str(path)
 
 
 def _reason(error: Exception, path: Path) -> str:
     """Why a photograph failed; the kind of error too where we did not expect it."""
+    from colorlib import io
+
+    if isinstance(error, io.TooLargeError):
+        return f"{error.got}; shrink the picture, or raise --max-pixels if you trust the file"
     reason = _without_name(error, path)
     return reason if isinstance(error, ValueError | OSError) and reason else f"{type(error).__name__}: {reason}"
 
@@ -645,9 +860,9 @@ def _without_name(message: object, path: Path) -> str:
     return str(message).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
 
 
-def _say_warnings(caught: list[warnings.WarningMessage], path: Path) -> None:
-    for warning in caught:
-        _say(f"{path}: warning: {_without_name(warning.message, path)}")
+def _say_warnings(name: object, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _say(f"{name}: warning: {warning}")
 
 
 def _say_ignored(found: Plan) -> None:
@@ -668,47 +883,55 @@ def scenes(
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many kinds of scene to name.")] = 5,
     recursive: Recursive = False,
     device: Device = "auto",
+    max_pixels: MaxPixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what photographs show, by the scene classifier of Iizuka et al. 2016.
+    """Say what photographs show, by the scene classifier of Iizuka et al. 2016; of a TIFF, each page.
 
-    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted.
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted, 143 ended by SIGTERM.
     """
+    from colorlib import io
+
     failed = False
-    try:
+    with _stoppable("Interrupted."):
         with _refusals():
-            colorizer = _colorizer(model, device)
+            colorizer = _colorizer(model, device, max_pixels=max_pixels)
             if not colorizer.classes:
                 raise UsageError(
                     f"{colorizer.name} recognises no scenes; choose a method that does, such as iizuka16_small"
                 )
             found = Plan()
-            files = [path for text in photos for path in sorted(_find(Path(text), None, recursive, found)[1])]
+            files = [path for text in photos for path in sorted(_find(text, None, recursive, found)[1])]
             if not files and not found.unlisted:
                 raise UsageError(f"no images in {', '.join(photos)}; name the files, or try --recursive")
         _say_ignored(found)
         for path in files:
-            with warnings.catch_warnings(record=True) as caught:
-                seen, reason = [], None
-                try:
-                    seen = colorizer.scenes(path, top)
-                except Exception as error:  # whatever is wrong with one photograph, the others go on
-                    failed, reason = True, _reason(error, path)
-                    _say(f"{path}: {reason}")
-            _say_warnings(caught, path)
-            if as_json:
-                scenes = [scene._asdict() for scene in seen]
-                typer.echo(json.dumps({"input": str(path), "scenes": scenes, "error": reason}))
-            elif seen:
-                shares = ", ".join(f"{name} {probability:.0%}".replace("%", " %") for name, probability in seen)
-                typer.echo(f"{typer.format_filename(path)}: {shares}")
+            page = 0
+            try:
+                for page, photo in enumerate(io.pages(_source(path), max_pixels=colorizer.max_pixels), 1):
+                    name = _shown(path) if page == 1 else f"{_shown(path)}, page {page}"
+                    _say_warnings(name, photo.warnings)
+                    _tell_scenes(name, path, page, photo, colorizer.scenes(photo, top), as_json)
+            except Exception as error:  # whatever is wrong with one photograph, the others go on
+                failed, reason = True, _reason(error, path)
+                _say(f"{_shown(path)}: {reason}")
+                if as_json:
+                    line = {"input": _shown(path), "scenes": [], "error": reason, "page": page + 1, "warnings": ()}
+                    typer.echo(json.dumps(line))
         for problem in found.unlisted:
             _say(f"{problem.filename}: {problem}")
-    except KeyboardInterrupt:
-        _say("Interrupted.")
-        raise typer.Exit(130) from None
     if failed or found.unlisted:
         raise typer.Exit(1)
+
+
+def _tell_scenes(name: str, path: Path, page: int, photo: "Photo", seen: "Sequence[Scene]", as_json: bool) -> None:
+    if as_json:
+        scenes = [scene._asdict() for scene in seen]
+        line = {"input": _shown(path), "scenes": scenes, "error": None, "page": page, "warnings": photo.warnings}
+        typer.echo(json.dumps(line))
+    else:
+        shares = ", ".join(f"{kind} {probability:.0%}".replace("%", " %") for kind, probability in seen)
+        typer.echo(f"{typer.format_filename(name)}: {shares}")
 
 
 @app.command()
@@ -799,7 +1022,7 @@ def evaluate(
     What was interrupted is taken up, and what is finished is not repeated. `grayscale` is always measured too: a
     photograph without colour does well in many metrics. Options --model, --benchmark and --data may be repeated.
 
-    Exit code: 0 all is well, 1 a run failed, 2 it could not begin, 130 interrupted.
+    Exit code: 0 all is well, 1 a run failed, 2 it could not begin, 130 interrupted, 143 ended by SIGTERM.
     """
     import pandas
 
@@ -808,7 +1031,7 @@ def evaluate(
     from colorlib.models import WeightsError
 
     failed = False
-    try:
+    with _stoppable("Interrupted; the same command goes on from here."):
         with _refusals():
             plan = _measurements(benchmark, model)
         for name, methods in plan.items():
@@ -842,9 +1065,6 @@ def evaluate(
                     runs.append(rows)
             for _, of_protocol in pandas.concat(runs, ignore_index=True).groupby("protocol") if runs else ():
                 typer.echo(table(of_protocol) + "\n")
-    except KeyboardInterrupt:
-        _say("Interrupted; the same command goes on from here.")
-        raise typer.Exit(130) from None
     if failed:
         raise typer.Exit(1)
 
@@ -957,14 +1177,14 @@ def export(
     It is run beside the method on photos of two sizes, and written only if they agree to 0.001. ONNX needs the extra:
     pip install 'colorlib-torch[export]'.
 
-    Exit code: 0 all is well, 1 the file does not do what the method does, 2 it could not begin, 130 interrupted; then
-    nothing is written.
+    Exit code: 0 all is well, 1 the file does not do what the method does, 2 it could not begin, 130 interrupted,
+    143 ended by SIGTERM; then nothing is written.
     """
     from colorlib import export as exporting
 
     start = time.perf_counter()
     try:
-        with _refusals():
+        with _stoppable("Interrupted. Nothing has been written."), _refusals():
             suffix = exporting.SUFFIXES[format]
             path = out or Path(f"{Path(name).name.removesuffix('.safetensors')}{suffix}")
             if path.suffix != suffix:
@@ -981,9 +1201,6 @@ def export(
     except exporting.DifferenceError as error:
         _say(f"Error: {error}")
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        _say("Interrupted. Nothing has been written.")
-        raise typer.Exit(130) from None
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the method by {worst:.2g} at most")
     _say(f"exported in {time.perf_counter() - start:.1f} s")
 
@@ -996,13 +1213,15 @@ def rebalance(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="The table to write, a .safetensors file.")],
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N photos.")] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Count the colours of photographs and write how much each is to weigh in training.
 
     Rare colours weigh more (Lin and Ferreira 2021, section 4.1). The table holds the weights of a grid of
     256 x 256 colours (a, b), and their counts.
 
-    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted; then nothing is written.
+    Exit code: 0 all is well, 1 a file failed, 2 it could not begin, 130 interrupted, 143 ended by SIGTERM; then
+    nothing is written.
     """
     from safetensors.torch import save
 
@@ -1010,14 +1229,14 @@ def rebalance(
     from colorlib.targets import rebalancing_weights
 
     start = time.perf_counter()
-    try:
+    with _stoppable("Interrupted. Nothing has been written."):
         with _refusals():
             if out.suffix != ".safetensors":
                 raise UsageError(f"--out {out}: expected a name that ends in .safetensors")
             if absent := [path for path in data if not path.exists()]:
                 raise UsageError(f"{absent[0]}: nothing is there by this name; check the path")
             out.parent.mkdir(parents=True, exist_ok=True)
-            counts, done = _tally(data, limit)
+            counts, done = _tally(data, limit, max_pixels or io.MAX_PIXELS)
             if not done["counted"]:
                 raise UsageError(f"no photograph was read from {', '.join(map(str, data))}; nothing has been written")
         weights = rebalancing_weights(counts, MIX, SIGMA)
@@ -1025,16 +1244,13 @@ def rebalance(
         metadata = {name: str(value) for name, value in notes.items()}
         with _refusals():
             io.write_whole(out, save({"weights": weights, "counts": counts}, metadata))
-    except KeyboardInterrupt:
-        _say("Interrupted. Nothing has been written.")
-        raise typer.Exit(130) from None
     typer.echo(f"{out}: {done['counted']} photographs, weights from {weights.min():.3g} to {weights.max():.3g}")
     _say(f"{done['counted']} counted, {done['failed']} failed in {time.perf_counter() - start:.1f} s")
     if done["failed"]:
         raise typer.Exit(1)
 
 
-def _tally(data: Sequence[Path], limit: int | None) -> "tuple[Tensor, Counter[str]]":
+def _tally(data: Sequence[Path], limit: int | None, max_pixels: int) -> "tuple[Tensor, Counter[str]]":
     """How often each colour comes in photographs, and how many of them were counted, and failed."""
     import torch
 
@@ -1045,16 +1261,16 @@ def _tally(data: Sequence[Path], limit: int | None) -> "tuple[Tensor, Counter[st
     done: Counter[str] = Counter()
     with tqdm(islice(_photos(data), limit), total=limit, unit="photo", disable=None, file=sys.stderr) as bar:
         for name, source in bar:
-            with warnings.catch_warnings(record=True) as caught:
-                try:
-                    if isinstance(source, Exception):
-                        raise source
-                    counts += ab_counts(shrink_area(io.read(source).rgb[None], COUNTED_SIDE))
-                    done["counted"] += 1
-                except Exception as error:  # whatever is wrong with one photograph, the others count
-                    done["failed"] += 1
-                    _say(f"{name}: {_reason(error, Path(name))}")
-            _say_warnings(caught, Path(name))
+            try:
+                if isinstance(source, Exception):
+                    raise source
+                photo = io.read(source, max_pixels=max_pixels)
+                _say_warnings(name, photo.warnings)
+                counts += ab_counts(shrink_area(photo.rgb[None], COUNTED_SIDE))
+                done["counted"] += 1
+            except Exception as error:  # whatever is wrong with one photograph, the others count
+                done["failed"] += 1
+                _say(f"{name}: {_reason(error, Path(name))}")
     return counts, done
 
 

@@ -1,20 +1,23 @@
 """The user's verb: a photograph of any size goes in, the same photograph in colour, or balanced, comes out.
 
 The network sees the photograph at a bounded size. The chroma of a colourisation is upsampled to the photograph's own
-lightness, which stays exactly as it was; of white balance, which changes lightness too, the gains are. Memory is
-therefore a few copies of the photograph, whatever the network.
+lightness, which stays exactly as it was; of white balance, which changes lightness too, the gains are.
+
+A photograph of any size is shrunk and painted by strips of rows, from its own 8 or 16 bits to those of the file. Only
+who asks for it gets it whole in floats, which take four times as much memory.
 """
 
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import BinaryIO, Literal, NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
@@ -22,15 +25,16 @@ from PIL import Image
 from torch import Tensor
 
 from colorlib import color, io, transfer
+from colorlib._checks import check_photos
+from colorlib._strips import resize, shrunk, upsampled
 from colorlib.catalog import Task
-from colorlib.gallery import Gallery, reduced
+from colorlib.gallery import Gallery, reduced_size
 from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model, list_models, model_info
 from colorlib.models._layers import fold_batchnorm
 from colorlib.models._weights import WeightsInfo, file_sha256, read_metadata
 from colorlib.targets import Colors, Histogram, combine, resize_area, shrink_area, size_of
 from colorlib.transfer import RatioHistogram
 
-_STRIP = 1 << 19  # pixels converted at a time: bounds the temporaries of the colour conversions
 GAIN_SIZE = 64  # short side at which gains, so smooth, are kept
 # Below this chroma of a reference, pictures in its colours look gray, as theirs is about as much. Of 16 old
 # black-and-white prints, some toned, 10 lie below, of 1000 colour photographs of Mini Places none.
@@ -62,25 +66,24 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A photograph in colour, or balanced.
+    """A photograph in colour, or balanced; it is painted when its pixels are asked for.
 
     Attributes:
         photo: the photograph as it came.
-        rgb: the coloured photograph, sRGB in [0, 1], (3, H, W) float32 on the CPU, of the input's L*; or the balanced
-            one, of its own.
         ab: predicted (a, b) of CIE Lab at the network's resolution, (2, h, w), on the network's device.
         model: name of the method.
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
-        seconds: from the source to ``rgb``.
+        seconds: from the source to the prediction, without painting it.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
         gains: of white balance, the factors on R, G and B, (3, h, w), see :meth:`colorlib.models.WhiteBalance.gains`;
             as they are smooth, they are kept small, and ``ab`` likewise. None of a colourisation.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
+        warnings: what was left out of the source, or assumed about it, each a sentence; of a reference that was read
+            for this result too. What a file cannot hold, :meth:`save` returns.
     """
 
     photo: io.Photo
-    rgb: Tensor
     ab: Tensor
     model: str
     provenance: str
@@ -89,6 +92,32 @@ class Result:
     gains: Tensor | None = None
     strength: float = 1.0
     saturation: float = 1.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def planes(self) -> io.Planes:
+        """The coloured photograph, sRGB in [0, 1], (3, H, W), of the input's L*, or the balanced one; by strips.
+
+        What is asked of it is painted anew every time, and never the whole of it at once: so :meth:`save` needs little
+        memory beside the photograph's own pixels.
+        """
+        return io.Planes((3, self.photo.height, self.photo.width), self._rows)
+
+    @cached_property
+    def rgb(self) -> Tensor:
+        """The same whole, (3, H, W) float32 on the CPU: painted when it is first asked for, and then kept."""
+        return self.planes.whole()
+
+    @torch.no_grad()
+    def _rows(self, start: int, stop: int) -> Tensor:
+        small, put = (self.ab, _color) if self.gains is None else (self.gains, _balance)
+        height, width = self.photo.height, self.photo.width
+        painted = torch.empty(3, stop - start, width, dtype=torch.float32, device="cpu")
+        for first, last in io.strips(stop - start, width):
+            rgb = self.photo.planes.rows(start + first, start + last).to(small.device)
+            local = upsampled(small[None], (height, width), start + first, start + last)
+            painted[:, first:last] = put(rgb[None], local, self.strength, self.saturation)[0]
+        return painted
 
     @property
     def lightness(self) -> Tensor:
@@ -135,13 +164,13 @@ class Result:
             True
         """
         prediction = self._distribution()
-        height, width = size_of(self.photo.rgb)
+        height, width = self.photo.height, self.photo.width
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(f"expected a pixel of a photograph of {width} x {height}, got x={x}, y={y}")
         rows, columns = size_of(prediction.logits)
         smoothed = prediction.target.smoothed(prediction.logits[None])[0]
         cell = smoothed[:, y * rows // height, x * columns // width].cpu()
-        lightness = color.rgb_to_lightness(self.photo.rgb[:, y, x, None, None]).item()
+        lightness = color.rgb_to_lightness(self.photo.planes.rows(y, y + 1)[:, :, x, None]).item()
         return prediction.target.colors(cell, lightness)
 
     def samples(self, count: int, strength: float = 2.0) -> "Iterator[Result]":
@@ -184,6 +213,7 @@ class Result:
         if self.gains is not None:
             raise ValueError(f"{self.model} balances a photograph's own colours; it takes none from another picture")
         picture: Tensor | RatioHistogram | tuple[Tensor, ...]
+        warnings: tuple[str, ...] = ()
         if isinstance(reference, tuple):
             picture, name = reference, "a histogram"
             fitting: Literal["energy", "quantile"] = "quantile" if isinstance(reference, RatioHistogram) else "energy"
@@ -191,7 +221,7 @@ class Result:
                 raise ValueError(f"expected method {fitting!r} with this kind of histogram, got {method!r}")
             method = fitting
         else:
-            photo = reference if isinstance(reference, io.Photo) else io.read(reference)
+            photo, warnings = _reference(reference, io.MAX_PIXELS)
             picture, name = shrink_reference(photo).rgb.to(self.ab.device), photo.name or "a reference"
             method = method or ("quantile" if self.prediction is None else "energy")
         note = f"colours after {name} by {method}"
@@ -202,18 +232,18 @@ class Result:
             # The reference says how saturated.
             unsaturated = copy(prediction.target)
             unsaturated.saturation = 1.0
-            return self._decided(replace(prediction, target=unsaturated).biased(bias), note)
+            return self._decided(replace(prediction, target=unsaturated).biased(bias), note, warnings)
         if method != "quantile":
             raise ValueError(f'expected method to be "energy", "quantile" or None, got {method!r}')
-        gray = _resize(self.photo.rgb[None], size_of(self.ab)).to(self.ab.device)
+        gray = shrunk(self.photo, size_of(self.ab)).to(self.ab.device)
         painted = combine(color.rgb_to_lightness(gray), self.ab[None])[0]
         assert isinstance(picture, Tensor | RatioHistogram)  # only those go with quantiles
         ab = color.rgb_to_lab(transfer.match_quantiles(painted, picture))[1:]
-        return replace(self, prediction=None)._painted(ab, note)
+        return replace(self, prediction=None)._with(ab, note, warnings)
 
     def _uncertainty(self, prediction: Prediction) -> Tensor:
         small = prediction.target.uncertainty(prediction.logits[None]).cpu()
-        size = size_of(self.photo.rgb)
+        size = self.photo.height, self.photo.width
         return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0].clamp(0, 1)
 
     def _distribution(self) -> Prediction:
@@ -221,12 +251,11 @@ class Result:
             raise ValueError(f"{self.model} predicts one colour a pixel, no distribution; choose a method that does")
         return self.prediction
 
-    def _decided(self, prediction: Prediction, note: str) -> "Result":
-        return replace(self, prediction=prediction)._painted(prediction.ab(), note)
+    def _decided(self, prediction: Prediction, note: str, warnings: tuple[str, ...] = ()) -> "Result":
+        return replace(self, prediction=prediction)._with(prediction.ab(), note, warnings)
 
-    def _painted(self, ab: Tensor, note: str) -> "Result":
-        painted = replace(self, ab=ab, provenance=f"{self.provenance}, {note}")
-        return painted.adjust(self.strength, self.saturation)
+    def _with(self, ab: Tensor, note: str, warnings: tuple[str, ...]) -> "Result":
+        return replace(self, ab=ab, provenance=f"{self.provenance}, {note}", warnings=self.warnings + warnings)
 
     def adjust(self, strength: float = 1.0, saturation: float = 1.0) -> "Result":
         """The same prediction painted otherwise; the network does not run again.
@@ -243,31 +272,32 @@ class Result:
             raise ValueError(f"expected strength in [0, 1], got {strength}")
         if not 0 <= saturation < math.inf:
             raise ValueError(f"expected a saturation of at least 0, got {saturation}")
-        if self.gains is None:
-            rgb = _paint(self.photo.rgb[None], self.ab[None], strength, saturation)[0]
-        else:
-            rgb = _balance(self.photo.rgb[None], self.gains[None], strength, saturation)[0]
-        return replace(self, rgb=rgb, strength=strength, saturation=saturation)
+        return replace(self, strength=strength, saturation=saturation)
 
-    def save(self, path: str | PathLike[str], *, quality: int = 95) -> None:
-        """Write to a file, format by suffix, with the input's alpha, bit depth, EXIF and resolution, and provenance.
+    def save(
+        self, destination: str | PathLike[str] | BinaryIO, *, format: str | None = None, quality: int = 95
+    ) -> tuple[str, ...]:
+        """Write to a file, with the input's alpha, bit depth, metadata and resolution, and the provenance.
 
         Lossless but for JPEG, which moves L* a little, as it does in any photograph.
 
+        Args:
+            destination: a path, or a binary stream.
+            format: such as ``"PNG"``; by default that of the path's suffix. A stream needs one.
+            quality: of JPEG, 1 to 100.
+
+        Returns:
+            What could not be kept in that format, each a sentence.
+
         Raises:
-            colorlib.io.ImageError: a suffix that cannot be written.
+            colorlib.io.ImageError: a format that cannot be written.
         """
+        return io.write(destination, **vars(self.page()), quality=quality, format=format)
+
+    def page(self) -> io.Page:
+        """What :meth:`save` writes, for :func:`colorlib.io.write_pages`, which writes many into one TIFF."""
         photo = self.photo
-        io.write(
-            Path(path),
-            self.rgb,
-            alpha=photo.alpha,
-            bit_depth=photo.bit_depth,
-            exif=photo.exif,
-            dpi=photo.dpi,
-            provenance=self.provenance,
-            quality=quality,
-        )
+        return io.Page(self.planes, photo.opacity, photo.bit_depth, photo.metadata, photo.dpi, self.provenance)
 
 
 class Scene(NamedTuple):
@@ -292,6 +322,7 @@ class Colorizer:
         vivid: with the saturation by which the method's pictures are about as colourful as photographs are. What is
             learned hedges between the colours that are possible, and is pale: nearer to the truth by the papers'
             measures, and what benchmarks measure. Of embedded weights only, and of the default decoder.
+        max_pixels: the largest width x height of a photograph to take; a file's header is asked before it is decoded.
 
     Attributes:
         model: the module.
@@ -300,6 +331,7 @@ class Colorizer:
             colorizer's.
         device: where the model is.
         size: see above.
+        max_pixels: see above; may be set.
         task: what the method does, ``"colorize"`` or ``"balance"``.
         weights: what is known of the weights; None if there are none, or for a module.
         classes: names of the scenes that it recognises; empty if it recognises none.
@@ -326,9 +358,13 @@ class Colorizer:
         size: int | None = None,
         decoder: str | None = None,
         vivid: bool = True,
+        max_pixels: int = io.MAX_PIXELS,
     ):
         if size is not None and size < 1:
             raise ValueError(f"expected a size of at least 1 pixel, got {size}")
+        if max_pixels < 1:
+            raise ValueError(f"expected max_pixels of at least 1, got {max_pixels}")
+        self.max_pixels = max_pixels
         self.model, self.name, self.weights = _load(model)
         weights = self.weights
         self.classes = tuple(weights.classes) if weights else ()
@@ -361,6 +397,9 @@ class Colorizer:
     ) -> Result | list[Result]:
         """Colour a photograph, or each of a list of them, all of which are then in memory.
 
+        Of a file of many pages, or an animation, it is the first; :attr:`Result.warnings` says how many are left. All
+        pages: :meth:`pages`.
+
         Args:
             source: path, bytes, PIL image, array or tensor, as :func:`colorlib.io.read` takes them. To colour it, only
                 its lightness is used, so a colour photograph is coloured anew; white balance uses its colours.
@@ -374,21 +413,52 @@ class Colorizer:
                 without colour for a method that needs it.
         """
         start = time.perf_counter()
-        if reference is not None and not self.model.takes_reference:
-            raise ValueError(f"{self.name} takes no reference while it colours; pass it to the result's transfer()")
-        if reference is not None and not isinstance(reference, Gallery):
-            given = reference if isinstance(reference, io.Photo) else io.read(reference)
-            # What was learned was learned from lightness; the others take colours.
-            learned = any(True for _ in self.model.parameters())
-            reference = shrink(given) if learned else shrink_reference(given)
+        shown, warnings = self._shown(reference)
         if isinstance(source, list):
-            return [self(one, reference=reference) for one in source]
-        photo = io.read(source)
-        shown = reference.nearest(photo.rgb) if isinstance(reference, Gallery) else reference
-        other = None if shown is None else shrink(shown)
+            return [self._result(io.read(one, max_pixels=self.max_pixels), shown, warnings) for one in source]
+        photo = io.read(source, max_pixels=self.max_pixels)
+        return replace(self._result(photo, shown, warnings), seconds=time.perf_counter() - start)
+
+    def pages(self, source: io.Source, *, reference: io.Source | io.Photo | Gallery | None = None) -> Iterator[Result]:
+        """Colour each page of a TIFF, one after the other, so that one of them is in memory; of other files, the one.
+
+        Args:
+            source: as for a call.
+            reference: as for a call.
+
+        Raises:
+            As for a call; the first error ends it.
+        """
+        shown, warnings = self._shown(reference)
+        # Not a generator, which would hold one page while it reads the next.
+        return map(partial(self._result, shown=shown, warnings=warnings), io.pages(source, max_pixels=self.max_pixels))
+
+    def _shown(
+        self, reference: io.Source | io.Photo | Gallery | None
+    ) -> tuple[io.Photo | Gallery | None, tuple[str, ...]]:
+        """What photographs are to take after, small, and what reading it left out."""
+        if reference is None:
+            return None, ()
+        if not self.model.takes_reference:
+            raise ValueError(f"{self.name} takes no reference while it colours; pass it to the result's transfer()")
+        if isinstance(reference, Gallery):
+            return reference, ()
+        given, warnings = _reference(reference, self.max_pixels)
+        # What was learned was learned from lightness; the others take colours.
+        learned = any(True for _ in self.model.parameters())
+        return shrink(given) if learned else shrink_reference(given), warnings
+
+    def _result(self, photo: io.Photo, shown: io.Photo | Gallery | None, warnings: tuple[str, ...]) -> Result:
+        start = time.perf_counter()
+        other = shrink(shown.nearest(shrink(photo).rgb)) if isinstance(shown, Gallery) else shown
         note = "" if other is None else f", after {other.name or 'a reference'}"
         result = self._predict(photo, None if other is None else other.rgb)
-        return replace(result.adjust(), provenance=f"{self.provenance}{note}", seconds=time.perf_counter() - start)
+        return replace(
+            result,
+            provenance=f"{self.provenance}{note}",
+            warnings=photo.warnings + warnings,
+            seconds=time.perf_counter() - start,
+        )
 
     @torch.no_grad()
     def batch(self, rgb: Tensor) -> Tensor:
@@ -401,16 +471,17 @@ class Colorizer:
             sRGB in [0, 1], (N, 3, H, W), on the colorizer's device.
 
         Raises:
-            ValueError: another shape.
+            TypeError: no tensor of floats.
+            ValueError: another shape, or values outside [0, 1].
         """
-        if rgb.ndim != 4 or rgb.shape[1] != 3:
-            raise ValueError(f"expected photographs of shape (N, 3, H, W), got {tuple(rgb.shape)}")
-        rgb = rgb.to(self.device)
+        check_photos(rgb, on_accelerators=True)
+        rgb = rgb.to(self.device, torch.float32)
+        if not len(rgb):
+            return rgb
         small = self._view(rgb)
         if isinstance(self.model, WhiteBalance):
-            return _balance(rgb, shrink_area(self.model.gains(small), GAIN_SIZE), 1, 1)
-        ab = self.target.chroma(self.model(self.model.to_input(small)), color.rgb_to_lightness(small))
-        return _paint(rgb, ab, 1, 1)
+            return _whole(_balance, rgb, shrink_area(self.model.gains(small), GAIN_SIZE))
+        return _whole(_color, rgb, self.target.chroma(self._raw(small), color.rgb_to_lightness(small)))
 
     @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
     def scenes(self, source: io.Source | io.Photo, count: int = 5) -> list[Scene]:
@@ -428,40 +499,54 @@ class Colorizer:
             raise ValueError(f"expected a count of at least 1, got {count}")
         if not self.classes:
             raise ValueError(f"{self.name} recognises no scenes; choose a method that does, such as iizuka16_small")
-        photo = source if isinstance(source, io.Photo) else io.read(source)
-        probabilities = self.scene_probabilities(photo.rgb[None])[0]
+        photo = source if isinstance(source, io.Photo) else io.read(source, max_pixels=self.max_pixels)
+        probabilities = self._probabilities(self._view(photo))[0]
         values, order = probabilities.topk(min(count, len(self.classes)))
         return [Scene(self.classes[k], p) for p, k in zip(values.tolist(), order.tolist(), strict=True)]
 
     @torch.no_grad()
     def scene_probabilities(self, rgb: Tensor) -> Tensor:
-        """Of each of `classes`: sRGB (N, 3, H, W) -> (N, classes), for methods that recognise scenes."""
-        return self.model.scene_scores(self.model.to_input(self._view(rgb))).softmax(dim=1)
+        """Of each of `classes`: sRGB (N, 3, H, W) in [0, 1] -> (N, classes), for methods that recognise scenes.
 
-    def _view(self, rgb: Tensor) -> Tensor:
-        """Photographs as the network sees them: (N, 3, H, W) -> (N, 3, h, w) on its device."""
-        return _resize(rgb, self._work_size(rgb)).to(self.device)
+        Raises:
+            TypeError: no tensor of floats.
+            ValueError: another shape, or values outside [0, 1].
+        """
+        check_photos(rgb, on_accelerators=True)
+        return self._probabilities(self._view(rgb))
+
+    def _probabilities(self, small: Tensor) -> Tensor:
+        return self.model.scene_scores(self.model.to_input(small)).softmax(dim=1)
+
+    def _view(self, picture: Tensor | io.Photo) -> Tensor:
+        """Photographs (N, 3, H, W), or one, as the network sees them: (N, 3, h, w) on its device."""
+        if isinstance(picture, io.Photo):
+            return shrunk(picture, self._work_size(picture.height, picture.width)).to(self.device)
+        return resize(picture, self._work_size(*size_of(picture))).to(self.device)
+
+    def _raw(self, small: Tensor, reference: Tensor | None = None) -> Tensor:
+        """What the network says of photographs as it sees them."""
+        raw: Tensor = self.model(self.model.to_input(small), reference)
+        return raw
 
     @torch.no_grad()
     def _predict(self, photo: io.Photo, reference: Tensor | None) -> Result:
         """What the network says, not yet painted."""
-        small = self._view(photo.rgb[None])
+        small = self._view(photo)
         if isinstance(self.model, WhiteBalance):
             gains, thumbnail = (shrink_area(x, GAIN_SIZE) for x in (self.model.gains(small), small))
             ab = color.rgb_to_lab(_scaled(thumbnail, gains))[0, 1:]
-            return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0, gains=gains[0])
-        other = None if reference is None else reference[None].to(self.device)
-        raw = self.model(self.model.to_input(small), other)
+            return Result(photo, ab, self.name, self.provenance, 0.0, gains=gains[0])
+        raw = self._raw(small, None if reference is None else reference[None].to(self.device))
         lightness = color.rgb_to_lightness(small)
         if not isinstance(self.target, Histogram):
             ab = self.target.chroma(raw, lightness)[0]
-            return Result(photo, photo.rgb, ab, self.name, self.provenance, 0.0)
+            return Result(photo, ab, self.name, self.provenance, 0.0)
         prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(self.target))
-        return Result(photo, photo.rgb, prediction.ab(), self.name, self.provenance, 0.0, prediction)
+        return Result(photo, prediction.ab(), self.name, self.provenance, 0.0, prediction)
 
-    def _work_size(self, rgb: Tensor) -> tuple[int, int]:
+    def _work_size(self, height: int, width: int) -> tuple[int, int]:
         """Size at which the network sees a photograph: short side ``size``, a panorama at most four such squares."""
-        height, width = size_of(rgb)
         size = self.size or math.inf
         scale = min(size / min(height, width), 2 * size / math.sqrt(height * width))
         if scale >= 1:
@@ -512,44 +597,40 @@ def _load(model: str | PathLike[str] | ColorModel) -> tuple[ColorModel, str, Wei
     return module.to(memory_format=torch.channels_last), name, weights
 
 
-@torch.no_grad()
-def _paint(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tensor:
-    """Chroma (N, 2, h, w) on the lightness of ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W), a strip of rows at a time."""
+def _whole(put: Callable[[Tensor, Tensor, float, float], Tensor], rgb: Tensor, small: Tensor) -> Tensor:
+    """Chroma or gains (N, 2 or 3, h, w) on ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W), a strip of rows at a time."""
     painted = torch.empty_like(rgb)
-    ab = F.interpolate(ab, size=size_of(rgb), mode="bilinear", align_corners=False)
-    for strip in _strips(rgb):
-        lab = color.rgb_to_lab(rgb[:, :, strip].to(ab.device))
-        mixed = saturation * torch.lerp(lab[:, 1:], ab[:, :, strip], strength)
-        painted[:, :, strip] = combine(lab[:, :1], mixed)
+    for start, stop in io.strips(*size_of(rgb), len(rgb)):
+        local = upsampled(small, size_of(rgb), start, stop)
+        painted[:, :, start:stop] = put(rgb[:, :, start:stop], local, 1, 1)
     return painted
 
 
-@torch.no_grad()
+def _color(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tensor:
+    """Chroma (N, 2, H, W) on the lightness of ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W)."""
+    lab = color.rgb_to_lab(rgb)
+    return combine(lab[:, :1], saturation * torch.lerp(lab[:, 1:], ab, strength))
+
+
 def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> Tensor:
-    """Gains (N, 3, h, w) on ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W), a strip of rows at a time."""
-    balanced = torch.empty_like(rgb)
-    if size_of(gains) != (1, 1):
-        gains = F.interpolate(gains, size=size_of(rgb), mode="bilinear", align_corners=False)
-    for strip in _strips(rgb):
-        before = rgb[:, :, strip].to(gains.device)
-        local = gains if size_of(gains) == (1, 1) else gains[:, :, strip]
-        mixed = torch.lerp(before, _scaled(before, local), strength)
-        if saturation != 1:
-            lab = color.rgb_to_lab(mixed)
-            mixed = combine(lab[:, :1], saturation * lab[:, 1:])
-        balanced[:, :, strip] = mixed
-    return balanced
-
-
-def _strips(rgb: Tensor) -> Iterator[slice]:
-    """Rows of photographs (N, 3, H, W), a bounded number of pixels at a time."""
-    height, width = size_of(rgb)
-    rows = max(1, _STRIP // (len(rgb) * width))
-    return (slice(top, top + rows) for top in range(0, height, rows))
+    """Gains (N, 3, H, W) or (N, 3, 1, 1) on ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W)."""
+    mixed = torch.lerp(rgb, _scaled(rgb, gains), strength)
+    if saturation != 1:
+        lab = color.rgb_to_lab(mixed)
+        mixed = combine(lab[:, :1], saturation * lab[:, 1:])
+    return mixed
 
 
 def _scaled(rgb: Tensor, gains: Tensor) -> Tensor:
     return (rgb * gains).clamp(0, 1)
+
+
+def _reference(reference: io.Source | io.Photo, max_pixels: int) -> tuple[io.Photo, tuple[str, ...]]:
+    """A picture to take after, and what reading it here left out."""
+    if isinstance(reference, io.Photo):
+        return reference, ()
+    photo = io.read(reference, max_pixels=max_pixels)
+    return photo, tuple(f"of the reference {photo.name}: {warning}" for warning in photo.warnings)
 
 
 def shrink_reference(photo: io.Photo) -> io.Photo:
@@ -571,11 +652,5 @@ def shrink_reference(photo: io.Photo) -> io.Photo:
 
 def shrink(photo: io.Photo) -> io.Photo:
     """A reference, small: its histogram needs no more pixels than that of a prediction, its scene even fewer."""
-    return io.Photo(reduced(photo.rgb), name=photo.name)
-
-
-def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) in [0, 1] -> (N, C, *size), antialiased."""
-    if size == size_of(image):
-        return image
-    return F.interpolate(image, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+    size = reduced_size(photo.height, photo.width)
+    return io.Photo(shrunk(photo, size)[0], name=photo.name)

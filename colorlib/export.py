@@ -4,6 +4,9 @@ The file holds all that :meth:`colorlib.Colorizer.batch` does: the photograph ma
 it, its gray, padding, the network, decoding, saturation, and the photograph's own lightness. Batch, height and width
 are free. Before it is written, it is run on photographs beside the method it was made from.
 
+Of photographs with values outside [0, 1], or NaN, every value that comes out is NaN: ONNX has no errors of its own, and
+a white picture would pass for a result. torch.export raises one.
+
 torch.export follows sizes as formulas. Through fifty convolutions, those of a size that was rounded up to a multiple of
 32 would take it minutes, and what it asks on the way would then be demanded of every photograph. So in
 :class:`Photographs` a size that is not the photograph's own is a number of its own, read from a tensor.
@@ -37,6 +40,7 @@ Format = Literal["onnx", "torch-export"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 INPUT, OUTPUT = "photograph", "result"
 NOTES = "colorlib.json"  # inside a .pt2; ONNX has a place for metadata
+OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
 TOLERANCE = 1e-3  # of sRGB in [0, 1]: a quarter of a step of 8 bits
 
 
@@ -68,7 +72,18 @@ class Photographs(nn.Module):
         self.least = self.model.pad(torch.zeros(1, 3, 1, 1)).shape[-1] // self.model.stride
 
     def forward(self, photograph: Tensor) -> Tensor:
-        """sRGB (N, 3, H, W) in [0, 1] -> sRGB (N, 3, H, W)."""
+        """sRGB (N, 3, H, W) in [0, 1] -> sRGB (N, 3, H, W).
+
+        Raises:
+            RuntimeError: values outside [0, 1], or NaN.
+        """
+        valid = ((photograph >= -OVERSHOOT) & (photograph <= 1 + OVERSHOOT)).flatten(1).all(dim=1)
+        torch._assert_async(valid.all(), "expected sRGB in [0, 1], got values outside; divide bytes by 255")
+        # ONNX leaves the assertion out.
+        spoilt = torch.zeros_like(valid, dtype=photograph.dtype).masked_fill(~valid, torch.nan)
+        return self._result(photograph) + spoilt[:, None, None, None]
+
+    def _result(self, photograph: Tensor) -> Tensor:
         seen = self._resized(photograph)
         if isinstance(self.model, VonKries):
             return (photograph * self.model.gains(seen)).clamp(0, 1)
@@ -312,7 +327,7 @@ def describe(colorizer: Colorizer, *, resize: bool = True) -> dict[str, str]:
         "decoder": target.decoder if isinstance(target, Histogram) else "",
         "saturation": f"{target.saturation:g}",
         "input": f"{INPUT}: sRGB in [0, 1], float32 (batch, 3, height, width) of any batch, height and width; {seen}",
-        "output": f"{OUTPUT}: the same, {lightness}",
+        "output": f"{OUTPUT}: the same, {lightness}; NaN of photographs with values outside [0, 1]",
     }
 
 

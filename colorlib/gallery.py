@@ -6,7 +6,6 @@ varies around a pixel, is compared here over whole pictures.
 """
 
 import math
-import warnings
 from collections.abc import Iterable
 from functools import cache
 from os import PathLike
@@ -21,6 +20,7 @@ from torch import Tensor
 from colorlib import color, io
 from colorlib._checks import check_photos
 from colorlib._maths import root
+from colorlib._strips import resize, shrunk
 from colorlib.targets import resize_area, size_of
 
 _PIXELS = 1 << 16
@@ -34,38 +34,54 @@ class Gallery:
     """Photographs to take colours from, found by the statistics of their lightness.
 
     Each is read once, and again when it is the nearest. Between, only its path and a thumbnail are kept, 1 kB.
-    Gray photographs are left out, by default, and with a warning those that cannot be read.
+    Gray photographs are left out, by default, and so are those that cannot be read.
 
     Args:
         paths: files, and folders, which are searched with the folders below them; no shards.
         gray: whether gray photographs will do, as they do for a scene's style.
+        max_pixels: the largest width x height of a photograph to take.
+
+    Attributes:
+        warnings: which files could not be read, and what reading the others left out, each a sentence.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: no photograph in colour is there, or a shard was given.
     """
 
-    def __init__(self, paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, gray: bool = False):
+    def __init__(
+        self,
+        paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+        *,
+        gray: bool = False,
+        max_pixels: int = io.MAX_PIXELS,
+    ):
         self._files: list[Path] = []
+        self._max_pixels = max_pixels
+        warnings: list[str] = []
         looks: list[_Look] = []
         colourless = 0
         for name, file in io.sources([paths] if isinstance(paths, str | PathLike) else paths):
             if isinstance(file, bytes):
                 raise ValueError(f"{name}: a gallery is made of files and folders, got a shard; unpack it first")
             try:
-                rgb = reduced(io.read(file).rgb)
+                photo = io.read(file, max_pixels=max_pixels)
             except (OSError, io.ImageError) as error:
-                warnings.warn(f"{name} is left out of the gallery: {error}", stacklevel=2)
+                warnings.append(f"{name} is left out of the gallery: {error}")
                 continue
+            warnings.extend(f"{name}: {warning}" for warning in photo.warnings)
+            rgb = shrunk(photo, reduced_size(photo.height, photo.width))[0]
             if gray or _has_colour(rgb):
                 self._files.append(file)
                 looks.append(_look(rgb))
             else:
                 colourless += 1
         if not looks:
-            found = f"none that can be read, and {colourless} in gray" if colourless else "none that can be read"
+            found = "none that can be read" + (f" ({warnings[0]})" if warnings else "")
+            found += f", and {colourless} in gray" if colourless else ""
             raise ValueError(f"the gallery has no photograph in colour: {found}; give it files or folders of some")
         self._statistics, self._thumbnails = (torch.stack(values) for values in zip(*looks, strict=True))
+        self.warnings = tuple(warnings)
         spread = self._statistics.std(dim=0, correction=0)
         self._spread = torch.where(spread > 0, spread, 1)
 
@@ -89,7 +105,8 @@ class Gallery:
         look = _look(reduced(rgb.detach().to("cpu", torch.float32)))
         distances = ((self._statistics - look.statistics) / self._spread).square().sum(dim=1)
         same = (self._thumbnails * look.thumbnail).sum(dim=1) > _SAME
-        return io.read(self._files[int(distances.masked_fill(same & ~same.all(), math.inf).argmin())])
+        nearest = self._files[int(distances.masked_fill(same & ~same.all(), math.inf).argmin())]
+        return io.read(nearest, max_pixels=self._max_pixels)
 
 
 @cache
@@ -101,12 +118,13 @@ def default_gallery() -> Gallery:
 
 def reduced(rgb: Tensor) -> Tensor:
     """A picture at 65,536 pixels at most, where textures of different ones compare: (3, H, W) -> (3, h, w)."""
-    height, width = size_of(rgb)
-    scale = math.sqrt(_PIXELS / (height * width))
-    if scale >= 1:
-        return rgb
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    return F.interpolate(rgb[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return resize(rgb[None], reduced_size(*size_of(rgb)))[0]
+
+
+def reduced_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of a picture :func:`reduced`."""
+    scale = min(1.0, math.sqrt(_PIXELS / (height * width)))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def local_deviation(values: Tensor, side: int = 5) -> Tensor:

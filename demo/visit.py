@@ -262,7 +262,7 @@ class Visit:
         """The photograph in another light; what the methods made of it before is forgotten."""
         if self.light.cast != cast:
             rgb = CASTS[cast](self.card.rgb[None])[0] if cast in CASTS else self.card.rgb
-            self.light = Light(cast, replace(self.card, rgb=rgb), angle_between(rgb, self.card.rgb))
+            self.light = Light(cast, io.Photo(rgb, self.card.alpha, name=self.card.name), angle_between(rgb, self.card.rgb))
         return self.light
 
     def show_light(self, light: Light) -> Path:
@@ -373,8 +373,8 @@ def takes_style_of(name: str) -> bool:
 
 
 def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Result:
-    """Run a method's network; what it painted is dropped, as every size is painted when it is needed."""
-    return replace(_predict(photo.rgb, name, reference), photo=photo, rgb=photo.rgb)
+    """Run a method's network; every size is painted when it is needed."""
+    return replace(_predict(photo.rgb, name, reference), photo=photo)
 
 
 @on_gpu
@@ -389,7 +389,6 @@ def _predict(rgb: Tensor, name: str, reference: io.Photo | None) -> Result:
     return replace(
         result,
         photo=io.Photo(empty),
-        rgb=empty,
         ab=result.ab.cpu() if result.gains is None else empty[:2],  # white balance is painted from its gains alone
         prediction=prediction,
         gains=None if result.gains is None else result.gains.cpu(),
@@ -415,7 +414,7 @@ def with_colours(result: Result, reference: io.Photo, by_method: bool) -> Result
     """
     if by_method:
         return predict(result.photo, result.model, shrink_reference(reference))
-    return replace(result.transfer(reference), rgb=result.rgb)
+    return result.transfer(reference)
 
 
 def paint(result: Result, photo: io.Photo, strength: float, saturation: float) -> Result:

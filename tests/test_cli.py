@@ -117,7 +117,7 @@ BROKEN = {  # and what the report must say
     "cut.jpg": (encoded("JPEG")[:1500], "damaged or cut short"),
     "albums/cut.png": (encoded("PNG")[:4000], "damaged or cut short"),
     "albums/bad crc.png": (bad_crc(), "damaged or cut short"),
-    "albums/bomb.png": (bomb(), "max_pixels"),
+    "albums/bomb.png": (bomb(), "expected at most 200,000,000; shrink the picture, or raise --max-pixels"),
     "albums/a page.png": (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "no picture"),
     "albums/1912/noise.tif": (np.random.default_rng(0).bytes(4000), "no picture"),
 }
@@ -182,12 +182,14 @@ def test_json_has_a_line_for_each_file(show: tuple[Path, Path, Run]):
     assert len({line["input"] for line in lines}) == len(lines) == 38
     assert Counter(line["status"] for line in lines) == {"colored": 30, "failed": 8}
     for line in lines:
-        keys = "input output samples uncertainty status seconds width height model error"
+        keys = "input output samples uncertainty status seconds width height model error pages warnings"
         assert list(line) == keys.split()
         assert (line["samples"], line["uncertainty"]) == ([], None)
         assert line["model"] == MODEL
+        assert line["warnings"] == []
         assert Path(line["input"]).is_relative_to(scans)
         colored = line["status"] == "colored"
+        assert line["pages"] == (1 if colored else None)
         assert Path(line["output"]).is_file() is colored
         assert (line["error"] is None) is colored
         size = (64, 96) if "rotated" in line["input"] else (96, 64)
@@ -253,10 +255,10 @@ def test_a_file_may_fail_in_any_way(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
     read = colorlib.io.read
 
-    def fail(source: Path) -> colorlib.io.Photo:
+    def fail(source: Path, **options) -> colorlib.io.Photo:
         if source.name in raised:
             raise raised[source.name]
-        return read(source)
+        return read(source, **options)
 
     monkeypatch.setattr(colorlib.io, "read", fail)
     run = colorize(tmp_path, "-o", tmp_path / "out")
@@ -523,11 +525,11 @@ def test_the_picture_is_written_last(photo: Path, larsson: str, monkeypatch: pyt
     written = []
     write = colorlib.io.write
 
-    def stop(path: Path, *arguments, **options) -> None:
+    def stop(path: Path, *arguments, **options) -> tuple[str, ...]:
         if len(written) == 3:
             raise KeyboardInterrupt
-        write(path, *arguments, **options)
         written.append(path.name)
+        return write(path, *arguments, **options)
 
     monkeypatch.setattr(colorlib.io, "write", stop)
     command = (photo, "-o", out, "--samples", 2, "--uncertainty")
@@ -554,7 +556,8 @@ def test_an_extra_that_cannot_be_written_fails_its_photo_only(tmp_path: Path, la
     [
         (("a-sample2.jpg", "a.jpg"), ("--samples", 2), "{in} would both become {out}/a-sample2.jpg"),
         (("a.jpg", "a.png"), ("--uncertainty",), "{in} would both become {out}/a-uncertainty.png"),
-        (("a-uncertainty.png", "a.tif"), ("--uncertainty",), "{in} would both become {out}/a-uncertainty.png"),
+        (("a-uncertainty.png", "a.jpg"), ("--uncertainty",), "{in} would both become {out}/a-uncertainty.png"),
+        (("a-uncertainty.tif", "a.tif"), ("--uncertainty",), "{in} would both become {out}/a-uncertainty.tif"),
     ],
 )
 def test_extras_never_meet(tmp_path: Path, larsson: str, names: tuple[str, ...], options: tuple, said: str):
@@ -777,7 +780,9 @@ def test_many_problems_are_counted(tmp_path: Path):
         (("a.jpg", "-o", "out"), "iizuka16_yuv", "has no embedded weights"),
         (("a.jpg", "-o", "out"), "gone.safetensors", "no readable safetensors file"),
         (("a.jpg", "-o", "out", "--device", "tpu9"), MODEL, "device 'tpu9' cannot be used"),
-        (("a.jpg", "-o", "a.jpg"), MODEL, "is a file"),
+        (("a.jpg", "-o", "a.jpg"), MODEL, "a.jpg is an input, and would be overwritten"),
+        (("a.jpg", "-o", "texts/a.txt"), MODEL, "--out texts/a.txt is a file; name a folder, or for one photograph a"),
+        (("a.jpg", "-o", "b.gif"), MODEL, "--out b.gif ends in .gif, which cannot be written; name a folder, or"),
         (("a.jpg", "-o", "a.jpg/sub"), MODEL, "Not a directory"),
         (("a.jpg",), MODEL, "Missing option '--out'"),
         (("-o", "out"), MODEL, "Missing argument"),
@@ -849,7 +854,7 @@ def test_a_killed_batch_resumes(tmp_path: Path):
 
 
 def test_interrupt_with_overwrite_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def interrupt(source: Path) -> None:
+    def interrupt(source: Path, **options) -> None:
         raise KeyboardInterrupt
 
     save(tmp_path / "a.png", PHOTOS[0])

@@ -333,7 +333,7 @@ def test_scenes_as_json_and_what_fails(photo: Path, classifier: Path):
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert [line["input"] for line in lines] == [str(broken), str(photo)] * 2
     expected = [scene._asdict() for scene in colorlib.Colorizer(classifier).scenes(photo, 3)]
-    assert lines[1] == {"input": str(photo), "scenes": expected, "error": None}
+    assert lines[1] == {"input": str(photo), "scenes": expected, "error": None, "page": 1, "warnings": []}
     assert lines[0]["scenes"] == []
     assert lines[0]["error"].startswith("no picture that can be read")
     assert list(expected[0]) == ["name", "probability"]
@@ -447,10 +447,10 @@ def test_rebalance_that_cannot_be_done(
 
 @pytest.mark.parametrize("command", ["rebalance", "scenes"])
 def test_interrupts(photo: Path, classifier: Path, monkeypatch: pytest.MonkeyPatch, command: str):
-    def interrupt(source: object) -> None:
+    def interrupt(source: object, **options) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(colorlib.io, "read", interrupt)
+    monkeypatch.setattr(colorlib.io, "read" if command == "rebalance" else "pages", interrupt)
     table = photo.parent / "table.safetensors"
     table.write_bytes(b"of another run")
     arguments = ("--data", photo, "-o", table) if command == "rebalance" else (photo, "--model", classifier)

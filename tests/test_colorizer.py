@@ -62,7 +62,7 @@ def test_paints_what_was_predicted():
 def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch):
     photograph = data.astronaut()
     whole = Colorizer(Painter(gradient=True))(photograph).rgb
-    monkeypatch.setattr("colorlib.colorizer._STRIP", 5000)
+    monkeypatch.setattr("colorlib.io.photo._STRIP", 5000)
     torch.testing.assert_close(Colorizer(Painter(gradient=True))(photograph).rgb, whole)
 
 

@@ -88,6 +88,24 @@ def test_what_was_not_learned_is_exported_too(name: str, size: int | None):
         torch.testing.assert_close(run(rgb), colorizer.batch(rgb), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gray_world", QUICK])
+def test_values_that_are_no_photograph_are_refused(name: str):
+    """Those of bytes that nobody divided by 255, and NaN; of a batch, ONNX spoils only the photographs concerned."""
+    program = export.trace(Colorizer(name, device="cpu"))
+    onnx, torch_alone = run_onnx(export.to_onnx(program, {})), run_torch(export.to_torch(program, {}))
+    good, gap = photographs(1, 60, 70), photographs(1, 60, 70)
+    gap[0, 1, 5, 5] = torch.nan
+    for bad in (good * 255, -good, gap):
+        with pytest.raises(RuntimeError, match=r"expected sRGB in \[0, 1\], got values outside; divide bytes by 255"):
+            torch_alone(bad)
+        assert np.isnan(onnx(bad)).all()
+        mixed = onnx(torch.cat([good, bad]))
+        np.testing.assert_array_equal(mixed[:1], onnx(good))
+        assert np.isnan(mixed[1:]).all()
+    assert np.isfinite(torch_alone(good)).all()
+    assert np.isfinite(onnx(good + 1e-6)).all()  # of rounding, nobody complains
+
+
 def test_other_devices_are_refused():
     colorizer = Colorizer("grayscale", device="cpu")
     colorizer.device = torch.device("cuda:1")
