@@ -171,7 +171,7 @@ class Jp2(NamedTuple):
 
 def jp2_header(data: bytes) -> Jp2 | None:
     """None if there is no codestream."""
-    at = data.find(b"\xff\x4f\xff\x51")  # SOC and SIZ: ISO 15444-1, A.5.1
+    at = data.find(_JP2_SIGNATURES[1])  # SOC and SIZ: ISO 15444-1, A.5.1
     if at < 0 or len(data) < at + 43:
         return None
     right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
@@ -201,7 +201,8 @@ def jp2_header(data: bytes) -> Jp2 | None:
 def jp2(data: bytes, header: Jp2, max_pixels: int, name: str, notes: list[str]) -> Raster:
     """A JPEG 2000 of more than 8 bits."""
     check_size(header.size, max_pixels, name)
-    pixels = imagecodecs.jpeg2k_decode(data)
+    # imagecodecs applies a profile that it finds, unlike ours to the whole at once: give it the codestream alone.
+    pixels = imagecodecs.jpeg2k_decode(data[data.find(_JP2_SIGNATURES[1]) :] if header.icc else data)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2 or pixels.shape[2] > 4:
         got = f"got {pixels.shape[2]} samples of {header.depth} bits, {pixels.dtype}, a pixel"
