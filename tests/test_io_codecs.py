@@ -13,9 +13,25 @@ import skimage.data
 import skimage.filters
 import torch
 from PIL import ExifTags, Image
-from test_io import ALPHA, GRAY, PHOTO, PHOTO16, RGBA, RGBA16, an_exif, encoded, exactly, planes, psnr, summary, tiff
+from test_io import (
+    ALPHA,
+    GRAY,
+    PHOTO,
+    PHOTO16,
+    RGBA,
+    RGBA16,
+    an_exif,
+    encoded,
+    exactly,
+    planes,
+    psnr,
+    srgb_curve,
+    summary,
+    tiff,
+)
 
 from colorlib.io import INSTALLABLE, ImageError, TooLargeError, image_suffixes, read, sources, write
+from colorlib.io.jxl import header_of
 
 SMOOTH = skimage.filters.gaussian(skimage.data.astronaut()[:256, :256] / 255, 1, channel_axis=2)
 SMOOTH16 = np.rint(SMOOTH * 65535).astype(np.uint16)
@@ -113,7 +129,11 @@ def test_jpeg_xl(pixels: np.ndarray, container: bool, tmp_path: Path) -> None:
     path = tmp_path / "photo.jxl"
     path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=container))
     photo = read(path)
-    exactly(photo.rgb, planes(pixels[..., :3] if pixels.ndim == 3 else pixels, 3))
+    colours = pixels[..., :3] if pixels.ndim == 3 else pixels
+    if pixels.dtype == np.uint8:
+        exactly(photo.rgb, planes(colours, 3))
+    else:  # which imagecodecs declares as linear
+        assert (photo.rgb - planes(srgb_curve(colours / 65535), 3)).abs().max() < 1e-3
     assert photo.bit_depth == (8 if pixels.dtype == np.uint8 else 16)
     assert (photo.exif, photo.warnings) == (None, ())
     if pixels.shape[-1] == 4:
@@ -327,3 +347,66 @@ def test_tifffile_is_here_for_its_errors() -> None:
     data = tiff(PHOTO16, photometric="rgb", compression="zlib")[:5000]
     run = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
     assert (run.stdout.strip(), run.stderr) == (b"refused", b"")
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_depth_of_jpeg_xl(bits: int) -> None:
+    """Its decoder gives 12 bits as 0 to 4095, in 16; imagecodecs declares more than 8 as linear."""
+    pixels = PHOTO16 >> (16 - bits)
+    photo = read(imagecodecs.jpegxl_encode(np.ascontiguousarray(pixels), lossless=True, bitspersample=bits))
+    assert (photo.rgb - planes(srgb_curve(pixels / (2**bits - 1)), 3)).abs().max() < 1e-3
+    assert photo.bit_depth == 16
+
+
+def jxl_header(*fields: tuple[int, int]) -> bytes:
+    """Values and their widths, least significant bit first, behind a size of 64 x 64."""
+    value = count = 0
+    for number, width in [(1, 1), (7, 5), (1, 3), *fields]:
+        value |= number << count
+        count += width
+    return b"\xff\x0a" + value.to_bytes(-(-count // 8) + 2, "little")
+
+
+# Not all as usual; no extra fields; integers of 8 bits; 16 bits suffice; no extra channel; not in XYB.
+PLAIN = [(0, 1), (0, 1), (0, 1), (0, 2), (1, 1), (0, 2), (0, 1)]
+D65, E = [(1, 2)], [(2, 2), (8, 4)]  # enumerations: 1, and 2 + 8
+SRGB, P3, BT2100 = [(1, 2)], [(2, 2), (9, 4)], [(2, 2), (7, 4)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "colours"),
+    [
+        ([(1, 1)], None),
+        ([*PLAIN, (1, 1)], None),
+        ([*PLAIN, (0, 1), (0, 1), (0, 2), *D65, *SRGB, (0, 1), (2, 2), (6, 4)], ((0.64, 0.33), 1.0)),
+        ([*PLAIN, (0, 1), (0, 1), (0, 2), *D65, *P3, (0, 1), (2, 2), (11, 4)], ((0.68, 0.32), "sRGB")),
+        ([*PLAIN, (0, 1), (0, 1), (0, 2), *D65, *BT2100, (1, 1), (4545454, 24)], ((0.708, 0.292), 2.2)),
+        ([*PLAIN, (0, 1), (0, 1), (1, 2), *E, (0, 1), (1, 2)], ((0.64, 0.33), "BT.709")),
+        ([*PLAIN, (0, 1), (0, 1), (0, 2), *D65, *BT2100, (0, 1), (2, 2), (14, 4)], "high dynamic range"),
+        ([*PLAIN, (0, 1), (1, 1)], "its colour profile cannot be read"),
+    ],
+)
+def test_colours_of_jpeg_xl(fields: list[tuple[int, int]], colours: object) -> None:
+    header = header_of(jxl_header(*fields))
+    assert header.size == (64, 64)
+    if isinstance(colours, tuple):
+        primaries, curve = header.colours
+        assert primaries[2:4] == colours[0]
+        assert curve == (pytest.approx(colours[1], rel=1e-6) if isinstance(colours[1], float) else colours[1])
+    elif isinstance(colours, str):
+        assert colours in header.colours
+    else:
+        assert header.colours is None
+
+
+def test_jpeg_xl_of_floats_is_in_the_space_it_names() -> None:
+    values = np.linspace(0, 1, 64 * 96 * 3, dtype=np.float32).reshape(64, 96, 3)
+    data = imagecodecs.jpegxl_encode(values, lossless=True)
+    codestream = data[data.index(b"jxlc") + 4 :] if data[:2] != b"\xff\x0a" else data
+    colours = header_of(codestream[:200]).colours
+    assert colours == (SRGB_POINTS, 1.0)
+    expected = srgb_curve(values)
+    assert (read(data).rgb - planes(expected)).abs().max() < 1e-3
+
+
+SRGB_POINTS = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)

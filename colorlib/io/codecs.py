@@ -1,4 +1,4 @@
-"""What Pillow does not decode, or cuts to 8 bits: JPEG XL, unusual JPEGs, and PNG, JPEG 2000, AVIF and PPM of 16 bits.
+"""What Pillow does not decode, or cuts to 8 bits: unusual JPEGs, and PNG, JPEG 2000, AVIF and PPM of 16 bits.
 
 The headers are read here only as far as they say how large a picture is, how deep, and in which colours.
 """
@@ -15,11 +15,10 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from colorlib.io.metadata import TAG, TEXT_LIMIT, Blocks, inflated, resource
+from colorlib.io.metadata import Blocks, inflated, resource
 from colorlib.io.photo import ImageError, Pixels
 from colorlib.io.raster import Described, Raster, check_size, describe, pass_over
 
-_JXL_CODESTREAM, _JXL_CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 _JP2_SIGNATURES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 # Where JP2 keeps blocks: ISO 15444-1, annex I.7.2, with identifiers that Adobe, Kakadu and exiftool agree on.
 _JP2_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -225,82 +224,6 @@ def exif_of(block: bytes | None) -> Image.Exif:
     if block:
         exif.load(b"Exif\0\0" + block.removeprefix(b"Exif\0\0"))
     return exif
-
-
-# JPEG XL
-
-
-def is_jxl(head: bytes) -> bool:
-    """By its first bytes."""
-    return head.startswith((_JXL_CODESTREAM, _JXL_CONTAINER))
-
-
-class _Bits:
-    """Bits of a JPEG XL header, least significant first."""
-
-    def __init__(self, data: bytes):
-        self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
-
-    def take(self, count: int) -> int:
-        if count > self._left:
-            raise ValueError("the header is cut short")
-        value = self._value & ((1 << count) - 1)
-        self._value >>= count
-        self._left -= count
-        return value
-
-    def choice(self, *widths: int) -> int:
-        return self.take(widths[self.take(2)])
-
-
-def jxl_size(codestream: bytes) -> tuple[int, int]:
-    """Width and height: ISO 18181-1, annex on SizeHeader."""
-    bits = _Bits(codestream[2:20])
-    small = bits.take(1)
-    height = 8 * (bits.take(5) + 1) if small else 1 + bits.choice(9, 13, 18, 30)
-    ratio = bits.take(3)
-    if ratio == 0:
-        return 8 * (bits.take(5) + 1) if small else 1 + bits.choice(9, 13, 18, 30), height
-    over, under = [(1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1)][ratio - 1]
-    return height * over // under, height
-
-
-def jxl(stream: IO[bytes], max_pixels: int, name: str, notes: list[str]) -> Raster:
-    """A JPEG XL of any depth. Its decoder turns it upright."""
-    stream.seek(0)
-    data = stream.read()
-    codestream, exif, xmp = data, None, None
-    if data.startswith(_JXL_CONTAINER):
-        codestream = b""
-        for kind, content in boxes(data):
-            packed = kind == b"brob"
-            kind = bytes(content[:4]) if packed else kind
-            if kind in (b"jxlc", b"jxlp") and not codestream:
-                codestream = bytes(content[4 if kind == b"jxlp" else 0 :][:32])
-            elif kind in (b"Exif", b"xml "):
-                block = bytes(imagecodecs.brotli_decode(bytes(content[4:]))[:TEXT_LIMIT] if packed else content)
-                if kind == b"Exif":
-                    exif = block[4 + int.from_bytes(block[:4], "big") :]
-                else:
-                    xmp = block
-    check_size(jxl_size(codestream), max_pixels, name)
-    pixels = imagecodecs.jpegxl_decode(data)
-    if pixels.ndim == 4:  # an animation
-        notes.append(frames_note(len(pixels)))
-        pixels = pixels[0]
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    if pixels.shape[2] > 4:
-        raise ImageError(f"{name}: got {pixels.shape[2]} samples a pixel; expected gray or RGB")
-    size = (pixels.shape[1], pixels.shape[0])
-
-    def load() -> Image.Exif:
-        block = exif_of(exif)
-        if exif:
-            block[TAG.Orientation] = 1  # the decoder has seen to it
-        return block
-
-    described = describe(load, {}, size, notes, declared=True, blocks=Blocks(xmp))
-    return Raster(pixels, described, bit_depth=8 if pixels.dtype == np.uint8 else 16)
 
 
 def frames_note(count: int) -> str:

@@ -187,7 +187,8 @@ def _rows_of_tensor(tensor: Tensor, start: int, stop: int) -> Tensor:
 
 
 def _rows_of_pixels(pixels: Pixels, channels: int, peak: int, start: int, stop: int) -> Tensor:
-    return floats(pixels[start:stop], channels, peak)
+    planes = floats(pixels[start:stop], channels, peak)
+    return planes if peak in (255, 65535) else planes.clamp_(max=1)
 
 
 def _divided_rows(

@@ -22,7 +22,7 @@ _ADOBE_GAMMA = 563 / 256
 _PNG_SRGB_GAMMA = 0.45455  # what PNG asks writers of sRGB to put into gAMA, see its section on the chunk sRGB
 
 # ITU-T H.273, tables 2 and 3: the code points that pictures use.
-_H273_PRIMARIES: dict[int, Primaries] = {
+H273_PRIMARIES: dict[int, Primaries] = {
     1: SRGB,
     5: (*_D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
     6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
@@ -69,7 +69,7 @@ def of_code_points(primaries: int, transfer: int, notes: list[str]) -> bytes | N
     """The profile of a space as video names it (ITU-T H.273), in PNG's cICP and in the nclx box of AVIF and HEIF."""
     curve: float | str | None = "sRGB" if transfer in (_H273_SRGB, _UNSPECIFIED) else _H273_GAMMAS.get(transfer)
     curve = "BT.709" if transfer in _H273_CAMERA else curve
-    points = SRGB if primaries == _UNSPECIFIED else _H273_PRIMARIES.get(primaries)
+    points = SRGB if primaries == _UNSPECIFIED else H273_PRIMARIES.get(primaries)
     if curve is None or points is None:
         what = {16: "PQ, high dynamic range", 18: "HLG, high dynamic range"}.get(transfer, f"transfer {transfer}")
         notes.append(

@@ -44,14 +44,14 @@ def photo(raster: Raster, name: str, notes: list[str], pages: int = 1) -> Photo:
     orientation, metadata, dpi, profile = raster.described
     pixels = raster.pixels.astype(raster.pixels.dtype.newbyteorder("="), copy=False)
     check_values(pixels, name)
-    full = 1 if pixels.dtype.kind == "f" else int(np.iinfo(pixels.dtype).max)
+    full = largest(pixels)
     peak = raster.peak or full
     if profile:
         try:
             if peak != full:
-                pixels, peak = np.rint(pixels * (np.float32(full) / peak)).astype(pixels.dtype), full
+                pixels = np.rint(np.arange(peak + 1) * (full / peak)).astype(pixels.dtype)[pixels]
             pixels = profiles.to_srgb(pixels, profile)
-            peak = peak if pixels.dtype.kind == "f" else int(np.iinfo(pixels.dtype).max)
+            peak = largest(pixels)
         except Exception as error:
             pass_over("its colour profile", error, notes)
     # EXIF's eight orientations (CIPA DC-008, tag 274) are undone on a view.
@@ -62,7 +62,7 @@ def photo(raster: Raster, name: str, notes: list[str], pages: int = 1) -> Photo:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     planes, opacity = planes_of_pixels(pixels, peak, raster.premultiplied)
-    plain = pixels.dtype.kind == "u" and peak == np.iinfo(pixels.dtype).max and not raster.premultiplied
+    plain = pixels.dtype.kind == "u" and peak == largest(pixels) and not raster.premultiplied
     return Photo(
         planes,
         opacity,
@@ -74,6 +74,11 @@ def photo(raster: Raster, name: str, notes: list[str], pages: int = 1) -> Photo:
         pages=pages,
         pixels=pixels if plain else None,
     )
+
+
+def largest(pixels: Pixels) -> int:
+    """The value that is 1: of uint8 255, of uint16 65535, of floats 1."""
+    return 1 if pixels.dtype.kind == "f" else 256**pixels.dtype.itemsize - 1
 
 
 def describe(
@@ -101,6 +106,8 @@ def describe(
     try:
         with heard(notes):
             exif, kept = load(), Image.Exif()
+            if not exif:
+                return Described(1, rest, dpi_of(info, exif), profile)
             orientation = exif.get(TAG.Orientation, 1)
             orientation = orientation if orientation in range(1, 9) else 1
             copy_exif(exif, kept, size if orientation < 5 else size[::-1])

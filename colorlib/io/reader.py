@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from tifffile import TiffPage
 from torch import Tensor
 
-from colorlib.io import codecs, profiles, tiff
+from colorlib.io import codecs, jxl, profiles, tiff
 from colorlib.io.formats import INSTALLABLE, READABLE
 from colorlib.io.metadata import TAG, Blocks, kept_texts, png_texts, raw_profile, resource
 from colorlib.io.photo import ImageError, Photo, Pixels, strips
@@ -229,8 +229,8 @@ def _tiff_by_pillow(
 
 
 def _file_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, notes: list[str]) -> Raster:
-    if codecs.is_jxl(head):
-        return codecs.jxl(stream, max_pixels, name, notes)
+    if jxl.is_jxl(head):
+        return jxl.raster(stream, max_pixels, name, notes)
     if head.startswith(b"\xff\xd8") and (frame := codecs.jpeg_frame(stream)) and not codecs.is_for_pillow(frame):
         return codecs.jpeg(stream, frame, max_pixels, name, notes)
     if codecs.is_jp2(head):

@@ -146,7 +146,7 @@ def _deflated(page: Page, rows: int) -> Iterator[bytes]:
 
 
 def _deflate(pixels: Pixels) -> bytes:
-    return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(pixels, axis=-2).tobytes()))
+    return bytes(imagecodecs.deflate_encode(imagecodecs.delta_encode(pixels, axis=-2).tobytes()))
 
 
 def _stored(file: IO[bytes], page: tifffile.TiffPage | tifffile.TiffFrame) -> Iterator[bytes]:
