@@ -1,6 +1,7 @@
 """Codecs beside Pillow's: unusual JPEGs, JPEG 2000 and AVIF of more than 8 bits, JPEG XL, and all three inside TIFF."""
 
 import importlib.util
+import io
 import struct
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 import skimage.filters
+import tifffile
 import torch
 from PIL import ExifTags, Image
 from test_io import (
@@ -30,7 +32,7 @@ from test_io import (
     tiff,
 )
 
-from colorlib.io import INSTALLABLE, ImageError, TooLargeError, image_suffixes, read, sources, write
+from colorlib.io import INSTALLABLE, ImageError, TooLargeError, image_suffixes, pages, read, sources, write
 from colorlib.io.jxl import header_of
 
 SMOOTH = skimage.filters.gaussian(skimage.data.astronaut()[:256, :256] / 255, 1, channel_axis=2)
@@ -410,3 +412,48 @@ def test_jpeg_xl_of_floats_is_in_the_space_it_names() -> None:
 
 
 SRGB_POINTS = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+
+
+# Damage
+
+
+def damaged_files() -> dict[str, bytes]:
+    small, small16 = np.ascontiguousarray(PHOTO[:24, :32]), np.ascontiguousarray(PHOTO16[:24, :32])
+    album = io.BytesIO()
+    with tifffile.TiffWriter(album) as file:
+        for page in (small, small16, small):
+            file.write(page, photometric="rgb", compression="zlib", metadata=None)
+    return {
+        "jxl": imagecodecs.jpegxl_encode(small, lossless=True),
+        "jxl container": imagecodecs.jpegxl_encode(small16, lossless=True, usecontainer=True),
+        "jp2": imagecodecs.jpeg2k_encode(small16, level=0, reversible=True, codecformat="jp2"),
+        "j2k": imagecodecs.jpeg2k_encode(small, level=0, reversible=True, codecformat="j2k"),
+        "jpeg12": imagecodecs.jpeg8_encode(small16 >> 4, bitspersample=12),
+        "lossless jpeg": imagecodecs.jpeg8_encode(small16, bitspersample=16, lossless=True),
+        "avif": imagecodecs.avif_encode(small16 >> 6, bitspersample=10),
+        "ppm": b"P6 32 24 65535\n" + small16.astype(">u2").tobytes(),
+        "webp in tiff": tiff(small, photometric="rgb", compression="webp"),
+        "jpeg 2000 in tiff": tiff(small16, photometric="rgb", compression="jpeg2000"),
+        "jpeg xl in tiff": tiff(small16, photometric="rgb", compression="jpegxl"),
+        "pages": album.getvalue(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", damaged_files())
+def test_damage_gives_photos_or_an_image_error(kind: str) -> None:
+    data = damaged_files()[kind]
+    assert read(data).rgb.shape == (3, 24, 32)
+    rng = np.random.default_rng(list(kind.encode()))
+    for trial in range(90):
+        damaged = bytearray(data)
+        if trial % 3 == 0:
+            damaged = damaged[: rng.integers(1, len(data))]
+        else:
+            span = len(data) if trial % 3 == 1 else min(200, len(data))
+            for place in rng.integers(0, span, rng.integers(1, 6)):
+                damaged[place] = rng.integers(0, 256)
+        try:
+            for photo in pages(bytes(damaged), max_pixels=1_000_000):
+                assert 0 <= photo.rgb.min() <= photo.rgb.max() <= 1
+        except ImageError:
+            continue

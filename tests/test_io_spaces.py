@@ -285,3 +285,44 @@ def test_jpeg_2000_profile() -> None:
         photo = read(patched)
         stored = pixels / np.iinfo(pixels.dtype).max
         close(photo.rgb, to_srgb(stored ** (563 / 256), ADOBE_POINTS), pixels.dtype == np.uint16)
+
+
+# TIFF's own tags, and BMP
+
+
+def rational(*values: float) -> tuple[int, ...]:
+    return tuple(number for value in values for number in (round(value * 1e5), 100_000))
+
+
+@pytest.mark.parametrize("pixels", [PHOTO, PHOTO16], ids=["8", "16"])
+def test_primaries_of_a_tiff(pixels: np.ndarray) -> None:
+    white = (318, "2I", 2, rational(*D65), True)
+    primaries = (319, "2I", 6, rational(*(value for xy in P3_POINTS for value in xy)), True)
+    photo = read(tiff(pixels, photometric="rgb", extratags=[white, primaries]))
+    stored = pixels / np.iinfo(pixels.dtype).max
+    close(photo.rgb, to_srgb(srgb_decoded(stored), P3_POINTS), pixels.dtype == np.uint16)
+    assert photo.warnings == ()
+    nonsense = (319, "2I", 6, rational(*[0.3] * 6), True)
+    photo = read(tiff(pixels, photometric="rgb", extratags=[white, nonsense]))
+    exactly(photo.rgb, planes(pixels))
+    assert photo.warnings == ("its primaries (TIFF tag 319) are no colours; they were passed over",)
+
+
+def bmp(space: bytes, profile: bytes = b"", primaries: bytes = bytes(36)) -> bytes:
+    """A BITMAPV5HEADER, rows from below, in the order blue, green, red."""
+    height, width = PHOTO.shape[:2]
+    pixels = np.ascontiguousarray(PHOTO[::-1, :, ::-1]).tobytes()
+    header = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 24, 0, len(pixels), 0, 0, 0, 0) + bytes(16)
+    header += space + primaries + bytes(12) + struct.pack("<IIII", 4, 124 + len(pixels), len(profile), 0)
+    assert len(header) == 124
+    return struct.pack("<2sIHHI", b"BM", 138 + len(pixels), 0, 0, 138) + header + pixels + profile
+
+
+def test_profile_of_a_bmp() -> None:
+    photo = read(bmp(b"DEBM", rgb_profile("adobe")))
+    close(photo.rgb, to_srgb(EIGHT ** (563 / 256), ADOBE_POINTS), False)
+    for plain in (bmp(b"BGRs"), bmp(b" niW"), bmp(bytes(4))):
+        photo = read(plain)
+        exactly(photo.rgb, planes(PHOTO))
+        assert photo.warnings == ()
+    assert read(bmp(bytes(4), primaries=b"\1" * 36)).warnings[0].startswith("its colour space, declared in the header")

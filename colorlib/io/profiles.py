@@ -127,17 +127,57 @@ def _are_colours(points: Primaries) -> bool:
 
 
 def of_exif(exif: Image.Exif, notes: list[str]) -> bytes | None:
-    """The profile of a picture that only its EXIF block speaks for: Adobe RGB (DCF 2.0, 3.2.1), or sRGB."""
-    space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
-    if space in (None, 1):
+    """The profile of a picture that only its EXIF block or its TIFF tags speak for: Adobe RGB (DCF 2.0, 3.2.1) or sRGB.
+
+    TIFF has tags for the primaries too (TIFF 6.0, section 20).
+    """
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    space = inner.get(ExifTags.Base.ColorSpace)
+    if space == 1:
         return None
+    if space is None:
+        return _of_tags(exif, inner.get(ExifTags.Base.Gamma), notes)
     try:
         index = exif.get_ifd(ExifTags.IFD.Interop).get(1, "")
     except KeyError:  # there is no such directory
         index = ""
     if str(index).startswith("R03") or space == 2:  # 2 is in no standard; cameras and exiftool mean Adobe RGB by it
         return of_numbers(_ADOBE, _ADOBE_GAMMA)
+    if ExifTags.Base.PrimaryChromaticities in exif:
+        return _of_tags(exif, inner.get(ExifTags.Base.Gamma), notes)
     notes.append("its EXIF block calls the colours uncalibrated, and no profile is there; they were taken as sRGB")
+    return None
+
+
+def _of_tags(exif: Image.Exif, gamma: float | None, notes: list[str]) -> bytes | None:
+    """WhitePoint and PrimaryChromaticities."""
+    if ExifTags.Base.TransferFunction in exif:
+        notes.append("its transfer function (TIFF tag 301) was passed over; the curve of sRGB was taken")
+    if ExifTags.Base.PrimaryChromaticities not in exif:
+        return None
+    white = exif.get(ExifTags.Base.WhitePoint, _D65)
+    points = tuple(float(value) for value in (*white, *exif[ExifTags.Base.PrimaryChromaticities]))
+    if len(points) != 8 or not _are_colours(points):
+        notes.append("its primaries (TIFF tag 319) are no colours; they were passed over")
+        return None
+    return of_numbers(points, float(gamma) if gamma and 0.1 <= gamma <= 10 else "sRGB")
+
+
+def of_bmp(header: bytes, notes: list[str]) -> bytes | None:
+    """The profile that a BMP carries behind its pixels: BITMAPV5HEADER. What else it may declare is named.
+
+    Args:
+        header: the file.
+        notes: for warnings.
+    """
+    length, space = int.from_bytes(header[14:18], "little"), header[70:74]
+    if length < 108 or space in (b"BGRs", b" niW"):  # sRGB, and what the host has for it
+        return None
+    if length >= 124 and space == b"DEBM":  # embedded
+        start, count = struct.unpack_from("<II", header, 14 + 112)
+        return header[14 + start : 14 + start + count]
+    if any(header[74:110]):  # primaries; programs that know of none leave zeros
+        notes.append("its colour space, declared in the header of the BMP, was passed over; it was taken as sRGB")
     return None
 
 

@@ -217,8 +217,8 @@ def _tiff_by_pillow(
     stream: IO[bytes], place: int, page: TiffPage, max_pixels: int, name: str, notes: list[str]
 ) -> Raster:
     image = _open_image(stream, None, name, notes)
-    if place:
-        with heard(notes):
+    with heard(notes):
+        if getattr(image, "n_frames", 1) > 1:  # asked for here, as Pillow would when it decodes: it may warn
             image.seek(place)
     check_size(image.size, max_pixels, name)
     if page.bitspersample > 8:
@@ -337,6 +337,9 @@ def _described(image: Image.Image, stream: IO[bytes] | None, notes: list[str], i
         stream.seek(0)
         if points := codecs.nclx(stream.read(1 << 16)):
             profile, declared = profiles.of_code_points(*points, notes), True
+    elif stream and image.format == "BMP":
+        stream.seek(0)
+        profile = profiles.of_bmp(stream.read(), notes)
     elif not icc and "srgb" in info:
         declared = True
     elif not icc and ("gamma" in info or "chromaticity" in info):
