@@ -608,6 +608,8 @@ def _whole(put: Callable[[Tensor, Tensor, float, float], Tensor], rgb: Tensor, s
 
 def _color(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tensor:
     """Chroma (N, 2, H, W) on the lightness of ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W)."""
+    if strength == 1:  # the usual case, in which the photograph's own chroma need not be known
+        return combine(color.rgb_to_lightness(rgb), saturation * ab)
     lab = color.rgb_to_lab(rgb)
     return combine(lab[:, :1], saturation * torch.lerp(lab[:, 1:], ab, strength))
 
