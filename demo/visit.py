@@ -262,7 +262,9 @@ class Visit:
         """The photograph in another light; what the methods made of it before is forgotten."""
         if self.light.cast != cast:
             rgb = CASTS[cast](self.card.rgb[None])[0] if cast in CASTS else self.card.rgb
-            self.light = Light(cast, io.Photo(rgb, self.card.alpha, name=self.card.name), angle_between(rgb, self.card.rgb))
+            self.light = Light(
+                cast, io.Photo(rgb, self.card.alpha, name=self.card.name), angle_between(rgb, self.card.rgb)
+            )
         return self.light
 
     def show_light(self, light: Light) -> Path:
