@@ -6,36 +6,40 @@ has a seed of its own. A checkpoint says how far each loader is in which round; 
 this round without decoding it.
 """
 
-import io
 import random
-import re
-import tarfile
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import lightning as L
 import torch
 import webdataset as wds
-from braceexpand import braceexpand
 from PIL import Image
-from torch.utils.data import DataLoader, get_worker_info
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torchvision.transforms import v2
 from typing_extensions import override
 
+from colorlib import io
 from colorlib.color import rgb_to_lab
-from training import download
+from training.sources import Sample, Share, Source, find, listed
+from training.tally import Account, Tally
 
-Sample = dict[str, Any]
-SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
-SHARDS_AT_ONCE = 8  # that a loader reads in turn
-download.register()
+MAX_ENLARGED = 4  # times; what is smaller than that part of the crop has too few pixels to learn from
+MAX_ASPECT = 8  # long side by short side; scaled to the size of the crop, a hair's breadth would be a gigabyte
+
+UNREADABLE = "left out, cannot be read"
+SMALL = f"left out, shorter side less than 1/{MAX_ENLARGED} of the crop"
+NARROW = f"left out, more than {MAX_ASPECT} times as long as wide"
+COLOURLESS = "left out, without colour (see --data.min_color_std)"
+REPEATED = "left out, another file of the shard has this name"
+ENLARGED = "enlarged to the crop"
+UNLABELLED = "taken without a class, since the shard's is no number"
+REMARKED = "taken with a warning"
 
 
 class PhotoData(L.LightningDataModule):
@@ -44,12 +48,17 @@ class PhotoData(L.LightningDataModule):
     Every photograph is seen by one loader of one process; in training, once a round. Shards are shared out where there
     are enough of them, else their photographs, and then every loader reads all of them.
 
+    Photographs are read by :func:`colorlib.io.read`: upright, in sRGB. None of them can end a run: those that cannot be
+    read or are far too small are left out, and the log says how many and why. A folder or shard of which none can be
+    read is an error.
+
     Args:
         train: what to train on: tar shards (``shards-{000..009}.tar``, samples ``key.jpg`` and perhaps ``key.cls``),
-            local or ``http://``, folders of shards, or folders of photographs, whose first-level subfolders, sorted,
-            are the classes. Drawn without end.
-        val: what to validate on, likewise; every photograph once.
-        size: side of the crops.
+            local or ``http://``, folders of shards, or folders of photographs, whose first-level subfolders with
+            photographs in them, sorted, are the classes. What is hidden is no photograph. Drawn without end.
+        val: what to validate on, likewise; every photograph once. Classes of folders have the numbers that they have in
+            training.
+        size: side of the crops. Photographs whose shorter side is less are enlarged to it, up to four times.
         resize: short side to which photographs are scaled before a random crop, or two between which it is drawn for
             each photograph; validation scales to ``size``.
         batch_size: photographs a step and process.
@@ -59,6 +68,7 @@ class PhotoData(L.LightningDataModule):
         labelled: whether ``.cls`` files and subfolders are classes of this task.
         flip: share of the training photographs that are mirrored.
         rotation: training photographs are turned by up to so many degrees; corners that come from outside are black.
+        max_pixels: larger photographs are left out, before they are decoded.
 
     Attributes:
         seed: of the order and the augmentation: torch's own when the module was made.
@@ -79,12 +89,14 @@ class PhotoData(L.LightningDataModule):
         labelled: bool = True,
         flip: float = 0.5,
         rotation: float = 0.0,
+        max_pixels: int = 100_000_000,
     ):
         super().__init__()
         self.save_hyperparameters()
-        self.train_paths, self.val_paths = _listed(train), _listed(val)
+        self.train_paths, self.val_paths = listed(train), listed(val)
         self.batch_size, self.workers, self.shuffle, self.labelled = batch_size, workers, shuffle, labelled
-        self.min_color_std = min_color_std
+        self.size, self.min_color_std, self.max_pixels = size, min_color_std, max_pixels
+        self.accounts = {name: Account(f"data.{name}") for name in ("train", "val")}
         self.seed = [torch.initial_seed()]
         self.batches = 0
         self.positions = [(0, 0)] * max(workers, 1)
@@ -100,13 +112,15 @@ class PhotoData(L.LightningDataModule):
     @override
     def train_dataloader(self) -> DataLoader[Any]:
         # Its processes end with an epoch, if there are epochs: the next ones begin where the run then is.
-        return self._loader(partial(self._draw, _find(self.train_paths, "train")), persistent=False)
+        batches = partial(self._training_batches, find(self.train_paths, "train"))
+        return DataLoader(_Stream(batches), batch_size=None, num_workers=self.workers)
 
     @override
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         if not self.val_paths:
             return []
-        return self._loader(partial(self._once, _find(self.val_paths, "val")), persistent=self.workers > 0)
+        batches = partial(self._validation_batches, find(self.val_paths, "val", like=self.train_paths))
+        return _ValidationLoader(_Stream(batches), self._account("val"), self.workers)
 
     @override
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -115,7 +129,19 @@ class PhotoData(L.LightningDataModule):
             number, done = position[-1].tolist()
             self.positions[self.batches % len(self.positions)] = (number, done)
             self.batches += 1
+            account = self._account("train")
+            account.add(batch.pop("report"))
+            account.close(before=min(number for number, _ in self.positions))
         return batch
+
+    @override
+    def teardown(self, stage: str) -> None:
+        for account in self.accounts.values():
+            account.close_all()
+
+    @override
+    def on_exception(self, exception: BaseException) -> None:
+        self.teardown("")
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -142,73 +168,204 @@ class PhotoData(L.LightningDataModule):
             stacklevel=2,
         )
 
-    def _loader(self, source: partial[Iterator[Sample]], persistent: bool) -> DataLoader[Any]:
-        batches = wds.batched(self.batch_size, collation_fn=torch.utils.data.default_collate)
-        pipeline = wds.DataPipeline(source, batches)
-        return DataLoader(pipeline, batch_size=None, num_workers=self.workers, persistent_workers=persistent)
+    def _account(self, name: str) -> Account:
+        rank, processes = self._process()
+        self.accounts[name].title = f"data.{name}" + (f" of process {rank + 1} of {processes}" if processes > 1 else "")
+        return self.accounts[name]
 
     def _process(self) -> tuple[int, int]:
         """Which process this is, and of how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _share(self, first: int = 0) -> tuple[int, "_Share"]:
+    def _share(self, first: int = 0) -> tuple[int, Share]:
         """Which loader of this process this is if loader `first` is due now, and its share of the photographs."""
         rank, processes = self._process()
         info = get_worker_info()
         loader = (first + (info.id if info else 0)) % len(self.positions)
-        return loader, _Share(loader * processes + rank, processes * len(self.positions))
+        return loader, Share(loader * processes + rank, processes * len(self.positions))
 
-    def _once(self, source: "_Source") -> Iterator[Sample]:
+    def _training_batches(self, source: Source) -> Iterator[dict[str, Any]]:
+        report: dict[int, Tally] = {}
+        yield from self._batched(self._draw(source, report), report)
+
+    def _validation_batches(self, source: Source) -> Iterator[dict[str, Any]]:
+        report: dict[int, Tally] = {}
+        yield from self._batched(self._once(source, report), report)
+        yield {"report": report}  # of those that came after the last batch
+
+    def _batched(self, samples: Iterator[dict[str, Any]], report: dict[int, Tally]) -> Iterator[dict[str, Any]]:
+        """Batches, each with the report of the photographs met since the one before."""
+        while batch := list(islice(samples, self.batch_size)):
+            yield {**torch.utils.data.default_collate(batch), "report": report.copy()}
+            report.clear()
+
+    def _once(self, source: Source, report: dict[int, Tally]) -> Iterator[dict[str, Any]]:
         """This loader's photographs for validation."""
         _, share = self._share()
-        for sample in wds.map(self._decode, handler=wds.warn_and_continue)(source.samples(share)):
-            yield {"rgb": self.centre(sample["image"]), "label": sample["label"]}
+        for _, photo in self._decoded(enumerate(source.samples(share), 1), source, 0, report):
+            yield {"rgb": self.centre(photo.image), "label": photo.label}
 
-    def _draw(self, source: "_Source") -> Iterator[Sample]:
+    def _draw(self, source: Source, report: dict[int, Tally]) -> Iterator[dict[str, Any]]:
         """This loader's photographs for training, round after round, from where the run is."""
         loader, share = self._share(self.batches)
         now, done = self.positions[loader]
         for number in count(now):
-            yield from self._round(source, share, number, done if number == now else 0)
+            yield from self._round(source, share, number, done if number == now else 0, report)
 
-    def _round(self, source: "_Source", share: "_Share", number: int, done: int) -> Iterator[Sample]:
+    def _round(
+        self, source: Source, share: Share, number: int, done: int, report: dict[int, Tally]
+    ) -> Iterator[dict[str, Any]]:
         order = random.Random(mixed_seed(*self.seed, number))  # the same for all who share
         samples = source.samples(share, order)
         own_order = random.Random(mixed_seed(*self.seed, number, share.place))
         samples = wds.shuffle(self.shuffle, rng=own_order)(samples)
-        numbered = ({**one, "position": (number, index)} for index, one in enumerate(samples, 1))
-        decoded = wds.map(self._decode, handler=wds.warn_and_continue)(islice(numbered, done, None))
-        sample = None
-        for sample in wds.select(self._colourful)(decoded):
-            yield self._augmented(sample, share)
-        if sample is None and not done:
+        waiting = islice(enumerate(samples, 1), done, None)
+        found = False
+        for index, photo in self._decoded(waiting, source, number, report):
+            if color_std(photo.image) < self.min_color_std:
+                _tally(report, number).note(COLOURLESS, photo.name)
+                continue
+            found = True
+            position = (number, index)
+            rgb = self._augmented(photo.image, mixed_seed(*self.seed, share.place, *position))
+            yield {"rgb": rgb, "label": photo.label, "position": torch.tensor(position)}
+        if not found and not done:
             raise ValueError(
                 f"loader {share.place + 1} of {share.places} found no photograph in colour in a whole round: pass more "
-                "of them with --data.train, fewer --data.workers, or a lower --data.min_color_std"
+                "of them with --data.train, fewer --data.workers, or a lower --data.min_color_std. Last it met:\n"
+                f"{_tally(report, number)}"
             )
 
-    def _decode(self, sample: Sample) -> Sample:
-        if "path" in sample:
-            sample = _read_photo(sample)
-        name = next((suffix for suffix in SUFFIXES if suffix in sample), None)
-        if name is None:
-            raise ValueError(f"{sample['__key__']}: expected a file of {', '.join(SUFFIXES)}, got {', '.join(sample)}")
-        try:
-            with Image.open(io.BytesIO(sample[name])) as image:
-                photo = image.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
-            raise ValueError(f"{sample['__key__']}: {error}") from error
-        label = torch.tensor(int(sample["cls"]) if self.labelled and "cls" in sample else -1)
-        return {"image": photo, "label": label, "position": sample.get("position")}
+    def _decoded(
+        self, samples: Iterator[tuple[int, Sample]], source: Source, number: int, report: dict[int, Tally]
+    ) -> Iterator[tuple[int, "_Photograph"]]:
+        """Those of some numbered photographs that can be taken; the report tells of the others.
 
-    def _colourful(self, sample: Sample) -> bool:
-        return color_std(sample["image"]) >= self.min_color_std
+        Raises:
+            ImageError: none of a folder or shard can be read.
+        """
+        read: set[str] = set()
+        unread: set[str] = set()
+        for index, sample in samples:
+            tally = _tally(report, number)
+            tally.met += 1
+            if sample.repeated:
+                tally.note(REPEATED, sample.name)
+                continue
+            try:
+                image, remarks = _image(sample, self.max_pixels)
+            except (io.ImageError, OSError) as error:
+                tally.note(UNREADABLE, sample.name, _reason(error, sample))
+                unread.add(sample.origin)
+                continue
+            read.add(sample.origin)
+            size = "{} x {}".format(*image.size)
+            if unfit := _unfit(image, self.size):
+                tally.note(unfit, sample.name, size)
+                continue
+            if min(image.size) < self.size:
+                tally.note(ENLARGED, sample.name, size)
+            if remarks:
+                tally.note(REMARKED, sample.name, "; ".join(remarks))
+            label = _number(sample.label) if self.labelled else -1
+            if label is None:
+                tally.note(UNLABELLED, sample.name, f"{sample.label!r:.20}")
+            yield index, _Photograph(sample.name, image, torch.tensor(-1 if label is None else label))
+        for origin in sorted(unread - read):
+            self._refuse_unreadable(source, origin)
 
-    def _augmented(self, sample: Sample, share: "_Share") -> Sample:
+    def _refuse_unreadable(self, source: Source, origin: str) -> None:
+        """Look for one photograph that can be read: this loader may have met a share of them only."""
+        reasons = []
+        for sample in source.of(origin):
+            try:
+                _image(sample, self.max_pixels)
+                return
+            except (io.ImageError, OSError) as error:
+                reasons.append(f"{sample.name}: {_reason(error, sample)}")
+        raise io.ImageError(f"{origin}: none of its {len(reasons):,} photographs can be read. The first, {reasons[0]}")
+
+    def _augmented(self, image: Image.Image, seed: int) -> Tensor:
         with torch.random.fork_rng(devices=[]):  # there may be no loader process around it
-            torch.default_generator.manual_seed(mixed_seed(*self.seed, share.place, *sample["position"]))
-            rgb = self.augment(sample["image"])
-        return {"rgb": rgb, "label": sample["label"], "position": torch.tensor(sample["position"])}
+            torch.default_generator.manual_seed(seed)
+            rgb: Tensor = self.augment(image)
+        return rgb
+
+
+class _Stream(IterableDataset[dict[str, Any]]):
+    """Batches that a loader process makes."""
+
+    def __init__(self, batches: Callable[[], Iterator[dict[str, Any]]]):
+        self.batches = batches
+
+    @override
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.batches()
+
+
+class _ValidationLoader(DataLoader[Any]):
+    """Batches for validation; when all have come, it says what became of the photographs."""
+
+    def __init__(self, stream: _Stream, account: Account, workers: int):
+        super().__init__(stream, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+        self.account = account
+
+    @override
+    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        self.account.rounds.clear()  # of a validation that was broken off
+        found = False
+        for batch in super().__iter__():
+            self.account.add(batch.pop("report"))
+            if batch:
+                found = True
+                yield batch
+        if not found:
+            raise ValueError(
+                f"no photograph to validate on: pass more with --data.val. It met:\n{self.account.rounds[0]}"
+            )
+        self.account.close(before=1)
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """One that can be taken, with the number of its class, () int64."""
+
+    name: str
+    image: Image.Image
+    label: Tensor
+
+
+def _image(sample: Sample, max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
+    """A photograph as colorlib reads it, in eight bits, and what the reader remarks."""
+    photo = io.read(sample.content, max_pixels=max_pixels)
+    return io.to_pil(photo.rgb), photo.warnings
+
+
+def _unfit(image: Image.Image, size: int) -> str:
+    """What speaks against training on a photograph with crops of that size, if anything does."""
+    short, long = sorted(image.size)
+    if MAX_ENLARGED * short < size:
+        return SMALL
+    return NARROW if long > MAX_ASPECT * short else ""
+
+
+def _reason(error: Exception, sample: Sample) -> str:
+    """Why a photograph cannot be read, without its name, which stands beside it."""
+    name = sample.content.name if isinstance(sample.content, Path) else "bytes"
+    return str(error).removeprefix(f"{name}: ")
+
+
+def _number(label: int | bytes | None) -> int | None:
+    """Of a class: -1 if there is none, None if it is no number."""
+    try:
+        return -1 if label is None else int(label)
+    except ValueError:
+        return None
+
+
+def _tally(report: dict[int, Tally], number: int) -> Tally:
+    """Of a round."""
+    return report.setdefault(number, Tally())
 
 
 class ShortSide(torch.nn.Module):
@@ -246,113 +403,3 @@ def color_std(image: Image.Image) -> float:
     # The deviation of 32 x 32 averages is the scene's colour, not the sensor's noise.
     pixels = v2.functional.to_image(image.convert("RGB").resize((32, 32), Image.Resampling.BOX)).float() / 255
     return float(rgb_to_lab(pixels)[1:].flatten(1).var(dim=1, correction=0).sum().sqrt())
-
-
-@dataclass(frozen=True)
-class _Share:
-    """Of a stream shared out among so many places: every so manieth item, from one's own place on."""
-
-    place: int
-    places: int
-
-    def of(self, items: Iterable[Any]) -> Iterator[Any]:
-        return islice(items, self.place, None, self.places)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Tar shards, or photographs as samples without their bytes."""
-
-    shards: list[str]
-    photos: list[Sample]
-
-    def samples(self, share: _Share, order: random.Random | None = None) -> Iterator[Sample]:
-        """Undecoded samples, of shards or photographs in the order given or in a random one."""
-        units: list[Any] = self.shards or self.photos
-        if order:
-            units = order.sample(units, len(units))
-        if not self.shards:
-            return share.of(units)
-        read = _read_shards if order is None else _read_mixed
-        return read(share.of(units)) if len(units) >= share.places else share.of(read(units))
-
-
-def _listed(paths: list[str] | str | None) -> list[str]:
-    """``"[a-{000..009}.tar, b.tar]"`` too, which is no YAML: there braces stand for something else."""
-    if isinstance(paths, str):
-        return [path.strip() for path in re.split(r",(?![^{}]*\})", paths.strip().removeprefix("[").removesuffix("]"))]
-    return paths or []
-
-
-def _find(paths: list[str], what: str) -> _Source:
-    if not paths:
-        raise ValueError(f"no photographs to {what} on: pass --data.{what} with shards or folders")
-    shards: list[str] = []
-    photos: list[Sample] = []
-    for path in (one for pattern in paths for one in braceexpand(pattern)):
-        if urlparse(path).scheme in wds.gopen_schemes or Path(path).is_file():
-            shards.append(path)
-        elif Path(path).is_dir():
-            tars = [str(tar) for tar in sorted(Path(path).glob("*.tar"))]
-            shards += tars
-            photos += [] if tars else _folder(Path(path))
-        else:
-            raise FileNotFoundError(f"{path} is neither a tar shard nor a folder")
-    if shards and photos:
-        raise ValueError(
-            f"data.{what} mixes tar shards and folders of photographs: pack the folders, python -m training shards"
-        )
-    return _Source(shards, photos)
-
-
-def find_photos(root: Path) -> list[tuple[Path, str | None]]:
-    """The photographs below a folder, sorted, and the first-level subfolders they are in.
-
-    Raises:
-        FileNotFoundError: there are none.
-    """
-    paths = sorted(path for path in root.rglob("*") if path.suffix[1:].lower() in SUFFIXES)
-    if not paths:
-        raise FileNotFoundError(f"{root} holds neither tar shards nor photographs ({', '.join(SUFFIXES)})")
-    below = [path.relative_to(root).parts for path in paths]
-    return [(path, parts[0] if len(parts) > 1 else None) for path, parts in zip(paths, below, strict=True)]
-
-
-def classes_of(root: Path) -> list[str]:
-    """The first-level subfolders, sorted."""
-    return sorted(path.name for path in root.iterdir() if path.is_dir())
-
-
-def _folder(root: Path) -> list[Sample]:
-    photos, classes = find_photos(root), classes_of(root)
-    labels = [{"cls": str(classes.index(name))} if name else {} for _, name in photos]
-    return [{"__key__": str(path), "path": path, **label} for (path, _), label in zip(photos, labels, strict=True)]
-
-
-def _read_photo(sample: Sample) -> Sample:
-    path: Path = sample["path"]
-    return {**sample, path.suffix[1:].lower(): path.read_bytes()}
-
-
-def _read_shards(shards: Iterable[str]) -> Iterator[Sample]:
-    for shard in shards:
-        try:
-            yield from wds.tarfile_to_samples()([{"url": shard}])
-        except (OSError, tarfile.TarError) as error:
-            # webdataset adds to the first word, which is the reason, what it was reading.
-            reason, _, _ = str(getattr(error, "strerror", None) or error.args[0]).partition(" @ <")
-            raise OSError(reason if shard in reason else f"{shard}: {reason}; is it a whole tar archive?") from error
-
-
-def _read_mixed(shards: Iterable[str]) -> Iterator[Sample]:
-    """Samples of several shards in turn, so that kinds of photographs packed apart come together."""
-    waiting = iter(shards)
-    reading = deque(_read_shards([shard]) for shard in islice(waiting, SHARDS_AT_ONCE))
-    while reading:
-        stream = reading.popleft()
-        sample = next(stream, None)
-        if sample is not None:
-            yield sample
-            reading.append(stream)
-        elif (shard := next(waiting, None)) is not None:
-            reading.append(_read_shards([shard]))

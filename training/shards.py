@@ -21,7 +21,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from tqdm import tqdm
 
 from colorlib.io import ImageError, read, write_whole
-from training.data import classes_of, find_photos
+from training.sources import find_photos
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 UPRIGHT = (None, 1)  # the EXIF orientation of a picture that need not be turned
@@ -181,8 +181,9 @@ def _listed(sources: list[Path]) -> tuple[list[Entry], list[str]]:
     classes: set[str] = set()
     for source in sources:
         if source.is_dir():
-            named += find_photos(source)
-            classes.update(classes_of(source))
+            found = find_photos(source)
+            named += found
+            classes.update(label for _, label in found if label)
         elif source.is_file():
             lines = _read_list(source)
             named += lines
