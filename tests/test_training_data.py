@@ -465,7 +465,7 @@ def test_an_interrupted_packing_goes_on_with_the_same_bytes(
     with monkeypatch.context() as patch:
         calls = []
 
-        def stopped(path: Path, *arguments: Any) -> bytes:
+        def stopped(path: Path, *arguments: Any) -> shards.Encoded:
             calls.append(path)
             if len(calls) == 9:
                 raise KeyboardInterrupt

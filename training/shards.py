@@ -12,19 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 import webdataset as wds
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2.functional import to_pil_image
 from tqdm import tqdm
 
-from colorlib.io import ImageError, read, write_whole
+from colorlib.io import ImageError, read, to_pil, write_whole
 from training.sources import find_photos
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-UPRIGHT = (None, 1)  # the EXIF orientation of a picture that need not be turned
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,14 @@ class Entry:
 
     path: Path
     label: int | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A JPEG file, and what the reader of the photograph left out or assumed."""
+
+    data: bytes
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,12 @@ def pack(
         raise typer.BadParameter(str(error)) from error
     random.Random(seed).shuffle(entries)
     out.mkdir(parents=True, exist_ok=True)
-    listed = hashlib.sha256("\n".join(f"{one.path}\t{one.label}" for one in entries).encode()).hexdigest()
+    # A name on the disk may be no text.
+    listed = hashlib.sha256(os.fsencode("\n".join(f"{one.path}\t{one.label}" for one in entries))).hexdigest()
     settings = {"size": size, "quality": quality, "per_shard": per_shard, "seed": seed, "photographs": listed}
     _claim(out / f"{name}.json", settings)
     if classes:
-        write_whole(out / "classes.txt", "".join(f"{one}\n" for one in classes).encode())
+        write_whole(out / "classes.txt", os.fsencode("".join(f"{one}\n" for one in classes)))
 
     starts = range(0, len(entries), per_shard)
     kept = bad = 0
@@ -97,7 +103,7 @@ def pack(
     typer.echo(f"{out}: {len(entries):,} files in {len(starts)} shards{note}; {bad} could not be read", err=True)
 
 
-class _Encoded(Dataset[bytes | Bad]):
+class _Encoded(Dataset[Encoded | Bad]):
     """The files that go into a shard."""
 
     def __init__(self, entries: list[Entry], size: int | None, quality: int):
@@ -106,14 +112,14 @@ class _Encoded(Dataset[bytes | Bad]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> bytes | Bad:
+    def __getitem__(self, index: int) -> Encoded | Bad:
         try:
             return encode(self.entries[index].path, self.size, self.quality)
         except (ImageError, OSError) as error:
             return Bad(str(error))
 
 
-def encode(path: Path, size: int | None = None, quality: int = 95) -> bytes:
+def encode(path: Path, size: int | None = None, quality: int = 95) -> Encoded:
     """A photograph as a JPEG file whose short side is at most `size`: its own bytes if they will do.
 
     Raises:
@@ -121,27 +127,29 @@ def encode(path: Path, size: int | None = None, quality: int = 95) -> bytes:
         OSError: nor can the file.
     """
     data = path.read_bytes()
-    rgb = read(data).rgb  # all of it, so that what is cut short does not get in
-    height, width = rgb.shape[-2:]
+    original = read(data)  # all of it, so that what is cut short does not get in
+    photo = to_pil(original.rgb)
+    width, height = photo.size
     scale = min(1.0, size / min(height, width)) if size else 1.0
-    if scale == 1 and _is_plain(data):
-        return data
-    photo = to_pil_image((rgb * 255).round().to(torch.uint8))
+    if scale == 1 and _is_plain(data, photo):
+        return Encoded(data, original.warnings)
     if scale < 1:
-        photo = photo.resize((round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
+        # A line of pixels stays one.
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        photo = photo.resize(small, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", quality=quality, subsampling=0)  # colour is what is learned
-    return buffer.getvalue()
+    return Encoded(buffer.getvalue(), original.warnings)
 
 
-def _is_plain(data: bytes) -> bool:
-    """Whether any reader sees what colorlib sees: a JPEG that is upright and has no profile."""
+def _is_plain(data: bytes, photo: Image.Image) -> bool:
+    """Whether a file is a JPEG in which any reader sees what colorlib sees: upright, sRGB, RGB or gray."""
     with Image.open(io.BytesIO(data)) as image:
-        upright = image.getexif().get(0x0112) in UPRIGHT
-        return image.format == "JPEG" and image.mode in ("RGB", "L") and upright and "icc_profile" not in image.info
+        plain = image.format == "JPEG" and image.mode in ("RGB", "L")
+        return plain and image.convert("RGB").tobytes() == photo.tobytes()
 
 
-def _write(shard: Path, start: int, photos: Iterable[tuple[Entry, bytes | Bad]], bar: "tqdm[Any]") -> int:
+def _write(shard: Path, start: int, photos: Iterable[tuple[Entry, Encoded | Bad]], bar: "tqdm[Any]") -> int:
     """A shard, by way of a file beside it; returns how many photographs are left out."""
     unfinished = shard.with_name(f".{shard.name}.part")
     bad = 0
@@ -151,15 +159,22 @@ def _write(shard: Path, start: int, photos: Iterable[tuple[Entry, bytes | Bad]],
             for number, (entry, photo) in enumerate(photos, start):
                 bar.update()
                 if isinstance(photo, Bad):
-                    tqdm.write(f"{entry.path}: {photo.reason}", file=sys.stderr)
+                    tqdm.write(f"{_shown(str(entry.path))}: {_shown(photo.reason)}", file=sys.stderr)
                     bad += 1
                     continue
                 label = {} if entry.label is None else {"cls": str(entry.label).encode()}
-                tar.write({"__key__": f"{number:09}", "jpg": photo, **label})
+                tar.write({"__key__": f"{number:09}", "jpg": photo.data, **label})
+                for warning in photo.warnings:
+                    tqdm.write(f"{_shown(str(entry.path))}: {_shown(warning)}", file=sys.stderr)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(shard)
     return bad
+
+
+def _shown(text: str) -> str:
+    """What may hold bytes that are no text, as text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _claim(record: Path, settings: Mapping[str, object]) -> None:

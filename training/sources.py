@@ -196,11 +196,9 @@ def _grouped(shard: str) -> Iterator[Sample]:
                 yield Sample(f"{shard}/{name}", b"" if repeated else data, shard, label, repeated)
                 seen.add(name)
     if not seen:
-        holds = f"it holds {others[0]}" + (f" and {len(others) - 1:,} other files" if others[1:] else "")
+        got = f"got {len(others):,} other files, {others[0]} first" if others else "it is empty"
         expected = f"expected files such as 000.jpg, each perhaps with a class, 000{LABEL}"
-        raise io.ImageError(
-            f"{shard}: no photograph is in this shard; {expected}; {holds if others else 'it is empty'}"
-        )
+        raise io.ImageError(f"{shard}: no photograph is in this shard; {got}; {expected}")
 
 
 def _read_mixed(shards: Iterable[str]) -> Iterator[Sample]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from colorlib import io
 
@@ -165,8 +165,11 @@ def of_folder(path: Path) -> list[Photo]:
     Raises:
         DataError: there is none, or several have one name.
     """
-    shard = path.is_file() and path.suffix.lower() == ".tar"
-    found = _distinct(_in_shard(path.absolute()) if shard else _below(path))
+    found: list[Photo] = []
+    if path.is_dir():
+        found = _distinct(_below(path))
+    elif path.is_file() and path.suffix.lower() == ".tar":
+        found = _distinct(_in_shard(path.absolute()))
     if not found:
         raise DataError(f"{path}: expected a folder of photographs or a .tar shard, found no photograph")
     return found
@@ -212,12 +215,15 @@ def _distinct(photos: Iterable[Photo]) -> list[Photo]:
 def _below(folder: Path) -> Iterator[Photo]:
     """Every photograph below a folder, those in shards too; the folder that it lies in says what it shows."""
     folder = folder.absolute()  # a worker's working folder may be another
-    for path in folder.rglob("*"):
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: the folder cannot be listed ({error.strerror}); check who may read it")
+
+    for path in io.files_in(folder, onerror=refuse):
         place = path.relative_to(folder)
-        suffix = _suffix(place)
-        if suffix == ".tar" and path.is_file():
+        if place.suffix.lower() == ".tar" and path.is_file():
             yield from _in_shard(path)
-        elif suffix in io.image_suffixes() and path.is_file():
+        elif io.is_photograph(place) and path.is_file():
             yield Photo(place.as_posix(), path, listed=Listed(label=place.parent.name))
 
 
@@ -227,7 +233,7 @@ def _in_shard(path: Path) -> Iterator[Photo]:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as shard:
             for member in shard:
                 place = PurePosixPath(member.name)
-                if member.isfile() and _suffix(place) in io.image_suffixes():
+                if member.isfile() and io.is_photograph(place):
                     listed = Listed(label=place.parent.name)
                     yield Photo(place.as_posix(), path, member.offset_data, member.size, listed)
             stream.seek(shard.offset)  # to tarfile, a damaged header is the end
@@ -235,11 +241,6 @@ def _in_shard(path: Path) -> Iterator[Photo]:
                 raise tarfile.ReadError(f"no header at byte {shard.offset:,}")
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"{path}: cannot be read as a tar archive ({error}); copy or download it again") from error
-
-
-def _suffix(place: PurePath) -> str:
-    """In lower case; none if it is hidden."""
-    return "" if any(part.startswith(".") for part in place.parts) else place.suffix.lower()
 
 
 def _packaged(photos: PhotoSet) -> list[Photo]:
