@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -29,6 +30,7 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
+from colorlib.io import read as io_read
 from training import download, shards
 from training.__main__ import main
 from training.data import PhotoData
@@ -485,6 +487,45 @@ def test_an_interrupted_packing_goes_on_with_the_same_bytes(
     assert "made with size 100 (now 90): repeat that command, or choose another --name or folder" in other.stderr
     assert _pack(tree, tmp_path / "seed", "--size", 100, "--per-shard", 6, "--seed", 4).exit_code == 0
     assert _bytes(tmp_path / "seed")["photos-000000.tar"] != _bytes(tmp_path / "whole")["photos-000000.tar"]
+
+
+def test_what_is_packed_is_what_colorlib_sees(tmp_path: Path):
+    """Nothing hidden, no class without photographs; files go in as they are only where any reader sees the same."""
+    photo = Image.fromarray(data.coffee()[:60, :80])
+    adobe = Image.Exif()
+    adobe.get_ifd(0x8769)[0xA001] = 2  # Adobe RGB, as cameras have it
+    for folder in ("cats", ".thumbs", "cats/.ipynb_checkpoints", "empty", "dogs"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+    photo.save(tmp_path / "in" / "dogs" / "plain.jpg", quality=95)
+    photo.save(tmp_path / "in" / "cats" / "adobe.jpg", quality=95, exif=adobe)
+    for name in (".thumbs/a.jpg", "cats/.ipynb_checkpoints/a.jpg", "cats/._adobe.jpg"):
+        photo.save(tmp_path / "in" / name)
+    pages = [photo, photo.rotate(180)]
+    pages[0].save(tmp_path / "in" / "cats" / "pages.tif", save_all=True, append_images=pages[1:])
+    result = _pack(tmp_path / "in", tmp_path / "out")
+    assert "3 files in 1 shards; 0 could not be read" in result.stderr
+    assert re.search(r"cats/pages\.tif: it has 2 pages; the first was read", result.stderr)
+    assert (tmp_path / "out" / "classes.txt").read_text() == "cats\ndogs\n"
+    by_label: dict[bytes, list[bytes]] = {}
+    for one in _packed(tmp_path / "out").values():
+        by_label.setdefault(one["cls"], []).append(one["jpg"])
+    assert by_label[b"1"] == [(tmp_path / "in" / "dogs" / "plain.jpg").read_bytes()]
+    assert (tmp_path / "in" / "cats" / "adobe.jpg").read_bytes() not in by_label[b"0"]
+    for name in ("adobe.jpg", "pages.tif"):
+        expected = io_read(tmp_path / "in" / "cats" / name).rgb
+        packed = [io_read(content).rgb for content in by_label[b"0"]]
+        assert min((one - expected).abs().mean().item() for one in packed) < 0.006, name
+
+
+def test_names_that_are_no_text_are_packed(tmp_path: Path):
+    photo = tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")
+    photo.parent.mkdir()
+    Image.fromarray(data.coffee()[:60, :80]).save(photo, "JPEG")
+    (tmp_path / "in" / os.fsdecode(b"caf\xe8.jpg")).write_bytes(b"no picture")
+    result = _pack(tmp_path / "in", tmp_path / "out")
+    assert "2 files in 1 shards; 1 could not be read" in result.stderr
+    assert "caf\\udce8.jpg: " in result.stderr
+    assert [one["jpg"] for one in _packed(tmp_path / "out").values()] == [photo.read_bytes()]
 
 
 def test_lists_are_packed(tree: Path, tmp_path: Path):
