@@ -359,6 +359,8 @@ def _unfit(image: Image.Image, size: int) -> str:
 
 def _reason(error: Exception, sample: Sample) -> str:
     """Why a photograph cannot be read, without its name, which stands beside it."""
+    if isinstance(error, io.TooLargeError):
+        return f"{error.got}; --data.max_pixels allows more"
     name = sample.content.name if isinstance(sample.content, Path) else "bytes"
     return str(error).removeprefix(f"{name}: ")
 

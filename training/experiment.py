@@ -54,7 +54,7 @@ def run(
     train_only: Annotated[bool, typer.Option("--train-only", help="Stop before anything is measured.")] = False,
 ) -> None:
     """Train what an experiment needs, measure it, and say which of the paper's claims hold."""
-    roots = [root for one in data for root in (one, *sorted(x for x in one.iterdir() if x.is_dir()))]
+    roots = folders(data)
     shipped, own = (out / "results", out / "experiments") if out else (SHIPPED, EXPERIMENTS)
     for name in list_experiments() if names == ["all"] else names:
         this = experiment(name)
@@ -70,6 +70,12 @@ def run(
         for times in this.times:
             time(times, own / "timings.csv")
         say(this, shipped, own)
+
+
+def folders(data: Sequence[Path]) -> list[Path]:
+    """Where photographs may lie: the folders, and those in them that are not hidden."""
+    inside = {one: sorted(x for x in one.iterdir() if x.is_dir() and not x.name.startswith(".")) for one in data}
+    return [root for one in data for root in (one, *inside[one])]
 
 
 def named(method: str, weights: dict[str, Path]) -> Method:
