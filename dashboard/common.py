@@ -113,7 +113,8 @@ def open_page(title: str) -> Store:
 def summary(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
     """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
     scores = with_targets(scores)
-    columns = ["protocol", "model", "weights", "photo", "height", "width", *(SCORES[score].column for score in scores)]
+    columns = ["protocol", "model", "weights", "photo", "height", "width", "chroma_true"]
+    columns += [column for score in scores if (column := SCORES[score].column) not in columns]
     gray = GRAY if GRAY in store.of(protocol)["model"].to_numpy() else None
     return summarize(store.rows(protocol, columns), scores=scores, against=gray)
 

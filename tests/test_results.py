@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from colorlib import benchmarks
-from colorlib.benchmarks import DataError, evaluate, list_benchmarks, protocol, read_results, summarize
+from colorlib.benchmarks import DataError, evaluate, list_benchmarks, protocol, read_results, summarize, without_colour
 from colorlib.benchmarks.results import SHIPPED, Run, read_header, runs
 from colorlib.benchmarks.tables import table
 from colorlib.cli import app
@@ -119,6 +119,63 @@ def test_comparison_is_paired():
     assert np.isnan(_score(fewer, "rmse", "fewer")["ratio"])
     assert _score(fewer, "rmse", "fewer")["low"] > 0
     assert _score(fewer, "rmse", "better")["ratio"] == pytest.approx(0.9)
+
+
+def test_photographs_without_colour_are_left_out_of_what_is_compared_with_gray():
+    """Of three photographs one is gray: gray is the truth of it, and its PSNR would be most of the mean."""
+    of_gray = _rows("grayscale", 3, psnr=[20.0, 30.0, 110.0], rmse=[0.4, 0.8, 0.0], width=10)
+    rows = pd.concat([of_gray, _rows("other", 3, psnr=[21.0, 33.0, 25.0], rmse=[0.2, 0.4, 0.3], width=10)])
+    rows["chroma_true"] = [12.0, 8.0, 0.3] * 2
+    assert without_colour(rows) == ["2.jpg"]
+    summary = summarize(rows, against="grayscale")
+    psnr, rmse = (_score(summary, score, "other") for score in ("psnr", "rmse"))
+    assert psnr["difference"] == pytest.approx((21 + 33) / 2 - (20 + 30) / 2)
+    assert (psnr["difference_low"], psnr["difference_high"]) == pytest.approx((1, 3))
+    assert (rmse["ratio"], rmse["ratio_low"], rmse["ratio_high"]) == pytest.approx((0.5, 0.5, 0.5))
+    assert (psnr["compared"], psnr["photos"]) == (2, 3)
+    # What a method scores by itself is over all photographs, as the protocol has it, and so is another comparison.
+    assert _score(summary, "psnr", "grayscale")["value"] == pytest.approx(160 / 3)
+    assert psnr["value"] == pytest.approx(79 / 3)
+    between = _score(summarize(rows, against="other"), "psnr", "grayscale")
+    assert between["difference"] == pytest.approx(160 / 3 - 79 / 3)
+    printed = table(
+        rows.assign(
+            ciede2000=1.0,
+            ssim=1.0,
+            saturation_difference=0.0,
+            chroma=1.0,
+            seconds=1.0,
+            bin_accuracy_u=0.0,
+            bin_accuracy_v=0.0,
+        )
+    )
+    assert "0.500 [0.500, 0.500]" in printed
+    assert printed.endswith("Without colour, and so not counted in what is compared with gray: 2.jpg")
+
+
+def test_photographs_with_colour_are_compared_as_before():
+    """A palest photograph of 2.1, as the benchmarks have it, counts: published ratios stay."""
+    rows = pd.concat([_rows("grayscale"), _rows("other")])
+    before = summarize(rows, against="grayscale")
+    pd.testing.assert_frame_equal(
+        summarize(rows.assign(chroma_true=2.1), against="grayscale")
+        .query("score != 'chroma_true'")
+        .reset_index(drop=True),
+        before,
+    )
+
+
+def test_only_photographs_without_colour_have_nothing_to_compare():
+    rows = pd.concat([_rows("grayscale", 2), _rows("other", 2)]).assign(chroma_true=0.0)
+    row = _score(summarize(rows, against="grayscale"), "psnr", "other")
+    assert np.isnan([row["ratio"], row["ratio_low"], row["difference"]]).all()
+    assert row["compared"] == 0
+    assert row["value"] > 0
+
+
+def test_an_infinite_value_counts_where_it_is_drawn_only():
+    row = _score(summarize(_rows(count=2, psnr=[np.inf, 20.0])), "psnr")
+    assert (row["value"], row["high"], row["low"]) == (np.inf, np.inf, 20)
 
 
 def test_scores_that_were_asked_for():

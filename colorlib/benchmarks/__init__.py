@@ -5,7 +5,7 @@ from colorlib.benchmarks.methods import Method
 from colorlib.benchmarks.photos import AbsentError, DataError, PhotoSet
 from colorlib.benchmarks.protocols import Protocol, list_benchmarks, protocol
 from colorlib.benchmarks.reported import reported
-from colorlib.benchmarks.results import Run, read_results, summarize
+from colorlib.benchmarks.results import Run, read_results, summarize, without_colour
 from colorlib.benchmarks.runner import evaluate
 from colorlib.benchmarks.scores import SCORES, Score
 
@@ -28,4 +28,5 @@ __all__ = [
     "read_results",
     "reported",
     "summarize",
+    "without_colour",
 ]

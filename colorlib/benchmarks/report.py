@@ -47,7 +47,7 @@ def reach(rows: pd.DataFrame) -> str:
 
     def row(model: str) -> list[str]:
         shares = [with_interval(c[model, "rmse"], 3, "ratio", bounds=2) for c in cells.values()]
-        won = [f"{c[model, 'psnr']['value'] - c[GRAY, 'psnr']['value']:+.2f}" for c in cells.values()]
+        won = [f"{c[model, 'psnr']['difference']:+.2f}" for c in cells.values()]
         looks = [_chroma(home, model), _chroma(home, f"{model}:look=vivid")]
         return [f"`{model}`", *(f"{share}, {db}" for share, db in zip(shares, won, strict=True)), *looks]
 

@@ -17,13 +17,14 @@ from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch as pytorch
+from numpy.typing import NDArray
 
 from colorlib import io
 from colorlib.benchmarks.protocols import Protocol
@@ -230,6 +231,10 @@ def read_results(folder: Path = SHIPPED) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
+GRAY = "grayscale"  # the method that leaves photographs without colour
+# Mean chroma of Lab below which a photograph counts as one without colour: gray files have 0, JPEG's rounding adds some
+# tenths, and the palest photograph of the benchmarks has 2.1.
+COLOURLESS = 1.0
 _BLOCK = 1 << 20  # photographs drawn at a time: what a processor's cache holds
 
 
@@ -250,14 +255,16 @@ def summarize(
     Args:
         rows: of one or several runs, as :func:`colorlib.benchmarks.evaluate` returns them.
         scores: names of :data:`SCORES`; those of which a run has no value are left out.
-        against: also compare with this method, on the same photographs.
+        against: also compare with this method, on the same photographs. What is compared with ``grayscale`` are only
+            photographs that have colour: of one without, gray is the truth, and its PSNR of 98 dB or more would be
+            most of a mean. :func:`without_colour` names them; in ``value`` they count.
         resamples: how often photographs are drawn.
         seed: of the draws.
 
     Returns:
         A row for each protocol, method and score: ``value``, ``low``, ``high``, and ``photos``, how many have one; with
-        ``against`` also ``ratio`` to that method's value, ``ratio_low`` and ``ratio_high``, nan for a run of other
-        photographs.
+        ``against`` also ``ratio`` to that method's value and ``difference`` from it, each with ``_low`` and ``_high``,
+        nan for a run of other photographs, and ``compared``, how many photographs that is over.
 
     Raises:
         KeyError: there is no such score.
@@ -279,7 +286,9 @@ def _of_same_photos(
     runs: list[pd.DataFrame], scores: Collection[str], against: str | None, resamples: int, seed: int
 ) -> pd.DataFrame:
     """See :func:`summarize`. All scores of all runs are columns of one matrix, of which random rows are drawn."""
-    named, sums, weights = [], [], []
+    named: list[tuple[Any, ...]] = []
+    sums: list[Values] = []
+    weights: list[Values] = []
     photos = np.unique(runs[0]["photo"])
     for run in runs:
         # The rows of a photograph, one for each cast, are drawn together.
@@ -289,8 +298,8 @@ def _of_same_photos(
             value, weight = _column(run, score)
             if weight.any():
                 named.append((*about, score))
-                sums.append(np.bincount(photo, value * weight))
-                weights.append(np.bincount(photo, weight))
+                sums.append(np.asarray(np.bincount(photo, value * weight), dtype=float))
+                weights.append(np.asarray(np.bincount(photo, weight), dtype=float))
     table = pd.DataFrame(named, columns=["protocol", "model", "weights", "score"])
     if table.empty:
         return table.assign(value=[], low=[], high=[], photos=[])
@@ -299,27 +308,66 @@ def _of_same_photos(
     distinct: dict[bytes, int] = {}
     place = [distinct.setdefault(weight.tobytes(), len(distinct)) for weight in weights]
     totals, known = np.stack(sums, axis=1), np.stack([np.frombuffer(weight) for weight in distinct], axis=1)
+    subsets = _subsets(table["protocol"].iloc[0], len(totals))
 
-    def means(counts: Values) -> Values:
+    def means(counts: Values, totals: Values, known: Values) -> Values:
         with np.errstate(invalid="ignore"):  # nan where no photograph with a value was drawn
-            mean: Values = (counts @ totals) / (counts @ known)[:, place]
+            mean: Values = _products(counts, totals) / (counts @ known)[:, place]
         for score, chosen in zip(scores, of_score, strict=True):
             mean[:, chosen] = SCORES[score].inverse(mean[:, chosen])
         return mean
 
-    value = means(_subsets(table["protocol"].iloc[0], len(totals))).mean(axis=0)
-    draws = np.concatenate([means(counts) for counts in _draw(len(totals), resamples, seed)])
+    def drawn(totals: Values, known: Values) -> tuple[Values, Values]:
+        draws = [means(counts, totals, known) for counts in _draw(len(totals), resamples, seed)]
+        return means(subsets, totals, known).mean(axis=0), np.concatenate(draws)
+
+    value, draws = drawn(totals, known)
     low, high = _percentiles(draws)
     table = table.assign(value=value, low=low, high=high, photos=np.count_nonzero(known, axis=0)[place])
-    if against:
-        first = table[table["model"] == against].drop_duplicates("score")
-        base = dict(zip(first["score"], first.index, strict=True))
-        of_base = [base.get(score, -1) for score in table["score"]]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            low, high = _percentiles(draws / draws[:, of_base])
-            compared = {"ratio": value / value[of_base], "ratio_low": low, "ratio_high": high}
-        table = table.assign(**{name: np.where(np.array(of_base) < 0, np.nan, x) for name, x in compared.items()})
-    return table
+    if not against:
+        return table
+    if against == GRAY and (gray := _colourless(runs[0], photos)).any():
+        totals, known = (np.where(gray[:, None], 0.0, x) for x in (totals, known))
+        value, draws = drawn(totals, known)
+    first = table[table["model"] == against].drop_duplicates("score")
+    base = dict(zip(first["score"], first.index, strict=True))
+    of_base = np.array([base.get(score, -1) for score in table["score"]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        compared = {
+            name: (relation(value, value[of_base]), *_percentiles(relation(draws, draws[:, of_base])))
+            for name, relation in (("ratio", np.divide), ("difference", np.subtract))
+        }
+    for name, numbers in compared.items():
+        named_numbers = zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True)
+        table = table.assign(**{one: np.where(of_base < 0, np.nan, x) for one, x in named_numbers})
+    return table.assign(compared=np.where(of_base < 0, 0, np.count_nonzero(known, axis=0)[place]))
+
+
+def without_colour(rows: pd.DataFrame) -> list[str]:
+    """The photographs that have no colour to be found, sorted: see :data:`COLOURLESS`.
+
+    Args:
+        rows: of runs, as :func:`colorlib.benchmarks.evaluate` returns them.
+    """
+    if "chroma_true" not in rows:
+        return []
+    return sorted(set(rows.loc[rows["chroma_true"] < COLOURLESS, "photo"]))
+
+
+def _colourless(run: pd.DataFrame, photos: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of each photograph."""
+    return np.isin(photos, without_colour(run))
+
+
+def _products(counts: Values, totals: Values) -> Values:
+    """``counts @ totals``, where infinitely many times 0 is 0: what was not drawn does not count."""
+    infinite = np.isinf(totals)
+    if not infinite.any():
+        return counts @ totals
+    products: Values = counts @ np.where(infinite, 0.0, totals)
+    for sign in (1, -1):
+        products[counts @ (totals == sign * np.inf) > 0] = sign * np.inf
+    return products
 
 
 def _draw(photos: int, resamples: int, seed: int) -> Iterator[Values]:
@@ -335,8 +383,13 @@ def _draw(photos: int, resamples: int, seed: int) -> Iterator[Values]:
 
 def _percentiles(draws: Values) -> Values:
     """The ends of the 95 % in the middle of each column; nan does not count."""
-    percentile = np.nanpercentile if np.isnan(draws).any() else np.percentile  # in half the time
-    found: Values = percentile(draws, [2.5, 97.5], axis=0)
+    known = ~np.isnan(draws).all(axis=0)
+    found = np.full((2, draws.shape[1]), np.nan)
+    percentile = np.nanpercentile if np.isnan(draws[:, known]).any() else np.percentile  # in half the time
+    with np.errstate(invalid="ignore"):
+        found[:, known] = percentile(draws[:, known], [2.5, 97.5], axis=0)
+    for column in np.flatnonzero(known & np.isnan(found).any(axis=0)):  # between two that are infinite
+        found[:, column] = np.nanpercentile(draws[:, column], [2.5, 97.5], method="nearest")
     return found
 
 

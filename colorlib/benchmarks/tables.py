@@ -7,11 +7,12 @@ import pandas as pd
 import torch
 
 from colorlib._text import aligned
-from colorlib.benchmarks.results import summarize
+from colorlib.benchmarks.results import GRAY, summarize, without_colour
 from colorlib.benchmarks.scores import SCORES
 from colorlib.metrics.functional import angular_statistics
 
 Cells = Mapping[str, pd.Series]
+NAMED = 10  # photographs, at most, below a table
 _SHOWN = (
     "ciede2000",
     "ssim",
@@ -28,6 +29,8 @@ CAST = "the cast itself"  # of white balance: before anything is done
 def table(rows: pd.DataFrame) -> str:
     """The runs of one protocol, a line each, with 95 % intervals: `grayscale` or the casts first, then the best first.
 
+    Photographs without colour, which no comparison with gray counts, are named below.
+
     Args:
         rows: of all runs, see :func:`colorlib.benchmarks.evaluate`.
     """
@@ -36,21 +39,29 @@ def table(rows: pd.DataFrame) -> str:
     lead = "angular_error" if balance else "rmse"
     lines = []
     photos = rows.groupby(["model", "weights"])["photo"].nunique()
-    gray = "grayscale" if "grayscale" in set(rows["model"]) else None
+    gray = GRAY if GRAY in set(rows["model"]) else None
     for (model, weights), scores in summarize(rows, against=gray).groupby(["model", "weights"], sort=False):
         run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
         cells = {row["score"]: row for _, row in scores.iterrows()}
         measured = _balance(cells, run) if balance else _colorization(cells, run)
         missing = run["missing"].iloc[0]
         named = {"method": f"{model} ({missing} missing)" if missing else str(model)}
-        lines.append((model != "grayscale", cells[lead]["value"], named | measured))
+        lines.append((model != GRAY, cells[lead]["value"], named | measured))
     lines.sort(key=lambda line: line[:2])
     shown = [line for _, _, line in lines]
     if balance:
         shown.insert(0, {"method": CAST, **_printed(angle_statistics(cast_angles(rows)))})
     casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
     kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept", "none": casts}[first["keep"]]
-    return f"{first['protocol']}: {photos.max()} photographs, {kept}\n{_aligned(shown)}"
+    return f"{first['protocol']}: {photos.max()} photographs, {kept}\n{_aligned(shown)}{_left_out(rows)}"
+
+
+def _left_out(rows: pd.DataFrame) -> str:
+    names = [] if pd.notna(rows["cast"].iloc[0]) else without_colour(rows)
+    if not names:
+        return ""
+    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return f"\nWithout colour, and so not counted in what is compared with gray: {named}"
 
 
 def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:

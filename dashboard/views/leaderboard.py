@@ -32,9 +32,12 @@ def size_of(model: str) -> tuple[float | None, float | None]:
 
 
 def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
-    """A row per run: ``model``, ``weights``, each score with ``_low``, ``_high`` and ``_ratio``, seconds and sizes."""
+    """A row per run: ``model``, ``weights``, each score and ``_low``, ``_high``, seconds, sizes.
+
+    Where gray was measured too, also ``_ratio`` and ``_difference``.
+    """
     summary = common.summary(store, protocol, tuple(scores))
-    names = ["value", "low", "high"] + ["ratio"] * ("ratio" in summary)
+    names = ["value", "low", "high"] + ["ratio", "difference"] * ("ratio" in summary)
     wide = summary.pivot(index=["model", "weights"], columns="score", values=names)
     wide.columns = [score if kind == "value" else f"{score}_{kind}" for kind, score in wide.columns]
     photos = summary.groupby(["model", "weights"])["photos"].max()
@@ -83,8 +86,7 @@ for score in scores:
     view[f"{score}_interval"] = [f"{how.format(low)} to {how.format(high)}" for low, high in bounds]
     view.loc[ordered[score].isna(), f"{score}_interval"] = None
     if score in ("rmse", "psnr") and f"{score}_ratio" in ordered and GRAY in set(ordered["model"]):
-        gray = ordered.loc[ordered["model"] == GRAY, score].iloc[0]
-        view[f"{score}_gray"] = ordered[f"{score}_ratio"] if score == "rmse" else ordered[score] - gray
+        view[f"{score}_gray"] = ordered[f"{score}_ratio" if score == "rmse" else f"{score}_difference"]
 view = view.assign(
     **{name: ordered[name] for name in ("seconds", "parameters", "megabytes", "photos", "missing")},
     weights=ordered["weights"].str[:8].replace("", None),
