@@ -30,6 +30,7 @@ from colorlib._strips import resize, shrunk, upsampled
 from colorlib.catalog import Task
 from colorlib.gallery import Gallery, reduced_size
 from colorlib.models import ColorModel, WeightsError, WhiteBalance, create_model, list_models, model_info
+from colorlib.models._base import relit
 from colorlib.models._layers import fold_batchnorm
 from colorlib.models._weights import WeightsInfo, file_sha256, read_metadata
 from colorlib.targets import Colors, Histogram, combine, resize_area, shrink_area, size_of
@@ -75,8 +76,10 @@ class Result:
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
         seconds: from the source to the prediction, without painting it.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
-        gains: of white balance, the factors on R, G and B, (3, h, w), see :meth:`colorlib.models.WhiteBalance.gains`;
-            as they are smooth, they are kept small, and ``ab`` likewise. None of a colourisation.
+        gains: of white balance, the factors on R, G and B, (3, h, w): those of
+            :meth:`colorlib.models.WhiteBalance.correction`, put on the photograph by
+            :func:`colorlib.models._base.relit`. As they are smooth, they are kept small, and ``ab`` likewise. None of a
+            colourisation.
         strength: see :meth:`adjust`.
         saturation: see :meth:`adjust`.
         warnings: what was left out of the source, or assumed about it, each a sentence; of a reference that was read
@@ -480,7 +483,7 @@ class Colorizer:
             return rgb
         small = self._view(rgb)
         if isinstance(self.model, WhiteBalance):
-            return _whole(_balance, rgb, shrink_area(self.model.gains(small), GAIN_SIZE))
+            return _whole(_balance, rgb, shrink_area(self.model.correction(small), GAIN_SIZE))
         return _whole(_color, rgb, self.target.chroma(self._raw(small), color.rgb_to_lightness(small)))
 
     @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
@@ -534,8 +537,8 @@ class Colorizer:
         """What the network says, not yet painted."""
         small = self._view(photo)
         if isinstance(self.model, WhiteBalance):
-            gains, thumbnail = (shrink_area(x, GAIN_SIZE) for x in (self.model.gains(small), small))
-            ab = color.rgb_to_lab(_scaled(thumbnail, gains))[0, 1:]
+            gains, thumbnail = (shrink_area(x, GAIN_SIZE) for x in (self.model.correction(small), small))
+            ab = color.rgb_to_lab(relit(thumbnail, gains))[0, 1:]
             return Result(photo, ab, self.name, self.provenance, 0.0, gains=gains[0])
         raw = self._raw(small, None if reference is None else reference[None].to(self.device))
         lightness = color.rgb_to_lightness(small)
@@ -616,15 +619,11 @@ def _color(rgb: Tensor, ab: Tensor, strength: float, saturation: float) -> Tenso
 
 def _balance(rgb: Tensor, gains: Tensor, strength: float, saturation: float) -> Tensor:
     """Gains (N, 3, H, W) or (N, 3, 1, 1) on ``rgb`` (N, 3, H, W) -> sRGB (N, 3, H, W)."""
-    mixed = torch.lerp(rgb, _scaled(rgb, gains), strength)
+    mixed = torch.lerp(rgb, relit(rgb, gains), strength)
     if saturation != 1:
         lab = color.rgb_to_lab(mixed)
         mixed = combine(lab[:, :1], saturation * lab[:, 1:])
     return mixed
-
-
-def _scaled(rgb: Tensor, gains: Tensor) -> Tensor:
-    return (rgb * gains).clamp(0, 1)
 
 
 def _reference(reference: io.Source | io.Photo, max_pixels: int) -> tuple[io.Photo, tuple[str, ...]]:

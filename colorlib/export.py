@@ -31,7 +31,7 @@ from colorlib import color
 from colorlib.colorizer import GAIN_SIZE, Colorizer
 from colorlib.io import write_whole
 from colorlib.models import ColorModel, WhiteBalance
-from colorlib.models._base import smooth_gains
+from colorlib.models._base import faded, relit, smooth_gains
 from colorlib.models._layers import SameConv2d
 from colorlib.models.von_kries import VonKries
 from colorlib.targets import Histogram, combine, size_of
@@ -67,6 +67,7 @@ class Photographs(nn.Module):
         model = deepcopy(colorizer.model).to(memory_format=torch.contiguous_format)
         self.model = _pad_by_constants(model)
         self.target = colorizer.target
+        self.resize = resize
         self.size = colorizer.size if resize else None
         # The least that padding gives: a network that takes off borders has to be sure that something is left.
         self.least = self.model.pad(torch.zeros(1, 3, 1, 1)).shape[-1] // self.model.stride
@@ -86,7 +87,9 @@ class Photographs(nn.Module):
     def _result(self, photograph: Tensor) -> Tensor:
         seen = self._resized(photograph)
         if isinstance(self.model, VonKries):
-            return (photograph * self.model.gains(seen)).clamp(0, 1)
+            if not self.resize:
+                return (photograph * self.model.gains(seen)).clamp(0, 1)
+            return relit(photograph, self.model.correction(seen))
         prediction = self._predict(seen)
         if isinstance(self.model, WhiteBalance):
             return self._balance(photograph, seen, self.model.target.to_rgb(prediction))
@@ -129,11 +132,11 @@ class Photographs(nn.Module):
         """What the network has changed in the small picture it saw, put on the photograph."""
         if self.size is None:
             return balanced
-        gains = smooth_gains(seen, balanced)
+        gains = faded(smooth_gains(seen, balanced), seen)
         height, width = (torch.scalar_tensor(n, dtype=torch.float64) for n in size_of(gains))
         scale = (GAIN_SIZE / torch.minimum(height, width)).clamp(max=1)
         gains = _averaged(gains, [_number((n * scale).round()) for n in (height, width)])
-        return (photograph * F.interpolate(gains, size_of(photograph), mode="bilinear")).clamp(0, 1)
+        return relit(photograph, F.interpolate(gains, size_of(photograph), mode="bilinear"))
 
 
 def _number(n: int | Tensor, least: int = 1) -> int:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from colorlib import io
 from colorlib.catalog import Task
-from colorlib.colorizer import Colorizer
+from colorlib.colorizer import GAIN_SIZE, Colorizer
 from colorlib.models import ColorModel, WhiteBalance, list_models, model_info
 from colorlib.models._weights import file_sha256
-from colorlib.targets import Histogram
+from colorlib.targets import Histogram, shrink_area, size_of
 
 Transfer = Literal["energy", "quantile"]
 # Of the target, as experiments vary them (Larsson et al. 2016, tables 1 and 5).
@@ -147,9 +148,18 @@ class Painter:
         """Photographs of one size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W) on the method's device."""
         if self._network:
             return self.colorizer.model.colorize(rgb.to(self.colorizer.device))
+        if isinstance(self.colorizer.model, WhiteBalance):
+            return self._balanced(rgb.to(self.colorizer.device), self.colorizer.model)
         if self.transfer is None:
             return self.colorizer.batch(rgb)
         return torch.stack([self._with_true_colours(one) for one in rgb])
+
+    def _balanced(self, rgb: Tensor, model: WhiteBalance) -> Tensor:
+        """By the method's gains as published: what a user gets spares white and gray, which no paper does."""
+        gains = shrink_area(model.gains(self.colorizer._view(rgb)), GAIN_SIZE)
+        if size_of(gains) != (1, 1):
+            gains = F.interpolate(gains, size=size_of(rgb), mode="bilinear", align_corners=False)
+        return (rgb * gains).clamp(0, 1)
 
     def _with_true_colours(self, rgb: Tensor) -> Tensor:
         photo = io.Photo(rgb.cpu())

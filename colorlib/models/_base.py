@@ -12,6 +12,9 @@ from colorlib import color
 from colorlib._checks import check_image, check_photos
 from colorlib.targets import Picture, Target, size_of
 
+_SHOULDER = 0.75  # the value from which a channel counts as clipped, more and more until 1
+_GREATEST_LIFT = 8
+
 
 class ColorModel(nn.Module, ABC):
     """An architecture together with the target that says what its output means.
@@ -179,6 +182,52 @@ class WhiteBalance(ColorModel):
 
     def _gains(self, rgb: Tensor) -> Tensor:
         return smooth_gains(rgb, self._colorize(rgb))
+
+    def correction(self, rgb: Tensor) -> Tensor:
+        """:meth:`gains`, but none where a photograph is gray: it has no cast that could be told from its colours.
+
+        These are what a user's photograph gets, by :func:`relit`; benchmarks measure methods as published.
+
+        Args:
+            rgb: sRGB (N, 3, H, W) in [0, 1].
+
+        Returns:
+            As of :meth:`gains`.
+
+        Raises:
+            TypeError: no tensor, or one that is neither float32 nor float64.
+            ValueError: a tensor of another shape, or values that are nan or outside [0, 1].
+        """
+        return faded(self.gains(rgb), rgb)
+
+
+def faded(gains: Tensor, rgb: Tensor) -> Tensor:
+    """Gains (N, 3, h, w) that fade to 1 where a photograph (N, 3, H, W) has nearly no colour, smoothly.
+
+    Colour is what channels differ by above the rounding of 8 bits and of JPEG; a twentieth of the picture may have
+    some, such as a stamp on a gray print. Black and white say nothing either way.
+    """
+    high, low = rgb.amax(dim=1), rgb.amin(dim=1)
+    coloured = ((high - low) * (255 / 4) - 0.5).clamp(0, 1)  # from 2 to 6 steps of 8 bits
+    middle = (high + low) / 2
+    weight = middle * (1 - middle)
+    share = (weight * coloured).mean(dim=(-2, -1)) / weight.mean(dim=(-2, -1)).clamp(min=1e-6)
+    known = (10 * share - 0.5).clamp(0, 1)[:, None, None, None]  # from 5 to 15 % of the picture
+    return 1 + known.to(gains.dtype) * (gains - 1)
+
+
+def relit(rgb: Tensor, gains: Tensor) -> Tensor:
+    """Put gains on photographs: sRGB (N, 3, H, W) in [0, 1] and (N, 3, H, W) or (N, 3, 1, 1) -> sRGB, clipped.
+
+    A channel near 1 may be clipped: what was there was brighter, by how much is lost, and a gain below 1 would tint
+    white. So there all three gains grow by a common factor, which keeps their ratio, until no clipped channel gets
+    darker. White stays white, and a highlight that a cast clipped finds back to white.
+    """
+    near = (rgb / (1 - _SHOULDER)).sub_(_SHOULDER / (1 - _SHOULDER)).clamp_(min=0)
+    clipped = near.square().mul_(torch.rsub(near, 3, alpha=2))  # a smooth step
+    wanted = gains.reciprocal().clamp_(1, _GREATEST_LIFT).sub_(1)
+    lift = clipped.mul_(wanted).amax(dim=1, keepdim=True).add_(1)
+    return (rgb * gains).mul_(lift).clamp_(0, 1)
 
 
 def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
