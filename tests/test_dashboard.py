@@ -422,7 +422,7 @@ def test_the_worst_saturation_is_farthest_from_the_photographs(open_page):
 def test_a_claim_that_is_refuted_on_a_benchmark_is_shown_so(open_page):
     app = open_page("papers", paper="color_by_colorization")
     claims = app.dataframe[0].value
-    rows = claims[claims["claim"] == "Of global casts it leaves less than statistics do."].set_index("benchmark")
+    rows = claims[claims["claim"] == "It leaves less of global casts than statistics do."].set_index("benchmark")
     assert rows["holds"].to_dict() == {"coco-global": "yes", "miniplaces-global": "yes", "opencountry-global": "no"}
     said = " ".join(markdown.value for markdown in app.markdown)
     assert "yes on coco-global, miniplaces-global; no on opencountry-global" in said

@@ -181,7 +181,7 @@ def evaluate(
         progress: show a bar.
 
     Returns:
-        A row per photograph, and kind of cast; columns as the README has them.
+        A row per photograph, and kind of cast; columns as the README of this folder lists them.
 
     Raises:
         ValueError: a name that there is not, or a method of another task.
