@@ -140,7 +140,7 @@ def _commands(text: str) -> Iterator[tuple[list[str], bool]]:
     for block in _blocks(text, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"\s(?:&&|\|)\s", line):
-                if words := shlex.split(part, comments=True):
+                if words := shlex.split(re.sub(r"\s[<>] \S+", "", part), comments=True):
                     yield words, True
     for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", _prose(text)):
         for part in span.split(" && "):
