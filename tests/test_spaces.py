@@ -250,10 +250,10 @@ one.choose(names[0])
 one.refer(data / "coffee.png")
 assert one.take_after() == ""
 light = one.illuminate("Reddish")
-light.results["shades_of_gray"] = visit.predict(light.photo, "shades_of_gray")
+one.balance(light, "shades_of_gray")
 assert all(result.photo is one.large for result in one.results.values())
-pictures = [*map(one.show, names), *map(one.show_after, one.after), one.show_balanced(light, "shades_of_gray")[0]]
-pictures += [path for path, _ in one.alternatives(names[1])] + list(one.save(names))
+pictures = [*map(one.show, names), *map(one.show_after, one.after), one.show_balanced(light, "shades_of_gray")]
+pictures += [*one.alternatives(names[1]).values(), *one.save(names)]
 torch.save([visit.io.read(path).rgb for path in pictures], sys.argv[1])
 print([(scene.name, round(scene.probability, 6)) for scene in one.scenes[names[0]]])
 if spaces := sys.modules.get("spaces"):
