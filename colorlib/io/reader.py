@@ -218,8 +218,9 @@ def _tiff_by_pillow(
 ) -> Raster:
     image = _open_image(stream, None, name, notes)
     with heard(notes):
-        if getattr(image, "n_frames", 1) > 1:  # asked for here, as Pillow would when it decodes: it may warn
+        if getattr(image, "n_frames", 1) > 1:
             image.seek(place)
+        image.getexif()  # as Pillow does when it decodes: here its warnings are heard
     check_size(image.size, max_pixels, name)
     if page.bitspersample > 8:
         notes.append(f"its {page.bitspersample} bits a channel were read as 8")

@@ -4,8 +4,9 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import IO, Any, ClassVar, Self
 
 import imagecodecs
@@ -79,7 +80,9 @@ class TiffPages:
         }
         if not self._big and self._file.tell() + height * row > _CLASSIC:
             self._enlarge()
-        self._write(options, block, _deflated(page, rows))
+        # Closed here: a generator that is left to the garbage collector swallows what a signal raises meanwhile.
+        with closing(_deflated(page, rows)) as packed:
+            self._write(options, block, packed)
         return notes
 
     def _write(self, options: dict[str, Any], block: Image.Exif, strips: Iterator[bytes]) -> None:
@@ -133,7 +136,7 @@ def _tiff_tag(item: tuple[int, Any]) -> tuple[int, int, int, Any, bool] | None:
     return code, 3 if max(numbers) < 1 << 16 else 4, len(numbers), numbers, False
 
 
-def _deflated(page: Page, rows: int) -> Iterator[bytes]:
+def _deflated(page: Page, rows: int) -> Generator[bytes, None, None]:
     """The strips of a TIFF, of so many rows each, under its predictor."""
     rest: Pixels | None = None
     height = page.rgb.shape[1]
