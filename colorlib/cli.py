@@ -116,7 +116,7 @@ class UsageError(ValueError):
 
 
 class Stopped(KeyboardInterrupt):
-    """The system asked us to end, as Ctrl-C would.
+    """Somebody asked us to end, by Ctrl-C or another signal.
 
     Attributes:
         code: the exit code that shells expect.
@@ -561,23 +561,38 @@ def _carry_out(order: Order) -> None:
 @contextmanager
 def _stoppable(words: str) -> Iterator[None]:
     """Clean up after SIGTERM and SIGHUP as after Ctrl-C, say what was left, and exit as shells expect it."""
-
-    def stop(number: int, _: object) -> None:
-        raise Stopped(number)
-
-    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    mine = threading.current_thread() is threading.main_thread()  # others may set no handlers
-    numbers = [number for number in known if mine and signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores some
-    for number in numbers:
-        signal.signal(number, stop)
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # others may set no handlers
+        for number in _STOPS:
+            # A shell may have had us ignore it, as nohup does.
+            if (before := signal.getsignal(number)) in (signal.SIG_DFL, signal.default_int_handler):
+                handlers[number] = before
+                signal.signal(number, _stop)
+    _came.clear()
     try:
         yield
+        _heed()
     except KeyboardInterrupt as interruption:
         _say(words)
         raise typer.Exit(interruption.code if isinstance(interruption, Stopped) else 130) from None
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, before in handlers.items():
+            signal.signal(number, before)
+
+
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_came: list[int] = []
+
+
+def _stop(number: int, _: object) -> None:
+    _came.append(number)
+    raise Stopped(number)
+
+
+def _heed() -> None:
+    """Stop if we were asked to and Python lost it, as it does if a generator is being closed at that moment."""
+    if _came:
+        raise Stopped(_came[0])
 
 
 @contextmanager
@@ -715,6 +730,7 @@ def _outcomes(todo: Plan, attempt: Callable[[Job], Outcome]) -> Iterator[Outcome
     """Do the jobs one after the other, with a progress bar on a terminal."""
     with tqdm(todo.jobs, unit="photo", disable=None, file=sys.stderr) as bar:
         for job in bar:
+            _heed()
             yield attempt(job)
     for error in todo.unlisted:
         yield Outcome(str(error.filename), error=str(error))
@@ -764,6 +780,7 @@ def _write(job: Job, colorizer: "Colorizer", order: Order, example: Example) -> 
         samples = [files.enter_context(_writer(path, many, order.quality)) for path in job.samples]
         maps = [files.enter_context(_writer(path, many, order.quality)) for path in job.maps]
         while result is not None:
+            _heed()
             pages += 1
             for warning in _write_page(
                 result.adjust(order.strength, order.saturation), picture, samples, maps, example

@@ -67,14 +67,14 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A photograph in colour, or balanced; it is painted when its pixels are asked for.
+    """A photograph in colour, or balanced. It is painted when its pixels are asked for.
 
     Attributes:
         photo: the photograph as it came.
         ab: predicted (a, b) of CIE Lab at the network's resolution, (2, h, w), on the network's device.
         model: name of the method.
         provenance: the sentence that :meth:`save` writes into the file, saying how it was made.
-        seconds: from the source to the prediction, without painting it.
+        seconds: from the source to the prediction, without painting; of :meth:`Colorizer.pages`, without reading.
         prediction: what ``ab`` was decoded from, if it was: where the method predicts distributions.
         gains: of white balance, the factors on R, G and B, (3, h, w): those of
             :meth:`colorlib.models.WhiteBalance.correction`, put on the photograph by
@@ -415,12 +415,14 @@ class Colorizer:
             ValueError: a reference for a method that takes none, where :meth:`Result.transfer` works with any; or one
                 without colour for a method that needs it.
         """
-        start = time.perf_counter()
         shown, warnings = self._shown(reference)
-        if isinstance(source, list):
-            return [self._result(io.read(one, max_pixels=self.max_pixels), shown, warnings) for one in source]
-        photo = io.read(source, max_pixels=self.max_pixels)
-        return replace(self._result(photo, shown, warnings), seconds=time.perf_counter() - start)
+
+        def colored(one: io.Source) -> Result:
+            start = time.perf_counter()
+            result = self._result(io.read(one, max_pixels=self.max_pixels), shown, warnings)
+            return replace(result, seconds=time.perf_counter() - start)
+
+        return [colored(one) for one in source] if isinstance(source, list) else colored(source)
 
     def pages(self, source: io.Source, *, reference: io.Source | io.Photo | Gallery | None = None) -> Iterator[Result]:
         """Colour each page of a TIFF, one after the other, so that one of them is in memory; of other files, the one.

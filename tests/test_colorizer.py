@@ -1,8 +1,13 @@
+import re
+import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from skimage import color as skcolor
 from skimage import data
@@ -10,6 +15,7 @@ from torch import Tensor
 
 import colorlib
 from colorlib import Colorizer, color, create_model, io, list_models
+from colorlib._strips import resize, shrunk, upsampled
 from colorlib.models import ColorModel, model_info
 from colorlib.models._weights import save_weights
 from colorlib.targets import Histogram, Regression
@@ -64,6 +70,37 @@ def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch):
     whole = Colorizer(Painter(gradient=True))(photograph).rgb
     monkeypatch.setattr("colorlib.io.photo._STRIP", 5000)
     torch.testing.assert_close(Colorizer(Painter(gradient=True))(photograph).rgb, whole)
+
+
+@pytest.mark.parametrize("model", ["painter", "gray_world", "balance"])
+def test_rows_are_those_of_the_whole(model: str):
+    """Whichever are asked for, of chroma as of gains, with and without strength."""
+    names = {"gray_world": "gray_world", "balance": "color_by_colorization_small"}
+    colorizer = Colorizer(names[model] if model in names else Painter(gradient=True))
+    for result in (colorizer(data.astronaut()[:301]), colorizer(data.astronaut()[:301]).adjust(0.6, 1.4)):
+        for start, stop in [(0, 301), (0, 1), (150, 233), (300, 301)]:
+            torch.testing.assert_close(result.planes.rows(start, stop), result.rgb[:, start:stop], rtol=0, atol=1e-6)
+    assert result.rgb is result.rgb  # painted once
+
+
+@pytest.mark.parametrize("small", [(1, 7), (5, 3), (37, 50), (60, 80), (90, 64)])
+def test_maps_are_upsampled_as_torch_does_it(small: tuple[int, int]):
+    """By strips that fit nowhere, up and down."""
+    maps = torch.rand(2, 3, *small, generator=torch.Generator().manual_seed(0))
+    whole = F.interpolate(maps, size=(60, 80), mode="bilinear", align_corners=False)
+    for start, stop in [(0, 60), (0, 1), (7, 8), (13, 41), (59, 60)]:
+        strip = upsampled(maps, (60, 80), start, stop)
+        torch.testing.assert_close(strip, whole[:, :, start:stop], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (300, 200), (301, 200), (300, 217), (10, 400)])
+def test_photographs_are_shrunk_as_torch_does_it(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+    """Bit for bit, whatever the strips."""
+    photo = io.read(data.astronaut()[:300, :200])
+    expected = resize(photo.rgb[None], size)
+    for pixels in (1, 5000, 1 << 19):
+        monkeypatch.setattr("colorlib.io.photo._STRIP", pixels)
+        assert torch.equal(shrunk(photo, size), expected)
 
 
 def test_strength_and_saturation_repaint_without_the_network():
@@ -149,6 +186,108 @@ def test_a_list_gives_a_list():
     sources = [data.camera(), data.astronaut()[:50, :70]]
     results = Colorizer(Painter())(sources)
     assert [result.rgb.shape for result in results] == [(3, 512, 512), (3, 50, 70)]
+
+
+def three_pages(path: Path) -> list[np.ndarray]:
+    pages = [data.astronaut()[:40, :60], data.chelsea()[:50, :30, 1].astype(np.uint16) * 257, data.coffee()[:40, :60]]
+    with tifffile.TiffWriter(path) as tiff:
+        for page in pages:
+            tiff.write(page, photometric="rgb" if page.ndim == 3 else "minisblack")
+    return pages
+
+
+def test_pages_are_coloured_one_by_one(tmp_path: Path):
+    arrays = three_pages(tmp_path / "scan.tif")
+    colorizer = Colorizer("iizuka16_local_small")
+    results = colorizer.pages(tmp_path / "scan.tif")
+    assert iter(results) is results  # nothing is read before it is asked for
+    found = list(results)
+    assert [result.photo.bit_depth for result in found] == [8, 16, 8]
+    for result, array in zip(found, arrays, strict=True):
+        assert torch.equal(result.rgb, colorizer(array).rgb)
+        assert result.warnings == ()
+    (single,) = colorizer.pages(data.camera())
+    assert torch.equal(single.rgb, colorizer(data.camera()).rgb)
+
+
+def test_a_call_takes_the_first_page_and_says_so(tmp_path: Path):
+    arrays = three_pages(tmp_path / "scan.tif")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # they take one road
+        result = Colorizer(Painter())(tmp_path / "scan.tif")
+    assert torch.equal(result.rgb, Colorizer(Painter())(arrays[0]).rgb)
+    (said,) = result.warnings
+    assert "3 pages" in said
+    assert result.adjust(0.5).warnings == result.warnings
+
+
+def test_warnings_of_a_reference_are_the_result_s_too(tmp_path: Path):
+    Image.fromarray(data.coffee()).save(tmp_path / "ref.png", icc_profile=b"no colour profile")
+    reference = tmp_path / "ref.png"
+    result = Colorizer("welsh02")(data.camera()[::8, ::8], reference=reference)
+    assert len(result.warnings) == 1
+    assert result.warnings[0].startswith("of the reference ref.png: its colour profile")
+    assert Colorizer(Painter())(data.camera()[::8, ::8]).transfer(reference).warnings == result.warnings
+    photo = io.read(reference)  # whose warnings the caller has
+    assert Colorizer("welsh02")(data.camera()[::8, ::8], reference=photo).warnings == ()
+
+
+def test_max_pixels(tmp_path: Path):
+    three_pages(tmp_path / "scan.tif")
+    small, enough = (Colorizer("iizuka16_small", max_pixels=pixels) for pixels in (2399, 2400))
+    for call in (small, small.scenes, lambda source: next(small.pages(source))):
+        with pytest.raises(io.TooLargeError, match="got 60 x 40 pixels, expected at most 2,399"):
+            call(tmp_path / "scan.tif")
+    assert enough(tmp_path / "scan.tif").rgb.shape == (3, 40, 60)
+    with pytest.raises(io.TooLargeError):
+        small(data.camera()[::4, ::4], reference=tmp_path / "scan.tif")
+    with pytest.raises(ValueError, match="max_pixels of at least 1, got 0"):
+        Colorizer("grayscale", max_pixels=0)
+
+
+def test_save_to_a_stream(tmp_path: Path):
+    result = Colorizer(Painter())(np.dstack([data.astronaut()[:40, :60], data.camera()[:40, :60]]))
+    for suffix, kind in ((".png", "PNG"), (".tif", "TIFF"), (".jpg", "JPEG")):
+        stream = BytesIO()
+        said = result.save(stream, format=kind, quality=80)
+        assert result.save(tmp_path / f"a{suffix}", quality=80) == said
+        assert stream.getvalue() == (tmp_path / f"a{suffix}").read_bytes()
+        assert bool(said) == (kind == "JPEG")  # of what lay behind: nothing here
+    with pytest.raises(io.ImageError, match="format"):
+        result.save(BytesIO())
+
+
+BAD = {
+    "a list": ([[0.5]], TypeError, "got a list; expected a float32 or float64 tensor (N, 3, H, W), sRGB in [0, 1]"),
+    "an array": (
+        np.zeros((1, 3, 4, 5)),
+        TypeError,
+        "got a numpy array of float64, (1, 3, 4, 5); .*: torch.as_tensor(x)",
+    ),
+    "a path": ("scan.tif", TypeError, "got a str; .*: colorlib.io.read(x).rgb[None]"),
+    "bytes": (torch.zeros(1, 3, 4, 5, dtype=torch.uint8), TypeError, "got a tensor of torch.uint8; .*: x / 255"),
+    "one": (torch.zeros(3, 4, 5), ValueError, "got a tensor of shape (3, 4, 5); .*: x[None]"),
+    "0 to 255": (torch.full((1, 3, 4, 5), 200.0), ValueError, "got values from 200 to 200; .*: divide by 255"),
+    "nan": (torch.full((1, 3, 4, 5), torch.nan), ValueError, "got 60 of 60 values nan or infinite"),
+    "no pixels": (torch.zeros(1, 3, 0, 5), ValueError, "got pictures without pixels, (1, 3, 0, 5)"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("door", ["batch", "scene_probabilities"])
+def test_batches_say_what_was_expected(door: str, kind: str):
+    given, error, said = BAD[kind]
+    with pytest.raises(error, match=re.escape(said).replace(r"\.\*", ".*")):
+        getattr(Colorizer("iizuka16_small"), door)(given)
+
+
+@pytest.mark.parametrize("name", ["iizuka16_local_small", "gray_world"])
+def test_batches_of_doubles_and_of_none(name: str, batch: Tensor):
+    colorizer = Colorizer(name, device="cpu")
+    assert torch.equal(colorizer.batch(batch.double()), colorizer.batch(batch))
+    assert colorizer.batch(batch[:0]).shape == (0, *batch.shape[1:])
+    for one, painted in zip(batch, colorizer.batch(batch), strict=True):
+        torch.testing.assert_close(painted, colorizer(one).rgb, rtol=0, atol=1e-4)
 
 
 def test_save_keeps_alpha_and_says_how_it_was_made(tmp_path: Path):
