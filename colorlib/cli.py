@@ -1274,7 +1274,7 @@ def _tally(data: Sequence[Path], limit: int | None, max_pixels: int) -> "tuple[T
     from colorlib import io
     from colorlib.targets import AB_GRID, ab_counts, shrink_area
 
-    counts = torch.zeros(AB_GRID, AB_GRID, dtype=torch.int64)
+    counts = torch.zeros(AB_GRID, AB_GRID, dtype=torch.int64, device="cpu")
     done: Counter[str] = Counter()
     with tqdm(islice(_photos(data), limit), total=limit, unit="photo", disable=None, file=sys.stderr) as bar:
         for name, source in bar:

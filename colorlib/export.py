@@ -70,7 +70,8 @@ class Photographs(nn.Module):
         self.resize = resize
         self.size = colorizer.size if resize else None
         # The least that padding gives: a network that takes off borders has to be sure that something is left.
-        self.least = self.model.pad(torch.zeros(1, 3, 1, 1)).shape[-1] // self.model.stride
+        pixel = torch.zeros(1, 3, 1, 1, dtype=torch.float32, device="cpu")
+        self.least = self.model.pad(pixel).shape[-1] // self.model.stride
 
     def forward(self, photograph: Tensor) -> Tensor:
         """sRGB (N, 3, H, W) in [0, 1] -> sRGB (N, 3, H, W).
@@ -104,7 +105,7 @@ class Photographs(nn.Module):
         if self.size is None:
             return rgb
         cell, stride = self.model.output_stride, self.model.stride
-        height, width = (torch.scalar_tensor(n, dtype=torch.float64) for n in size_of(rgb))
+        height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(rgb))
         short, mean = torch.minimum(height, width), (height * width).sqrt()
         scale = torch.minimum(self.size / short, 2 * self.size / mean)
         sizes = []
@@ -133,7 +134,7 @@ class Photographs(nn.Module):
         if self.size is None:
             return balanced
         gains = faded(smooth_gains(seen, balanced), seen)
-        height, width = (torch.scalar_tensor(n, dtype=torch.float64) for n in size_of(gains))
+        height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(gains))
         scale = (GAIN_SIZE / torch.minimum(height, width)).clamp(max=1)
         gains = _averaged(gains, [_number((n * scale).round()) for n in (height, width)])
         return relit(photograph, F.interpolate(gains, size_of(photograph), mode="bilinear"))
@@ -141,7 +142,7 @@ class Photographs(nn.Module):
 
 def _number(n: int | Tensor, least: int = 1) -> int:
     """The same number; to torch.export one that it knows nothing of, but that it is at least so much."""
-    value = n if isinstance(n, Tensor) else torch.scalar_tensor(n, dtype=torch.long)
+    value = n if isinstance(n, Tensor) else torch.scalar_tensor(n, dtype=torch.long, device="cpu")
     number = cast(int, value.long().item())  # int() would ask which
     torch._check(number >= least)
     return number
@@ -149,7 +150,7 @@ def _number(n: int | Tensor, least: int = 1) -> int:
 
 def _count(n: int) -> Tensor:
     """0 to n - 1. Unlike ``arange``'s, its size is n to torch.export, not the maximum of n and 0."""
-    return torch.ones(n, dtype=torch.long).cumsum(0) - 1
+    return torch.ones(n, dtype=torch.long, device="cpu").cumsum(0) - 1
 
 
 def _top_left(x: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -238,7 +239,7 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
         others = ", ".join(name for name in target.decoders if name != "sample")
         raise ExportError(f"the decoder sample draws, and a file is to do the same every time; choose one of {others}")
     module = Photographs(colorizer, resize).eval().requires_grad_(False)
-    example = torch.zeros(2, 3, 36, 44)
+    example = torch.zeros(2, 3, 36, 44, dtype=torch.float32, device="cpu")
     shapes = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
     with torch.no_grad():
         module(example)  # numbers that are computed once, such as inverse matrices, cannot be while it is traced

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from skimage import data
 from torch import Tensor
 
-from colorlib import casts, color, create_model, metrics, transfer
+from colorlib import Colorizer, casts, color, create_model, io, metrics, transfer
+from colorlib.benchmarks import evaluate
+from colorlib.gallery import default_gallery
 from colorlib.metrics import functional
 from colorlib.targets import HueChroma, LabJoint, LabMarginal, LuvBins, Picture, Rebalanced, Regression, Target
 
@@ -112,6 +115,27 @@ def _models() -> dict[str, Any]:
     return found | {"gains": create_model("color_by_colorization_small", pretrained=True).gains(RGB)}
 
 
+def _photographs() -> dict[str, Any]:
+    """From a picture in memory to a finished one, by the user's verb; and the benchmark's numbers."""
+    picture = data.chelsea()[:90, :120]
+    larsson = Colorizer("larsson16_small")(picture)
+    found = {
+        "colour": larsson.rgb,
+        "adjusted": larsson.adjust(0.5, 1.3).rgb,
+        "uncertainty": larsson.uncertainty,
+        "sample": next(larsson.samples(2)).rgb,
+        "transfer": larsson.transfer(data.astronaut()[:80, :90]).rgb,
+        "batch": Colorizer("iizuka16_small").batch(RGB),
+        "scenes": Colorizer("iizuka16_small").scene_probabilities(RGB),
+        "balance": Colorizer("color_by_colorization_small")(picture).rgb,
+        "16 bits": io.read(picture.astype("uint16") * 257).rgb,
+        "gallery": default_gallery().nearest(RGB[0]).rgb,
+        "welsh": Colorizer("welsh02")(picture).rgb,
+    }
+    rows = evaluate("gray_world", "skimage-global")
+    return found | {"rows": torch.from_numpy(rows["angular_error"].to_numpy().copy())}
+
+
 def _welsh() -> dict[str, Any]:
     welsh = create_model("welsh02")
     boxes = [((0, 0, 0.5, 1), (0, 0, 1, 1))]
@@ -129,7 +153,7 @@ def _flat(value: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("default", [_default_dtype, _default_device], ids=["float64", "meta"])
-@pytest.mark.parametrize("compute", [_conversions, _metrics, _targets, _pictures, _models, _welsh])
+@pytest.mark.parametrize("compute", [_conversions, _metrics, _targets, _pictures, _models, _photographs, _welsh])
 def test_results_do_not_depend_on_torchs_defaults(compute: Callable[[], dict[str, Any]], default: Callable[[], Any]):
     with torch.no_grad():
         expected = compute()

@@ -19,8 +19,9 @@ from skimage import metrics as skmetrics
 
 import colorlib
 from colorlib import benchmarks, create_model, io
-from colorlib.benchmarks import DataError, Method, evaluate, protocol, runner
+from colorlib.benchmarks import DataError, Method, evaluate, protocol, runner, summarize, without_colour
 from colorlib.benchmarks.results import Run, read_header
+from colorlib.benchmarks.tables import table
 from colorlib.casts import KINDS
 from colorlib.metrics import functional
 from colorlib.models import ColorModel
@@ -259,6 +260,22 @@ def test_network_picture_of_white_balance(photos: Path):
     expected = functional.angular_error(painted, true[None]).item()
     assert network["angular_error"][0] == pytest.approx(expected, abs=1e-2)
     assert abs(gains["angular_error"][0] - expected) > 0.05
+
+
+def test_a_photograph_without_colour_is_named_and_left_out_of_what_is_compared_with_gray(photos: Path):
+    """Its PSNR in gray, about 100 dB, would be most of a mean."""
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 32), np.uint8)).save(photos / "scan.png")
+    rows = pd.concat([evaluate("grayscale", photos), evaluate(_Halved(), photos)])
+    assert without_colour(rows) == ["scan.png"]
+    assert rows.loc[(rows["photo"] == "scan.png") & (rows["model"] == "grayscale"), "psnr"].item() > 60
+    summary = summarize(rows, scores=["psnr", "rmse"], against="grayscale").set_index(["model", "score"])
+    coloured = rows[rows["photo"] != "scan.png"]
+    expected = summarize(coloured, scores=["psnr", "rmse"], against="grayscale").set_index(["model", "score"])
+    for name in ("ratio", "difference"):
+        assert summary.loc[("halved", "psnr"), name] == pytest.approx(expected.loc[("halved", "psnr"), name])
+        assert summary.loc[("halved", "rmse"), name] == pytest.approx(expected.loc[("halved", "rmse"), name])
+    assert summary.loc[("halved", "psnr"), "compared"] == 40
+    assert table(rows).endswith("Without colour, and so not counted in what is compared with gray: scan.png")
 
 
 def test_scenes_are_ranked_by_name(tmp_path: Path):

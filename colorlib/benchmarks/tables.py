@@ -90,7 +90,7 @@ def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
 
 def angle_statistics(angles: pd.Series) -> dict[str, float]:
     """What Zhu and Funt 2018, table 2, print of angles: see :func:`colorlib.metrics.functional.angular_statistics`."""
-    found = angular_statistics(torch.tensor(angles.to_numpy(dtype=float)))
+    found = angular_statistics(torch.from_numpy(angles.to_numpy(dtype=float, copy=True)))
     return {name: value.item() for name, value in found.items()}
 
 
