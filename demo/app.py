@@ -296,6 +296,8 @@ def build() -> gr.Blocks:
                 changes |= {panels[key].column: gr.Column(visible=file is not None), panels[key].image: file}
             if visit.source.suffix.lower() not in SHOWN_BY_BROWSERS:
                 changes[photo] = visit.original or visit.gray
+            text = page.warnings_html(visit.source.name, visit.warnings)
+            changes[remarks] = gr.HTML(text, visible=bool(text))
             yield changes | {state: visit, status: page.status_html(visit, 0, 1)}
 
         def colour(names: list[str], name: str | None, visit: Visit | None) -> Iterator[dict[Any, Any]]:
@@ -369,8 +371,10 @@ def build() -> gr.Blocks:
             """What the chosen method makes of the other photograph, if one was given."""
             complaint = visit.take_after()
             others = [name for name in painters if name in visit.results and takes_style_of(name)]
-            text = page.refusal_html(complaint, [] if STYLED in visit.after else others)
-            changes: dict[Any, Any] = {refusal: gr.HTML(text, visible=bool(complaint))}
+            name = "" if visit.reference is None else visit.reference.name
+            text = page.warnings_html(name, visit.reference_warnings)
+            text += page.refusal_html(complaint, [] if STYLED in visit.after else others)
+            changes: dict[Any, Any] = {refusal: gr.HTML(text, visible=bool(text))}
             for key, panel in afters.items():
                 changes |= {panel.column: gr.Column(visible=key in visit.after), panel.image: None}
             return changes | taken_after(visit)

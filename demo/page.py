@@ -120,7 +120,9 @@ def scenes_html(name: str, scenes: Iterable[Scene]) -> str:
 
 
 def refusal_html(complaint: str, others: Iterable[str]) -> str:
-    """Why no colours are taken from the other photograph, and which methods could take its style."""
+    """Why no colours are taken from the other photograph, and which methods could take its style; or nothing."""
+    if not complaint:
+        return ""
     names = " or ".join(html.escape(model_info(name).label) for name in others)
     hint = f" Or choose {names} above, for its style." if names else ""
     return f"<p role='status'>{html.escape(complaint)}.{hint}</p>"
@@ -129,6 +131,11 @@ def refusal_html(complaint: str, others: Iterable[str]) -> str:
 def reason(error: Exception) -> str:
     """Why a file is not taken, for the visitor: who could not find it would say where on the server it should be."""
     return EXPIRED if isinstance(error, FileNotFoundError) else str(error)
+
+
+def warnings_html(name: str, warnings: Iterable[str]) -> str:
+    """What was left out of a file, or assumed about it, each thing once."""
+    return "".join(f"<p role='status'>{html.escape(f'{name}: {warning}')}.</p>" for warning in dict.fromkeys(warnings))
 
 
 def complaint_html(complaint: str) -> str:

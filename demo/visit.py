@@ -96,6 +96,7 @@ class Visit:
 
     Attributes:
         size: height and width of the upload.
+        warnings: what was left out of the upload, or assumed about it, a sentence each.
         card: the photograph, its longest side at most CARD.
         large: the same, at most LARGE; this is what the methods are given.
         results: predictions by method.
@@ -105,6 +106,7 @@ class Visit:
         explored: whether the page shows its alternatives.
         reference: another photograph to take after, small; None if none was given.
         preview: the same, for the page.
+        reference_warnings: what was left out of that, or assumed about it.
         after: what the chosen method takes from it, STYLED and TRANSFERRED, as far as there is something to take.
         light: white balance, in the light that was asked for last.
         strength: how to paint them, see `colorlib.Result.adjust`.
@@ -122,7 +124,7 @@ class Visit:
     def __init__(self, source: Path):
         photo = read(source)
         height, width = photo.rgb.shape[-2:]
-        self.source, self.size = source, (height, width)
+        self.source, self.size, self.warnings = source, (height, width), photo.warnings
         self.card, self.large = shrink(photo, CARD), shrink(photo, LARGE)
         self.results: dict[str, Result] = {}
         self.scenes: dict[str, list[Scene]] = {}
@@ -131,6 +133,7 @@ class Visit:
         self.choose(None)
         self.reference: io.Photo | None = None
         self.preview: Path | None = None
+        self.reference_warnings: tuple[str, ...] = ()
         self.light = Light(NO_CAST, self.card)
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
@@ -199,7 +202,7 @@ class Visit:
             replace(result, photo=photo).uncertainty_picture(),
             alpha=photo.alpha,
             bit_depth=photo.bit_depth,
-            exif=photo.exif,
+            metadata=photo.metadata,
             dpi=photo.dpi,
             provenance=f"Uncertainty of colours,{result.provenance.removeprefix('Colorized')}",
         )
@@ -217,11 +220,13 @@ class Visit:
         """
         if source is None:
             self.reference = self.preview = None
+            self.reference_warnings = ()
             return
         photo = read(source)
         preview, small = self._file("reference"), shrink(photo, CARD)
         io.write(preview, small.rgb, alpha=small.alpha)
         self.reference, self.preview = shrink_for_network(photo), preview
+        self.reference_warnings = photo.warnings
 
     def take_after(self) -> str:
         """Let the chosen method take after the reference; what it cannot take, and why, or nothing."""
@@ -337,9 +342,9 @@ def read(source: Path) -> io.Photo:
     try:
         return io.read(source, max_pixels=MAX_PIXELS)
     except io.TooLargeError as error:
-        limit = f"{MAX_PIXELS / 1e6:.0f} million pixels"
+        size, limit = f"{error.width} x {error.height} pixels", f"{MAX_PIXELS / 1e6:.0f} million"
         advice = "Make a smaller copy and try again."
-        raise UnreadableError(f"{source.name} is too large. This page takes up to {limit}. {advice}") from error
+        raise UnreadableError(f"{source.name} has {size}. This page takes up to {limit}. {advice}") from error
     except io.ImageError as error:
         kinds = "It is damaged, no picture, or of a kind that is not known here, such as a camera's raw file."
         advice = "Save it as JPEG, PNG or TIFF and try again."

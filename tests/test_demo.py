@@ -540,7 +540,7 @@ class TestVisit:
         with pytest.raises(visit.UnreadableError) as raised:
             visit.read(tmp_path / "large.png")
         assert str(raised.value) == (
-            "large.png is too large. This page takes up to 2 million pixels. Make a smaller copy and try again."
+            "large.png has 2000 x 1001 pixels. This page takes up to 2 million. Make a smaller copy and try again."
         )
 
     def test_sweep_takes_old_empty_folders_only(self, visit):
@@ -774,6 +774,23 @@ class TestServer:
         assert code.is_file()
         for path in (code, server[2], "/etc/passwd", f"{Path(paths[0]).parent.parent.parent}/../../log.txt"):
             assert visitor.http.get(f"/file={path}").status_code == 403
+
+    def test_what_was_left_out_of_a_photograph_is_said_beside_it(self, server, tmp_path):
+        visitor, (first, *rest) = Visitor(server[0]), [Image.new("RGB", (60, 40), (200, k, 0)) for k in (0, 90, 180)]
+        first.save(tmp_path / "pages.tif", save_all=True, append_images=rest)
+        expected = colorlib.io.read(tmp_path / "pages.tif").warnings
+        assert "3 pages" in expected[0]
+        upload = visitor.upload(tmp_path / "pages.tif", "pages.tif")
+        changes = visitor.call("receive", [upload, 1, 1, None])["changes"]
+        assert changes["remarks"]["visible"]
+        said = "".join(f"<p role='status'>pages.tif: {warning}.</p>" for warning in expected)
+        assert changes["remarks"]["value"] == said
+        visitor.call("colour", [[METHOD], None, None])
+        refusal = visitor.call("transfer", [upload, 1, 1, None])["changes"]["refusal"]
+        assert refusal["value"] == said
+        assert not visitor.call("transfer", [None, 1, 1, None])["changes"]["refusal"]["visible"]
+        changes = visitor.call("receive", [visitor.upload(CAMERA, "camera.png"), 1, 1, None])["changes"]
+        assert not changes["remarks"]["visible"]
 
     def test_a_photograph_that_cannot_be_read_is_explained_once_and_taken_off(self, server, tmp_path):
         visitor = Visitor(server[0])
