@@ -61,10 +61,17 @@ def test_small_models_file_to_file_at_512(astronaut: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["iizuka16_small", "larsson16_small", "welsh02", "shades_of_gray", "color_by_colorization_small"]
+    ("name", "most"),
+    [
+        ("iizuka16_small", 1.25e9),
+        ("larsson16_small", 1.25e9),
+        ("welsh02", 1.25e9),
+        ("color_by_colorization_small", 1.25e9),
+        ("shades_of_gray", 2.5e9),  # which takes its mean over the whole photograph, in floats
+    ],
 )
-def test_a_scan_of_24_megapixels(name: str, tmp_path: Path):
-    """DESIGN: under 2.5 GB, time linear in pixels."""
+def test_a_scan_of_24_megapixels(name: str, most: float, tmp_path: Path):
+    """Painted by strips, from bytes to bytes: two copies of it in floats would be 0.6 GB more. Time linear in pixels."""
     from skimage import data
     from skimage.transform import resize
     from torch import from_numpy
@@ -74,7 +81,7 @@ def test_a_scan_of_24_megapixels(name: str, tmp_path: Path):
     scan = from_numpy(resize(data.camera(), (4000, 6000), order=1).astype("float32")).expand(3, -1, -1)
     colorlib.io.write(tmp_path / "scan.jpg", scan)
     measured = _measure([name], tmp_path / "scan.jpg", tmp_path / "out.jpg", runs=1)[name]
-    assert measured["bytes"] < 2.5e9
+    assert measured["bytes"] < most
     assert measured["seconds"] < 60  # 5 to 10 on two free cores; it would be minutes if it grew faster than the pixels
 
 
