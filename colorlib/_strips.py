@@ -33,9 +33,9 @@ def shrunk(photo: io.Photo, size: tuple[int, int]) -> Tensor:
     As :func:`resize` does it, bit for bit, but by strips: first all rows get their width, then all columns their
     height.
     """
-    parts = (photo.planes.rows(start, stop)[None] for start, stop in io.strips(photo.height, photo.width))
     if size == (photo.height, photo.width):
-        return torch.cat(list(parts), dim=-2)
+        return photo.planes.whole()[None]
+    parts = (photo.planes.rows(start, stop)[None] for start, stop in io.strips(photo.height, photo.width))
     rows = [_antialiased(part, (part.shape[-2], size[1])) for part in parts]
     return _antialiased(torch.cat(rows, dim=-2), size).clamp_(0, 1)
 

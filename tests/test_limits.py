@@ -71,7 +71,7 @@ def test_small_models_file_to_file_at_512(astronaut: Path, tmp_path: Path):
     ],
 )
 def test_a_scan_of_24_megapixels(name: str, most: float, tmp_path: Path):
-    """Painted by strips, from bytes to bytes: two copies of it in floats would be 0.6 GB more. Time linear in pixels."""
+    """Painted by strips, from bytes to bytes: two copies in floats would be 0.6 GB more. Time linear in pixels."""
     from skimage import data
     from skimage.transform import resize
     from torch import from_numpy
