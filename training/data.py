@@ -255,7 +255,7 @@ class PhotoData(L.LightningDataModule):
             try:
                 image, remarks = _image(sample, self.max_pixels)
             except (io.ImageError, OSError) as error:
-                tally.note(UNREADABLE, sample.name, _reason(error, sample))
+                tally.note(UNREADABLE, sample.name, _reason(error))
                 unread.add(sample.origin)
                 continue
             read.add(sample.origin)
@@ -282,7 +282,7 @@ class PhotoData(L.LightningDataModule):
                 _image(sample, self.max_pixels)
                 return
             except (io.ImageError, OSError) as error:
-                reasons.append(f"{sample.name}: {_reason(error, sample)}")
+                reasons.append(f"{sample.name}: {_reason(error)}")
         raise io.ImageError(f"{origin}: none of its {len(reasons):,} photographs can be read. The first, {reasons[0]}")
 
     def _augmented(self, image: Image.Image, seed: int) -> Tensor:
@@ -335,7 +335,9 @@ class _Photograph:
 
 def _image(sample: Sample, max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
     """A photograph as colorlib reads it, in eight bits and without alpha, and what the reader remarks."""
-    photo = io.read(sample.content, max_pixels=max_pixels)
+    # At once: the reader looks here and there in a file.
+    content = sample.content.read_bytes() if isinstance(sample.content, Path) else sample.content
+    photo = io.read(content, max_pixels=max_pixels)
     if photo.pixels is None or photo.pixels.dtype != np.uint8:
         return io.to_pil(photo.rgb), photo.warnings
     # By way of floats it would be the same image, in twice the time.
@@ -357,12 +359,11 @@ def _unfit(image: Image.Image, size: int) -> str:
     return NARROW if long > MAX_ASPECT * short else ""
 
 
-def _reason(error: Exception, sample: Sample) -> str:
+def _reason(error: Exception) -> str:
     """Why a photograph cannot be read, without its name, which stands beside it."""
     if isinstance(error, io.TooLargeError):
         return f"{error.got}; --data.max_pixels allows more"
-    name = sample.content.name if isinstance(sample.content, Path) else "bytes"
-    return str(error).removeprefix(f"{name}: ")
+    return str(getattr(error, "strerror", None) or error).removeprefix("bytes: ")
 
 
 def _number(label: int | bytes | None) -> int | None:

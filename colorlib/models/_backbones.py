@@ -104,23 +104,7 @@ def efficientnet_lite0(weights: str | None = None) -> Encoder:
         ModuleNotFoundError: that package is not installed.
         ValueError: another word for ``weights``.
     """
-    stem, groups = _lite0_trunk(weights)
-    encoder = Encoder(
-        [
-            _lite0_start(stem, groups[0]),
-            groups[1],
-            groups[2],
-            nn.Sequential(groups[3], groups[4]),
-            nn.Sequential(groups[5], groups[6]),
-        ],
-        names=("stage1", "stage2", "stage3", "stage4", "stage5"),
-        channels=(16, 24, 40, 112, 320),
-        strides=(2, 4, 8, 16, 32),
-        units=_lite0_units(stem, groups),
-    )
-    if weights not in (None, "imagenet"):
-        encoder.load_state_dict(_encoder_tensors(weights), strict=True)
-    return encoder
+    return _lite0_encoder(*_lite0_trunk(weights))
 
 
 def efficientnet_lite0_expansions(weights: str | None = None) -> Encoder:
@@ -139,12 +123,7 @@ def efficientnet_lite0_expansions(weights: str | None = None) -> Encoder:
         narrowing = (layers[name] for name in ("conv_dw", "bn2", "act2", "conv_pwl", "bn3"))
         rest = [_numbered(narrowing), *blocks]
     stages.append(nn.Sequential(*rest))
-    encoder = Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
-    if weights not in (None, "imagenet"):
-        # The file's encoder has other stages; the layers are the same, in the same order.
-        learned = dict(zip(encoder.state_dict(), _encoder_tensors(weights).values(), strict=True))
-        encoder.load_state_dict(learned, strict=True)
-    return encoder
+    return Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
 
 
 def _lite0_trunk(weights: str | None) -> tuple[nn.Sequential, list[nn.Sequential]]:
@@ -155,7 +134,27 @@ def _lite0_trunk(weights: str | None) -> tuple[nn.Sequential, list[nn.Sequential
     conv = cast(nn.Conv2d, stem[0])
     conv.weight = nn.Parameter(conv.weight.detach().sum(dim=1, keepdim=True))
     conv.in_channels = 1
+    if weights not in (None, "imagenet"):
+        # The names in the file are those of the encoder's layers, which are these.
+        _lite0_encoder(stem, groups).load_state_dict(_encoder_tensors(weights), strict=True)
     return stem, groups
+
+
+def _lite0_encoder(stem: nn.Sequential, groups: list[nn.Sequential]) -> Encoder:
+    """See :func:`efficientnet_lite0`."""
+    return Encoder(
+        [
+            _lite0_start(stem, groups[0]),
+            groups[1],
+            groups[2],
+            nn.Sequential(groups[3], groups[4]),
+            nn.Sequential(groups[5], groups[6]),
+        ],
+        names=("stage1", "stage2", "stage3", "stage4", "stage5"),
+        channels=(16, 24, 40, 112, 320),
+        strides=(2, 4, 8, 16, 32),
+        units=_lite0_units(stem, groups),
+    )
 
 
 @torch.no_grad()
