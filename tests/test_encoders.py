@@ -140,3 +140,16 @@ def test_missing_packages_name_themselves(monkeypatch: pytest.MonkeyPatch):
         create_encoder("vgg16", "hed", ["conv1_1"])
     with pytest.raises(ModuleNotFoundError, match="come with the extra `train`"):
         create_encoder("efficientnet_lite0", "imagenet")
+
+
+def test_both_views_of_lite0_hold_what_a_method_has_learned():
+    """One reads the stages, the other the expansions between; from the same weights they end in the same map."""
+    lightness = torch.linspace(0, 100, 64 * 64).view(1, 1, 64, 64)
+    names = ("efficientnet_lite0", "efficientnet_lite0_expansions")
+    with torch.no_grad():
+        learned, expanded, fresh = (
+            create_encoder(name, weights).eval()(lightness)[-1]
+            for name, weights in ((names[0], "larsson16_small"), (names[1], "larsson16_small"), (names[1], "imagenet"))
+        )
+    torch.testing.assert_close(expanded, learned, rtol=0, atol=1e-5)
+    assert not torch.allclose(fresh, learned, atol=0.1)

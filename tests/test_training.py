@@ -399,10 +399,12 @@ class Pale(ColorModel):
         self.target, self.stride, self.work_size = Regression("lab", -110, 110), 1, None
 
     def to_input(self, rgb: Tensor) -> Tensor:
-        return rgb_to_lab(rgb)[:, 1:]
+        lab = rgb_to_lab(rgb)
+        self.seen = lab[:, 1:]
+        return lab[:, :1]
 
     def predict(self, lightness: Tensor) -> Tensor:
-        return lightness / 2
+        return self.seen / 2
 
 
 def test_saturation_is_fitted_to_photographs():
