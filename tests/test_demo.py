@@ -477,7 +477,8 @@ class TestVisit:
             light.results[name] = visit.predict(light.photo, name)
         tensors = [one.card.rgb, one.large.rgb, light.photo.rgb]
         for result in [*one.results.values(), *light.results.values()]:
-            tensors += [result.photo.rgb, result.rgb, result.ab]
+            assert "rgb" not in vars(result), "what was painted is not kept"
+            tensors += [result.photo.rgb, result.ab]
             tensors += [] if result.gains is None else [result.gains]
             tensors += [] if result.prediction is None else [result.prediction.logits]
         storages = {storage.data_ptr(): storage.nbytes() for storage in (each.untyped_storage() for each in tensors)}
