@@ -14,7 +14,7 @@ import skimage.data
 import tifffile
 import torch
 from PIL import ExifTags, Image
-from test_io import ALPHA, GRAY, PHOTO, PHOTO16, an_exif, encoded, exactly, planes, summary, tiff
+from test_io import ALPHA, GRAY, PHOTO, PHOTO16, an_exif, encoded, exactly, planes, rgb_profile, summary, tiff
 
 from colorlib.io import (
     ImageError,
@@ -161,6 +161,22 @@ def test_a_stereo_photograph_names_its_other_view() -> None:
     photo = read(encoded(views[0], "MPO", save_all=True, append_images=views[1:], quality=95, subsampling=0))
     assert (photo.rgb - planes(PHOTO)).abs().mean() < 3 / 255
     assert photo.warnings == ("it holds 2 pictures, such as the views of a stereo camera; the first was read",)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_pages_profile_and_resolution_are_its_own(deep: bool) -> None:
+    """Pillow keeps the first page's for pages that have none."""
+    first, second = [page.astype(np.uint16) * 257 if deep else page for page in PAGES[:2]]
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        told = {"iccprofile": rgb_profile("adobe"), "resolution": (300, 300), "resolutionunit": "INCH"}
+        file.write(first, photometric="rgb", metadata=None, **told)
+        file.write(second, photometric="rgb", metadata=None)
+    one, two = pages(buffer.getvalue())
+    assert (one.rgb - planes(first)).abs().mean() > 0.01  # the profile is honoured where it is
+    assert one.dpi == (300, 300)
+    exactly(two.rgb, planes(second))
+    assert two.dpi is None or two.dpi == (1, 1)  # tifffile writes one pixel a unit
 
 
 # Writing pages

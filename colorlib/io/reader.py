@@ -218,7 +218,8 @@ def _tiff_by_pillow(
 ) -> Raster:
     image = _open_image(stream, None, name, notes)
     with heard(notes):
-        if getattr(image, "n_frames", 1) > 1:
+        if getattr(image, "n_frames", 1) > 1 and place != image.tell():
+            image.info.clear()  # Pillow would keep the first page's profile and resolution for pages without
             image.seek(place)
         image.getexif()  # as Pillow does when it decodes: here its warnings are heard
     check_size(image.size, max_pixels, name)
