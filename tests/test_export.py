@@ -23,7 +23,7 @@ from colorlib import export
 from colorlib.cli import app
 from colorlib.colorizer import Colorizer
 from colorlib.models import create_model, model_info
-from colorlib.models._backbones import _SameDepthwise
+from colorlib.models._layers import SameConv2d
 from colorlib.targets import Histogram
 
 QUICK = "color_by_colorization_small"  # traced in seconds
@@ -140,9 +140,9 @@ def test_averages_are_those_of_area_interpolation(size: tuple[int, int], cell: i
 @pytest.mark.parametrize("stride", [1, 2])
 def test_constant_padding_is_tensorflows_for_multiples_of_the_stride(kernel: int, stride: int):
     torch.manual_seed(0)
-    conv = _SameDepthwise(3, 3, kernel, stride, groups=3)
+    conv = SameConv2d(3, 3, kernel, stride, groups=3)
     fixed = export._pad_by_constants(nn.Sequential(conv))
-    assert not any(isinstance(module, _SameDepthwise) for module in fixed.modules())
+    assert not any(isinstance(module, SameConv2d) for module in fixed.modules())
     with torch.no_grad():
         torch.testing.assert_close(fixed(BATCHES[3]), conv(BATCHES[3]))
 
