@@ -84,7 +84,7 @@ def test_a_highlight_that_a_cast_clipped_finds_back_to_white():
     clipped = torch.tensor([[1.0, 1.0, 0.6], [1.0, 0.9, 0.3], [0.7, 0.5, 0.3]]).T[None, :, None]
     white, yellow, midtone = relit(clipped, gains)[0, :, 0].T
     torch.testing.assert_close(white, torch.ones(3))
-    torch.testing.assert_close(yellow, torch.tensor([1, 1, 0.3 / 0.6 * 1.4]))  # brighter, of the same ratios
+    torch.testing.assert_close(yellow, torch.tensor([1 / 1.4, 0.9, 0.5]))  # not tinted with the complement: as it is
     torch.testing.assert_close(midtone, torch.tensor([0.5, 0.5, 0.5]))
 
 

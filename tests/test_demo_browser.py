@@ -297,7 +297,9 @@ def test_white_balance(page, tmp_path):
         angles = re.findall(r"[\d.]+(?=°)", page.inner_text(f"#panel-{name} .caption"))
         assert angles[0] == off
         assert len(angles) == 2
-    assert np.abs(pixels_on_page(page, "#image-gray_world img").mean(axis=(0, 1)) - plain.mean(axis=(0, 1))).max() < 12
+    # The gray world does not see a global cast. Highlights are lifted by as much as the cast has clipped of them.
+    again, dark = pixels_on_page(page, "#image-gray_world img"), plain.max(axis=2) < 150
+    assert np.abs(again[dark].mean(axis=0) - plain[dark].mean(axis=0)).max() < 6
 
     # A method of another kind, ticked meanwhile, leaves it as it is; a new photograph is shown in the same light.
     page.get_by_label("Grayscale", exact=True).check()

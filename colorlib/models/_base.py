@@ -12,8 +12,7 @@ from colorlib import color
 from colorlib._checks import check_image, check_photos
 from colorlib.targets import Picture, Target, size_of
 
-_SHOULDER = 0.75  # the value from which a channel counts as clipped, more and more until 1
-_GREATEST_LIFT = 8
+_SHOULDER = 0.8  # the value from which a channel counts as clipped, more and more until 1
 
 
 class ColorModel(nn.Module, ABC):
@@ -219,15 +218,18 @@ def faded(gains: Tensor, rgb: Tensor) -> Tensor:
 def relit(rgb: Tensor, gains: Tensor) -> Tensor:
     """Put gains on photographs: sRGB (N, 3, H, W) in [0, 1] and (N, 3, H, W) or (N, 3, 1, 1) -> sRGB, clipped.
 
-    A channel near 1 may be clipped: what was there was brighter, by how much is lost, and a gain below 1 would tint
-    white. So there all three gains grow by a common factor, which keeps their ratio, until no clipped channel gets
-    darker. White stays white, and a highlight that a cast clipped finds back to white.
+    A channel near 1 may be clipped: what was there was brighter, by how much is lost, and a gain below 1 would give a
+    highlight the complement's tint. So a clipped channel is raised to the lesser of the other two, at most by the
+    greatest gain: that takes the tint away and adds no brightness of its own. A clipped one of the others counts with
+    the greatest gain, so white stays white.
     """
-    near = (rgb / (1 - _SHOULDER)).sub_(_SHOULDER / (1 - _SHOULDER)).clamp_(min=0)
-    clipped = near.square().mul_(torch.rsub(near, 3, alpha=2))  # a smooth step
-    wanted = gains.reciprocal().clamp_(1, _GREATEST_LIFT).sub_(1)
-    lift = clipped.mul_(wanted).amax(dim=1, keepdim=True).add_(1)
-    return (rgb * gains).mul_(lift).clamp_(0, 1)
+    lit = rgb * gains
+    near = ((rgb - _SHOULDER) / (1 - _SHOULDER)).clamp(min=0)
+    clipped = near.square() * (3 - 2 * near)  # a smooth step
+    bound = torch.maximum(lit, rgb * gains.amax(dim=1, keepdim=True).clamp(min=1))
+    level = torch.lerp(lit, bound, clipped)
+    lesser = torch.minimum(level[:, [1, 2, 0]], level[:, [2, 0, 1]])
+    return torch.lerp(lit, torch.maximum(lit, torch.minimum(lesser, bound)), clipped).clamp(0, 1)
 
 
 def smooth_gains(before: Tensor, after: Tensor) -> Tensor:
