@@ -79,22 +79,16 @@ class WeightsInfo:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One method.
+class Method:
+    """What a method is called, where it is from and what it does.
 
     Attributes:
-        name: registry name.
+        name: registry name, also that of the function that builds it.
         label: short name for people.
         summary: one sentence about the method.
         paper: where it was published; None for a baseline that no paper owns.
         learned: whether it has weights to train.
         task: ``"colorize"`` a grayscale photograph, or ``"balance"`` the white of one in colour.
-        parameters: of the network.
-        operations: multiply-accumulates for a photograph of 256 x 256; None where they depend on the photograph, or
-            where nothing is learned.
-        target: what a learned network predicts, in a few words.
-        takes_reference: whether the method itself can take after a second photograph.
-        distribution: whether it predicts a distribution of colours at every pixel.
     """
 
     name: str
@@ -103,11 +97,6 @@ class Entry:
     paper: Paper | None
     learned: bool
     task: Task
-    parameters: int
-    operations: int | None
-    target: str | None
-    takes_reference: bool
-    distribution: bool
 
     @property
     def weights(self) -> WeightsInfo | None:
@@ -116,8 +105,28 @@ class Entry:
 
     @property
     def ready(self) -> bool:
-        """Whether ``create_model(name, pretrained=True)`` has weights to load or needs none."""
+        """Whether ``create_model(name, pretrained=True)`` has weights to load, or needs none."""
         return not self.learned or (self.weights is not None and self.weights.available)
+
+
+@dataclass(frozen=True)
+class Entry(Method):
+    """A method with the facts that its network would have to be built for.
+
+    Attributes:
+        parameters: of the network.
+        operations: multiply-accumulates for a photograph of 256 x 256; None where they depend on the photograph, or
+            where nothing is learned.
+        target: what a learned network predicts, in a few words.
+        takes_reference: whether the method itself can take after a second photograph.
+        distribution: whether it predicts a distribution of colours at every pixel.
+    """
+
+    parameters: int
+    operations: int | None
+    target: str | None
+    takes_reference: bool
+    distribution: bool
 
 
 @cache

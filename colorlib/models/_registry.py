@@ -11,42 +11,20 @@ from typing import Any, TypeVar
 
 import torch
 
-from colorlib.catalog import Paper, Task, WeightsInfo, weights_index
+from colorlib.catalog import Method, Paper, Task
 from colorlib.models._base import ColorModel
 from colorlib.models._weights import WeightsError, load_weights, read_metadata
 
 
 @dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(Method):
     """One method of the registry.
 
     Attributes:
-        name: registry name, also that of the function that builds it.
         build: makes the module with random weights; its keyword arguments differ by method.
-        label: short name for people.
-        summary: one sentence about the method.
-        paper: where it was published; None for a baseline that no paper owns.
-        learned: whether it has weights to train.
-        task: ``"colorize"`` a gray photograph, or ``"balance"`` the white of one in colour.
     """
 
-    name: str
     build: Callable[..., ColorModel]
-    label: str
-    summary: str
-    paper: Paper | None
-    learned: bool
-    task: Task
-
-    @property
-    def weights(self) -> WeightsInfo | None:
-        """The embedded weights, if there are any."""
-        return weights_index().get(self.name)
-
-    @property
-    def ready(self) -> bool:
-        """Whether ``create_model(name, pretrained=True)`` has weights to load, embedded ones or a repository's."""
-        return not self.learned or (self.weights is not None and self.weights.available)
 
     def on_meta(self) -> ColorModel:
         """The module with shapes but without values: no time, no memory."""
@@ -68,7 +46,7 @@ def register_model(
         if name in _REGISTRY:
             raise ValueError(f"two models are called {name!r}")
         summary = (inspect.getdoc(build) or "").partition("\n")[0]
-        _REGISTRY[name] = ModelInfo(name, build, label, summary, paper, learned, task)
+        _REGISTRY[name] = ModelInfo(name, label, summary, paper, learned, task, build)
         return build
 
     return register
