@@ -103,7 +103,7 @@ class Experiment:
         title: what it is about.
         about: what is done, in a sentence or two.
         differs: what is not as in the paper.
-        found: what came of it, and where that contradicts the paper.
+        found: the result, and where it contradicts the paper.
         paper: as :func:`colorlib.benchmarks.reported` names it; empty for one across papers.
         tables: of the paper, which it answers.
         benchmarks: on all of which all methods are measured.

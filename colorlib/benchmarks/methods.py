@@ -4,19 +4,17 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from colorlib import io
 from colorlib.catalog import Task
-from colorlib.colorizer import GAIN_SIZE, Colorizer
-from colorlib.models import ColorModel, WhiteBalance, list_models, model_info
-from colorlib.models._weights import file_sha256
-from colorlib.targets import Histogram, shrink_area, size_of
+from colorlib.colorizer import Colorizer
+from colorlib.models import ColorModel, model_info
+from colorlib.painting import balance_as_published
+from colorlib.weights import locate, sha256_of
 
 Transfer = Literal["energy", "quantile"]
 # Of the target, as experiments vary them (Larsson et al. 2016, tables 1 and 5).
@@ -24,9 +22,10 @@ TARGET_SETTINGS: dict[str, Callable[[str], Any]] = {
     "decoder": str,
     "fading": float,
     "temperature": float,
+    "smoothing": float,
     "saturation": float,
 }
-_WORDS = {"look": ("vivid",), "picture": ("network",)}  # settings that are there or not
+_WORDS = {"look": ("vivid",), "picture": ("network",), "mirror": ("true",)}  # settings that are there or not
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,11 @@ class Method:
     Attributes:
         name: as results name it: ``larsson16_small``, or ``larsson16_small:decoder=mode,fading=0``.
         model: a name of the registry, a weights file or folder, or a module.
-        settings: `decoder`, `fading`, `temperature` and `saturation` of its target, ``look=vivid`` for those that
-            :class:`colorlib.Colorizer` has by default, `size` at which the network sees photographs, `transfer`
-            (``energy`` or ``quantile``) of each photograph's true colours (Larsson et al. 2016, 3.4), and of white
-            balance ``picture=network``: the network's own picture, where else its gains are put on the photograph.
+        settings: `decoder`, `fading`, `temperature`, `smoothing` and `saturation` of its target, ``look=vivid`` for
+            those that :class:`colorlib.Colorizer` has by default, ``mirror=true`` for the mean with the mirror image,
+            `size` at which the network sees photographs, `transfer` (``energy`` or ``quantile``) of each photograph's
+            true colours (Larsson et al. 2016, 3.4), and of white balance ``picture=network``: the network's own
+            picture, where else its gains are put on the photograph.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Method:
         """A method from what names it: ``NAME`` or ``NAME:SETTING=VALUE,...``.
 
         Raises:
-            ValueError: a setting that there is not, or neither a method nor a file of that name.
-            WeightsError: a repository on the Hub that is not to be had.
+            ValueError: an unknown setting, or neither a method nor a file of that name.
+            WeightsError: a repository on the Hub that is not available.
         """
         if isinstance(model, Method):
             return model
@@ -68,13 +68,7 @@ class Method:
             if key not in known or (allowed and value not in allowed):
                 expected = f"{key} to be {' or '.join(allowed)}" if allowed else f"one of {', '.join(sorted(known))}"
                 raise ValueError(f"{model}: there is no setting {key}={value}; expected {expected}")
-        if name not in list_models() and Path(name).exists():
-            return cls(str(model), Path(name), settings)
-        if name not in list_models() and "/" in name:
-            from colorlib import hub  # here, since few need huggingface_hub
-
-            return cls(str(model), hub.pull(name), settings)
-        return cls(str(model), model_info(name).name, settings)
+        return cls(str(model), locate(name), settings)
 
     @property
     def task(self) -> Task:
@@ -91,11 +85,7 @@ class Method:
         if isinstance(self.model, ColorModel):
             tensors = self.model.state_dict()
             return _digest(tensors[name] for name in sorted(tensors)) if tensors else ""
-        if isinstance(self.model, str):
-            info = model_info(self.model).weights
-            return info.sha256 if info else ""
-        path = Path(self.model)
-        return file_sha256(path / "model.safetensors" if path.is_dir() else path)
+        return sha256_of(self.model)
 
     def painter(self, device: str | torch.device = "auto", *, true_histogram: bool = False) -> "Painter":
         """Load it.
@@ -124,19 +114,23 @@ class Painter:
         settings: dict[str, Any] = dict(method.settings)
         size = settings.pop("size", None)
         self.transfer: Transfer | None = settings.pop("transfer", None)
-        self._network, vivid = (settings.pop(word, None) is not None for word in ("picture", "look"))
-        self.colorizer = Colorizer(method.model, device=device, size=int(size) if size else None, vivid=vivid)
+        self._own_picture, vivid, mirror = (
+            settings.pop(word, None) is not None for word in ("picture", "look", "mirror")
+        )
+        self.colorizer = Colorizer(
+            method.model, device=device, size=int(size) if size else None, vivid=vivid, mirror=mirror
+        )
         target = self.colorizer.target
-        if self._network and not isinstance(self.colorizer.model, WhiteBalance):
+        if self._own_picture and self.task != "balance":
             raise ValueError(f"{method.name}: only white balance has a picture of its own")
-        if self.transfer == "energy" and not isinstance(target, Histogram):
+        if self.transfer == "energy" and not self.colorizer.distribution:
             raise ValueError(f"{method.name}: predicts no distribution, so transfer=quantile is all that works")
         for key, value in settings.items():
             if not hasattr(target, key):
                 raise ValueError(f"{method.name}: {type(target).__name__} has no setting {key!r}")
             setattr(target, key, TARGET_SETTINGS[key](value))
         if true_histogram and self.transfer is None:
-            self.transfer = "energy" if isinstance(target, Histogram) else "quantile"
+            self.transfer = "energy" if self.colorizer.distribution else "quantile"
 
     @property
     def task(self) -> Task:
@@ -146,27 +140,23 @@ class Painter:
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
         """Photographs of one size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W) on the method's device."""
-        if self._network:
+        if self._own_picture:
             return self.colorizer.model.colorize(rgb.to(self.colorizer.device))
-        if isinstance(self.colorizer.model, WhiteBalance):
-            return self._balanced(rgb.to(self.colorizer.device), self.colorizer.model)
+        if self.task == "balance":
+            # What a user gets spares white and gray, which no paper does.
+            return balance_as_published(self.colorizer.model, self.colorizer.seen(rgb), rgb.to(self.colorizer.device))
         if self.transfer is None:
-            return self.colorizer.batch(rgb)
+            # Not by Colorizer.batch, whose fast painting differs by a little: rows stay the same.
+            return self.colorizer.paint(rgb).on(rgb.to(self.colorizer.device, torch.float32))
         return torch.stack([self._with_true_colours(one) for one in rgb])
-
-    def _balanced(self, rgb: Tensor, model: WhiteBalance) -> Tensor:
-        """By the method's gains as published: what a user gets spares white and gray, which no paper does."""
-        gains = shrink_area(model.gains(self.colorizer._view(rgb)), GAIN_SIZE)
-        if size_of(gains) != (1, 1):
-            gains = F.interpolate(gains, size=size_of(rgb), mode="bilinear", align_corners=False)
-        return (rgb * gains).clamp(0, 1)
 
     def _with_true_colours(self, rgb: Tensor) -> Tensor:
         photo = io.Photo(rgb.cpu())
-        if self.colorizer.model.takes_reference and not isinstance(self.colorizer.target, Histogram):
-            return self.colorizer(photo.rgb, reference=photo).rgb.to(self.colorizer.device)
-        result = self.colorizer(photo.rgb)
-        return result.transfer(photo, self.transfer).rgb.to(self.colorizer.device)
+        if self.colorizer.model.takes_reference and not self.colorizer.distribution:
+            result = self.colorizer(photo.rgb, reference=photo)
+        else:
+            result = self.colorizer(photo.rgb).transfer(photo, self.transfer)
+        return result.paint.on(result.photo.rgb[None].to(self.colorizer.device))[0]  # as above
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:

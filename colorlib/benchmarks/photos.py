@@ -3,14 +3,17 @@
 import csv
 import hashlib
 import tarfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from colorlib import io
+if TYPE_CHECKING:
+    from colorlib import io
 
 LISTS = Path(__file__).parent / "lists"
 
@@ -33,7 +36,9 @@ class PhotoSet:
         listed: name of the list in `lists/` that says which photographs belong; None where nobody printed one, and all
             that are found do.
         count: how many belong where there is no list; None where it is not known.
-        packaged: the Python package that brings the photographs, instead of a folder.
+        packaged: the Python package that contains the photographs, instead of a folder.
+        seen: how the embedded weights know photographs of this kind, for people; empty if their training and choice
+            had none of this source.
     """
 
     name: str
@@ -41,6 +46,7 @@ class PhotoSet:
     listed: str | None = None
     count: int | None = None
     packaged: str | None = None
+    seen: str = ""
 
     @property
     def expected(self) -> int | None:
@@ -94,13 +100,15 @@ class Photo:
             stream.seek(self.offset or 0)
             return stream.read(self.size if at_most < 0 or 0 <= self.size < at_most else at_most)
 
-    def read(self) -> io.Photo:
-        """The picture.
+    def read(self) -> "io.Photo":
+        """The picture. What reading left out or assumed becomes a warning of Python's.
 
         Raises:
             OSError: the file cannot be read.
             colorlib.io.ImageError: it is no readable picture, or not the one that is listed.
         """
+        from colorlib import io  # with torch, which lists of photographs do not need
+
         content = self.content()
         if self.listed.sha256 and (found := _sha256(content)) != self.listed.sha256:
             raise io.ImageError(
@@ -108,9 +116,12 @@ class Photo:
                 f"{self.listed.sha256[:16]}...; take the set from its source"
             )
         try:
-            return io.read(content)
+            photo = io.read(content)
         except io.ImageError as error:
             raise io.ImageError(str(error).removeprefix("bytes: ")) from error  # whoever asked knows its name
+        for warning in photo.warnings:
+            warnings.warn(f"{self.key}: {warning.removeprefix('bytes: ')}", stacklevel=2)
+        return photo
 
 
 @cache
@@ -214,6 +225,8 @@ def _distinct(photos: Iterable[Photo]) -> list[Photo]:
 
 def _below(folder: Path) -> Iterator[Photo]:
     """Every photograph below a folder, those in shards too; the folder that it lies in says what it shows."""
+    from colorlib import io
+
     folder = folder.absolute()  # a worker's working folder may be another
 
     def refuse(error: OSError) -> None:
@@ -229,6 +242,8 @@ def _below(folder: Path) -> Iterator[Photo]:
 
 def _in_shard(path: Path) -> Iterator[Photo]:
     """Every photograph of a shard, of which nothing but the headers is read."""
+    from colorlib import io
+
     try:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as shard:
             for member in shard:

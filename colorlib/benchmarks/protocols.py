@@ -10,17 +10,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from PIL import Image
-from torch import Tensor
-
-from colorlib import io
 from colorlib.benchmarks.photos import LISTS, Photo, PhotoSet, find, of_folder
-from colorlib.casts import KINDS, Kind, ramp_cast, random_casts
 from colorlib.catalog import Task
-from colorlib.targets import correct_lightness, size_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from colorlib.casts import Kind
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Protocol:
     square: bool = False
     crop: int | None = None
     keep: Literal["lightness", "mean"] = "mean"
-    casts: tuple[Kind, ...] = ()
+    casts: tuple["Kind", ...] = ()
     seed: int = 0
     true_histogram: bool = False
     subsets: int = 0
@@ -86,16 +84,25 @@ class Protocol:
         """
         return find(self.photos, roots, allow_missing=allow_missing)
 
-    def load(self, photo: Photo) -> Tensor:
-        """A photograph at the protocol's size: sRGB in [0, 1], (3, H, W).
-
-        Scaled as Pillow does, bicubic and antialiased, on 8-bit values.
+    def load(self, photo: Photo) -> "Tensor":
+        """A photograph at the protocol's size, see :meth:`prepared`: sRGB in [0, 1], (3, H, W).
 
         Raises:
             OSError: the file cannot be read.
             colorlib.io.ImageError: it is no readable picture, or not the one that is listed.
         """
-        rgb = photo.read().rgb
+        return self.prepared(photo.read().rgb)
+
+    def prepared(self, rgb: "Tensor") -> "Tensor":
+        """A picture of a photograph's own size at the protocol's: sRGB in [0, 1], (3, H, W) -> (3, h, w).
+
+        Scaled as Pillow does, bicubic and antialiased, on 8-bit values.
+        """
+        from PIL import Image  # here, and below, since what is known of a protocol needs no torch
+
+        from colorlib import io
+        from colorlib.image import size_of
+
         if self.side is not None:
             height, width = size_of(rgb)
             scale = min(1.0, self.side / min(height, width))
@@ -108,17 +115,23 @@ class Protocol:
             rgb = rgb[:, top : top + self.crop, left : left + self.crop]
         return rgb
 
-    def corrected(self, painted: Tensor, true: Tensor) -> Tensor:
+    def corrected(self, painted: "Tensor", true: "Tensor") -> "Tensor":
         """Pictures with what `keep` says taken from the photographs, as they are scored: (N, 3, H, W) twice -> one.
 
         Methods keep L* themselves.
         """
         if self.task == "balance" or self.keep == "lightness":
             return painted
+        from colorlib.color import correct_lightness
+
         return correct_lightness(painted, true.mean(dim=1, keepdim=True)).clamp(0, 1)
 
-    def cast(self, rgb: Tensor, key: str, kind: Kind) -> Tensor:
+    def cast(self, rgb: "Tensor", key: str, kind: "Kind") -> "Tensor":
         """A photograph (3, H, W) under a simulated cast of a kind."""
+        import torch
+
+        from colorlib.casts import ramp_cast, random_casts
+
         if kind != "global":
             return ramp_cast(rgb[None], kind)[0]
         # By the file's own name, wherever it lies.
@@ -149,10 +162,15 @@ def of_path(path: Path, task: Task = "colorize") -> tuple[Protocol, list[Photo]]
 IMAGENET = "ImageNet's validation photographs (ILSVRC 2012, image-net.org, ILSVRC2012_img_val.tar)"
 SUN = "SUN database (vision.princeton.edu/projects/2010/SUN)"
 CVCL = "Urban and Natural Scene Categories of MIT's CVCL (olivalab.mit.edu/datasets.html), open country"
-RAMPS = KINDS[1:]
+RAMPS: tuple["Kind", ...] = ("left", "right", "up", "down")  # all kinds of casts but the global one
 
 _SKIMAGE = PhotoSet("skimage", "photographs that scikit-image brings", "skimage", packaged="skimage.data")
-_MINIPLACES = PhotoSet("miniplaces", "Mini Places' validation photographs, 10 of each of 100 scenes", "miniplaces")
+_MINIPLACES = PhotoSet(
+    "miniplaces",
+    "Mini Places' validation photographs, 10 of each of 100 scenes",
+    "miniplaces",
+    seen="these photographs were used to choose between our models, and others of the set to train them",
+)
 _OPEN_COUNTRY = PhotoSet("opencountry", CVCL, "opencountry")
 _NIPS = PhotoSet(
     "imagenet-nips",
@@ -160,6 +178,20 @@ _NIPS = PhotoSet(
     "imagenet-nips",
 )
 _COCO = PhotoSet("coco", "a sample of COCO (cocodataset.org), 228 photographs", "coco")
+_PEOPLE = PhotoSet(
+    "people",
+    "people at sports and in the street, 470 photographs: a part of two sets on GitHub, by a hash of the path "
+    "(jurjsorinliviu/Sports-Type-Classifier, bearpaw/clothing-co-parsing)",
+    "people",
+    seen="other photographs of the two sets were used to train",
+)
+_CTEST_SAMPLE = PhotoSet(
+    "ctest10k-sample",
+    "the 198 of Larsson's 10,000 test photographs that two small sets on GitHub contain (thunderInfy/imagenette, "
+    "q878787/imagewoof2-320)",
+    "ctest10k-sample",
+    seen="other photographs of its 20 classes were used to train",
+)
 _COCO_2014 = PhotoSet("coco2014", "COCO's validation photographs of 2014 (cocodataset.org, val2014.zip)", count=40_504)
 _SUN6 = PhotoSet(
     "sun6",
@@ -182,6 +214,12 @@ _COLORIZATION = [
     Protocol("opencountry", _OPEN_COUNTRY, "all 410 photographs"),
     Protocol("imagenet-nips", _NIPS, "objects, 299 x 299"),
     Protocol("coco", _COCO, "people and objects"),
+    Protocol("people", _PEOPLE, "people at sports and in the street"),
+    Protocol(
+        "ctest10k-sample",
+        _CTEST_SAMPLE,
+        f"a sample of the test set of {_LARSSON}, of 20 classes; the embedded weights saw other photographs of these",
+    ),
     Protocol("ctest10k", PhotoSet("ilsvrc2012-val", IMAGENET, "ctest10k"), f"{_LARSSON}, the test set"),
     Protocol("cval1k", PhotoSet("ilsvrc2012-val", IMAGENET, "cval1k"), f"{_LARSSON}, tables 1, 2 and 5"),
     Protocol("sun6", _SUN6, f"{_LARSSON}, table 3"),

@@ -17,19 +17,20 @@ from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch as pytorch
 from numpy.typing import NDArray
 
-from colorlib import io
 from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.protocols import protocol as find_protocol
 from colorlib.benchmarks.scores import SCORES, Values
+
+if TYPE_CHECKING:
+    import torch as pytorch
 
 SHIPPED = Path(__file__).parent / "results"
 SCHEMA = "1"  # raised when a column changes its meaning
@@ -45,7 +46,7 @@ class Run:
         protocol: its id.
         keep: what every output shares with the photograph, see :class:`Protocol`; of white balance ``"none"``.
         model: the method, as it was asked for.
-        weights: sha256 of its weights; empty if it has none.
+        weights: sha256 of its weights, or of the pictures that another program made; empty if it has none.
         commit: of colorlib's repository, with a + where files differ from it; empty if it is no repository.
         device: name of the processor.
         dtype: in which networks run.
@@ -57,6 +58,7 @@ class Run:
         colorlib: its version.
         torch: its version.
         schema: of the columns.
+        external: whether another program made the pictures.
     """
 
     benchmark: str
@@ -75,14 +77,17 @@ class Run:
     colorlib: str
     torch: str
     schema: str = SCHEMA
+    external: bool = False
 
     COLUMNS = ("benchmark", "protocol", "keep", "model", "weights", "commit", "device", "dtype", "seed", "missing")
 
     @classmethod
     def now(
-        cls, protocol: Protocol, model: str, weights: str, device: pytorch.device, batch_size: int, seed: int
+        cls, protocol: Protocol, model: str, weights: str, device: "pytorch.device", batch_size: int, seed: int
     ) -> Self:
         """A run by this process."""
+        import torch as pytorch  # here, since to read results needs no torch
+
         return cls(
             benchmark=protocol.name,
             protocol=protocol.id,
@@ -130,7 +135,7 @@ class Unfinished:
         if not about.is_file() or about.read_text(encoding="utf-8") != mine:
             self.remove()
             self.folder.mkdir(parents=True)
-            io.write_whole(about, mine.encode())
+            _write_whole(about, mine.encode())
 
     def read(self) -> dict[int, pa.Table]:
         """What is done, by the index of the chunk."""
@@ -140,7 +145,7 @@ class Unfinished:
     def keep(self, index: int, rows: pa.Table) -> None:
         """Keep a chunk, as a whole or not at all."""
         if self.folder:
-            io.write_whole(self.folder / f"{index:06}.parquet", _parquet(rows))
+            _write_whole(self.folder / f"{index:06}.parquet", _parquet(rows))
 
     def remove(self) -> None:
         """Forget all."""
@@ -149,12 +154,14 @@ class Unfinished:
 
 
 def write_run(file: Path, run: Run, rows: pa.Table) -> None:
-    """Write a run's rows, and apart from them their seconds."""
-    seconds = file.parent / "seconds" / file.name
-    seconds.parent.mkdir(parents=True, exist_ok=True)
-    io.write_whole(seconds, _parquet(rows.select(["photo", "cast", "seconds"])))
+    """Write a run's rows, and apart from them their seconds if they are known."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if rows["seconds"].null_count < len(rows):
+        seconds = file.parent / "seconds" / file.name
+        seconds.parent.mkdir(exist_ok=True)
+        _write_whole(seconds, _parquet(rows.select(["photo", "cast", "seconds"])))
     named = named_rows(run, rows.drop_columns(["seconds"]))
-    io.write_whole(file, _parquet(named.replace_schema_metadata({_METADATA: json.dumps(asdict(run))})))
+    _write_whole(file, _parquet(named.replace_schema_metadata({_METADATA: json.dumps(asdict(run))})))
 
 
 def named_rows(run: Run, rows: pa.Table) -> pa.Table:
@@ -235,6 +242,8 @@ GRAY = "grayscale"  # the method that leaves photographs without colour
 # Mean chroma of Lab below which a photograph counts as one without colour: gray files have 0, JPEG's rounding adds some
 # tenths, and the palest photograph of the benchmarks has 2.1.
 COLOURLESS = 1.0
+RESAMPLES = 2000  # how often photographs are drawn
+_NAMES = ["protocol", "model", "weights", "score"]
 _BLOCK = 1 << 20  # photographs drawn at a time: what a processor's cache holds
 
 
@@ -243,7 +252,7 @@ def summarize(
     *,
     scores: Collection[str] = tuple(SCORES),
     against: str | None = None,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
     """The scores of runs, with 95 % bootstrap intervals over photographs.
@@ -254,7 +263,8 @@ def summarize(
 
     Args:
         rows: of one or several runs, as :func:`colorlib.benchmarks.evaluate` returns them.
-        scores: names of :data:`SCORES`; those of which a run has no value are left out.
+        scores: names of :data:`SCORES`; scores that a run does not have are left out, and so are those of whose parts
+            one is missing here or there.
         against: also compare with this method, on the same photographs. What is compared with ``grayscale`` are only
             photographs that have colour: of one without, gray is the truth, and its PSNR of 98 dB or more would be
             most of a mean. :func:`without_colour` names them; in ``value`` they count.
@@ -274,73 +284,143 @@ def summarize(
     for name, of_protocol in rows.groupby("protocol", sort=False, observed=True):
         if against and not (of_protocol["model"] == against).any():
             raise ValueError(f"{name}: there is no run of {against} to compare with; measure it too")
-        numbered = of_protocol.assign(photo=pd.factorize(of_protocol["photo"])[0])
-        alike: dict[bytes, list[pd.DataFrame]] = defaultdict(list)
-        for _, run in numbered.groupby(["model", "weights"], sort=False, observed=True):
-            alike[np.unique(run["photo"]).tobytes()].append(run)
-        summed += [_of_same_photos(runs, scores, against, resamples, seed) for runs in alike.values()]
+        summed += [_of_same_photos(runs, scores, against, resamples, seed) for runs in alike(of_protocol)]
     return pd.concat(summed, ignore_index=True)
 
 
 def _of_same_photos(
     runs: list[pd.DataFrame], scores: Collection[str], against: str | None, resamples: int, seed: int
 ) -> pd.DataFrame:
-    """See :func:`summarize`. All scores of all runs are columns of one matrix, of which random rows are drawn."""
-    named: list[tuple[Any, ...]] = []
-    sums: list[Values] = []
-    weights: list[Values] = []
-    photos = np.unique(runs[0]["photo"])
-    for run in runs:
-        # The rows of a photograph, one for each cast, are drawn together.
-        photo = np.searchsorted(photos, run["photo"])
-        about = run[["protocol", "model", "weights"]].iloc[0].tolist()
-        for score in scores:
-            value, weight = _column(run, score)
-            if weight.any():
-                named.append((*about, score))
-                sums.append(np.asarray(np.bincount(photo, value * weight), dtype=float))
-                weights.append(np.asarray(np.bincount(photo, weight), dtype=float))
-    table = pd.DataFrame(named, columns=["protocol", "model", "weights", "score"])
+    """See :func:`summarize`."""
+    table, value, draws = draw(runs, scores, resamples, seed)
     if table.empty:
-        return table.assign(value=[], low=[], high=[], photos=[])
-    of_score = [(table["score"] == score).to_numpy() for score in scores]
-    # Most scores weigh photographs alike: one sum of weights serves them all.
-    distinct: dict[bytes, int] = {}
-    place = [distinct.setdefault(weight.tobytes(), len(distinct)) for weight in weights]
-    totals, known = np.stack(sums, axis=1), np.stack([np.frombuffer(weight) for weight in distinct], axis=1)
-    subsets = _subsets(table["protocol"].iloc[0], len(totals))
-
-    def means(counts: Values, totals: Values, known: Values) -> Values:
-        with np.errstate(invalid="ignore"):  # nan where no photograph with a value was drawn
-            mean: Values = _products(counts, totals) / (counts @ known)[:, place]
-        for score, chosen in zip(scores, of_score, strict=True):
-            mean[:, chosen] = SCORES[score].inverse(mean[:, chosen])
-        return mean
-
-    def drawn(totals: Values, known: Values) -> tuple[Values, Values]:
-        draws = [means(counts, totals, known) for counts in _draw(len(totals), resamples, seed)]
-        return means(subsets, totals, known).mean(axis=0), np.concatenate(draws)
-
-    value, draws = drawn(totals, known)
-    low, high = _percentiles(draws)
-    table = table.assign(value=value, low=low, high=high, photos=np.count_nonzero(known, axis=0)[place])
+        return table.assign(value=[], low=[], high=[])[[*_NAMES, "value", "low", "high", "photos"]]
+    low, high = percentiles(draws)
+    photos = table["photos"]
+    table = table[_NAMES].assign(value=value, low=low, high=high, photos=photos)
     if not against:
         return table
-    if against == GRAY and (gray := _colourless(runs[0], photos)).any():
-        totals, known = (np.where(gray[:, None], 0.0, x) for x in (totals, known))
-        value, draws = drawn(totals, known)
+    if against == GRAY and (gray := _colourless(runs[0], np.unique(runs[0]["photo"]))).any():
+        compared_photos, value, draws = draw(runs, scores, resamples, seed, without=gray)
+        photos = compared_photos["photos"]
     first = table[table["model"] == against].drop_duplicates("score")
     base = dict(zip(first["score"], first.index, strict=True))
     of_base = np.array([base.get(score, -1) for score in table["score"]])
     with np.errstate(invalid="ignore", divide="ignore"):
         compared = {
-            name: (relation(value, value[of_base]), *_percentiles(relation(draws, draws[:, of_base])))
+            name: (relation(value, value[of_base]), *percentiles(relation(draws, draws[:, of_base])))
             for name, relation in (("ratio", np.divide), ("difference", np.subtract))
         }
     for name, numbers in compared.items():
         named_numbers = zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True)
         table = table.assign(**{one: np.where(of_base < 0, np.nan, x) for one, x in named_numbers})
-    return table.assign(compared=np.where(of_base < 0, 0, np.count_nonzero(known, axis=0)[place]))
+    return table.assign(compared=np.where(of_base < 0, 0, photos))
+
+
+class Draws(NamedTuple):
+    """Scores of runs on the same photographs, and what they are on photographs that were drawn with replacement.
+
+    Attributes:
+        table: a row per column of the others: protocol, model, weights, score, and ``photos``, how many have a value.
+        value: over all photographs, (columns,).
+        draws: over those drawn, the same ones for every column, (resamples, columns).
+    """
+
+    table: pd.DataFrame
+    value: Values
+    draws: Values
+
+
+def alike(rows: pd.DataFrame) -> list[list[pd.DataFrame]]:
+    """The runs of one protocol, those together that have the same photographs; these are numbered."""
+    numbered = rows.assign(photo=pd.factorize(rows["photo"])[0])
+    groups: dict[bytes, list[pd.DataFrame]] = defaultdict(list)
+    for _, run in numbered.groupby(["model", "weights"], sort=False, observed=True):
+        groups[np.unique(run["photo"]).tobytes()].append(run)
+    return list(groups.values())
+
+
+def draw(
+    runs: list[pd.DataFrame],
+    scores: Collection[str],
+    resamples: int,
+    seed: int,
+    without: NDArray[np.bool_] | None = None,
+) -> Draws:
+    """Draw photographs with replacement. All scores of all runs are columns of one matrix, of which rows are drawn.
+
+    Args:
+        runs: on the same photographs, see :func:`alike`.
+        scores: names of :data:`SCORES`; those that a run does not have are left out.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+        without: photographs that do not count, (photos,).
+    """
+    photos = np.unique(runs[0]["photo"])
+    named, sums, weights, apart = _columns(runs, scores, photos)
+    table = pd.DataFrame(named, columns=_NAMES)
+    if table.empty:
+        return Draws(table.assign(photos=[]), np.empty(0), np.empty((resamples, 0)))
+    of_score = [(table["score"] == score).to_numpy() for score in scores]
+    # Most scores weigh photographs alike: one sum of weights serves them all.
+    distinct: dict[bytes, int] = {}
+    place = [distinct.setdefault(weight.tobytes(), len(distinct)) for weight in weights]
+    totals, known = np.stack(sums, axis=1), np.stack([np.frombuffer(weight) for weight in distinct], axis=1)
+    if without is not None:
+        totals, known = (np.where(without[:, None], 0.0, x) for x in (totals, known))
+
+    def means(counts: Values) -> Values:
+        with np.errstate(invalid="ignore"):  # nan where no photograph with a value was drawn
+            mean: Values = _products(counts, totals) / (counts @ known)[:, place]
+        for score, chosen in zip(scores, of_score, strict=True):
+            mean[:, chosen] = SCORES[score].inverse(mean[:, chosen])
+        for column, parts in apart.items():
+            mean[:, column] = np.ptp(mean[:, parts], axis=1)
+        return mean
+
+    value = means(_subsets(table["protocol"].iloc[0], len(totals))).mean(axis=0)
+    draws = np.concatenate([means(counts) for counts in _draw(len(totals), resamples, seed)])
+    return Draws(table.assign(photos=np.count_nonzero(known, axis=0)[place]), value, draws)
+
+
+class _Columns(NamedTuple):
+    """Scores of runs, each a column over photographs.
+
+    Attributes:
+        named: protocol, method, weights and score.
+        sums: of each photograph's values, weighed, (photos,) each.
+        weights: their sum, (photos,) each.
+        apart: for each column that is the distance between others, the columns of these.
+    """
+
+    named: list[tuple[Any, ...]]
+    sums: list[Values]
+    weights: list[Values]
+    apart: dict[int, list[int]]
+
+
+def _columns(runs: list[pd.DataFrame], scores: Collection[str], photos: NDArray[Any]) -> _Columns:
+    """The scores that runs of these photographs have."""
+    found = _Columns([], [], [], {})
+    for run in runs:
+        # The rows of a photograph, one for each cast, are drawn together.
+        photo = np.searchsorted(photos, run["photo"])
+        about = run[["protocol", "model", "weights"]].iloc[0].tolist()
+        place_of: dict[str, int] = {}
+        for score in scores:
+            parts = SCORES[score].parts
+            value, weight = _column(run, score)
+            if parts:
+                weight = np.maximum.reduce([_column(run, part)[1] for part in parts])
+            if not weight.any() or any(part not in place_of for part in parts):
+                continue
+            place_of[score] = len(found.named)
+            if parts:
+                found.apart[len(found.named)] = [place_of[part] for part in parts]
+            found.named.append((*about, score))
+            found.sums.append(np.asarray(np.bincount(photo, value * weight), dtype=float))
+            found.weights.append(np.asarray(np.bincount(photo, weight), dtype=float))
+    return found
 
 
 def without_colour(rows: pd.DataFrame) -> list[str]:
@@ -381,8 +461,8 @@ def _draw(photos: int, resamples: int, seed: int) -> Iterator[Values]:
         yield np.bincount(drawn.ravel(), minlength=count * photos).reshape(count, photos).astype(float)
 
 
-def _percentiles(draws: Values) -> Values:
-    """The ends of the 95 % in the middle of each column; nan does not count."""
+def percentiles(draws: Values) -> Values:
+    """The ends of the 95 % in the middle of each column: (draws, columns) -> (2, columns); nan does not count."""
     known = ~np.isnan(draws).all(axis=0)
     found = np.full((2, draws.shape[1]), np.nan)
     percentile = np.nanpercentile if np.isnan(draws[:, known]).any() else np.percentile  # in half the time
@@ -438,8 +518,10 @@ def _commit() -> str:
 
 
 @cache
-def processor(device: pytorch.device) -> str:
+def processor(device: "pytorch.device") -> str:
     """Name of a GPU, or of this machine's CPU."""
+    import torch as pytorch
+
     if device.type == "cuda":
         return pytorch.cuda.get_device_name(device)
     try:
@@ -448,6 +530,12 @@ def processor(device: pytorch.device) -> str:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    from colorlib import io  # with torch
+
+    io.write_whole(file, content)
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -22,22 +22,33 @@ from torch import Tensor
 from tqdm import tqdm
 
 from colorlib import io
+from colorlib._spread import on_ray
 from colorlib.benchmarks import protocols
 from colorlib.benchmarks.methods import Method, Painter
 from colorlib.benchmarks.photos import DataError, Photo
 from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_run, write_run
 from colorlib.casts import Kind
+from colorlib.catalog import Task
 from colorlib.color import rgb_to_alphabeta, rgb_to_lightness
-from colorlib.metrics.functional import angular_error, ciede2000, image_metrics, psnr, rmse_alphabeta
+from colorlib.image import size_of
+from colorlib.metrics.functional import (
+    angular_error,
+    blotch,
+    ciede2000,
+    image_metrics,
+    psnr,
+    rmse_alphabeta,
+    skin_ciede2000,
+)
 from colorlib.models import ColorModel
-from colorlib.targets import size_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 32  # photographs; at 256 pixels their float32 values take 30 MB
 READERS = 4  # threads that decode, ahead of the network
+SKIN = ("skin_dark", "skin_medium", "skin_light")  # columns of what skin_ciede2000 gives
 BEFORE = {"angular_error": angular_error, "rmse": rmse_alphabeta, "psnr": psnr, "ciede2000": ciede2000}  # of the cast
 # Edges of the histogram of each pixel's error, from which the curve of Larsson et al. 2016, figure 7, is drawn.
 ERROR_BINS, ERROR_RANGE = 50, 1.0
@@ -85,6 +96,11 @@ class Job:
             )
         return painter
 
+    @property
+    def place(self) -> torch.device:
+        """Where networks run and scores are computed."""
+        return self.painter.colorizer.device
+
     def load(self, photo: Photo) -> Tensor | str:
         """A photograph as the protocol has it, or why it cannot be read."""
         try:
@@ -108,23 +124,20 @@ class Job:
 
     @torch.no_grad()
     def _rows(self, photos: Sequence[Photo], true: Tensor, kind: Kind | None) -> Iterator[Row]:
-        device = self.painter.colorizer.device
         shown = true
         if kind:
             casted = [self.protocol.cast(rgb, photo.key, kind) for photo, rgb in zip(photos, true, strict=True)]
             shown = torch.stack(casted)
-        true, shown = true.to(device), shown.to(device)
-        start = time.perf_counter()
-        painted = self.painter(shown)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds = (time.perf_counter() - start) / len(photos)
+        true, shown = true.to(self.place), shown.to(self.place)
+        painted, seconds = self._painted(photos, shown, kind)
         painted = self.protocol.corrected(painted, true)
         columns = image_metrics(painted, true)
         if kind:
             columns |= {f"{name}_before": metric(shown, true) for name, metric in BEFORE.items()}
         else:
             columns["error_histogram"] = error_histogram(painted, true)
+            columns["blotch"] = blotch(painted, true)
+            columns |= zip(SKIN, skin_ciede2000(painted, true).unbind(dim=1), strict=True)
         columns["lightness_true"] = rgb_to_lightness(true).mean(dim=(1, 2, 3))
         values = {name: value.tolist() for name, value in columns.items()}
         ranks = self._scene_ranks(photos, shown)
@@ -133,6 +146,14 @@ class Job:
             fixed = {"photo": photo.key, "label": photo.listed.label or None, "cast": kind}
             measured = {name: value[k] for name, value in values.items()}
             yield fixed | {"height": height, "width": width} | measured | {"scene_rank": ranks[k], "seconds": seconds}
+
+    def _painted(self, photos: Sequence[Photo], shown: Tensor, kind: Kind | None) -> tuple[Tensor, float | None]:
+        """What the method makes of photographs of one size, and how many seconds each takes if that is known."""
+        start = time.perf_counter()
+        painted = self.painter(shown)
+        if self.place.type == "cuda":
+            torch.cuda.synchronize(self.place)
+        return painted, (time.perf_counter() - start) / len(photos)
 
     def _scene_ranks(self, photos: Sequence[Photo], rgb: Tensor) -> list[int | None]:
         """At which place the true scene is among the predicted ones, 1 being the first; ties count against it."""
@@ -184,7 +205,7 @@ def evaluate(
         A row per photograph, and kind of cast; columns as the README of this folder lists them.
 
     Raises:
-        ValueError: a name that there is not, or a method of another task.
+        ValueError: an unknown name, or a method of another task.
         WeightsError: no weights, or weights that are damaged.
         DataError: photographs are absent or cannot be read; what was measured is kept for the next attempt.
 
@@ -195,9 +216,29 @@ def evaluate(
         (5, 18.6)
     """
     method = Method.of(model)
-    protocol, photos, absent = _planned(benchmark, data, method, limit, allow_missing)
+    task = method.task if not isinstance(benchmark, Protocol) and is_own(benchmark) else None
+    protocol, photos, absent = planned(benchmark, data, task, limit, allow_missing)
     job = Job(method, protocol, device, batch_size, seed, torch.get_num_threads())
-    run = Run.now(protocol, method.name, method.weights, job.painter.colorizer.device, batch_size, seed)
+    run = Run.now(protocol, method.name, method.weights, job.place, batch_size, seed)
+    return measured(job, run, photos, absent, out, allow_missing, again, progress, engine, workers)
+
+
+def measured(
+    job: Job,
+    run: Run,
+    photos: list[Photo],
+    absent: int,
+    out: str | PathLike[str] | None,
+    allow_missing: bool,
+    again: bool,
+    progress: bool,
+    engine: Engine = "local",
+    workers: int | None = None,
+) -> "pd.DataFrame":
+    """Do a job on photographs of its protocol, of which some are absent, or take it up where it was interrupted.
+
+    For the other arguments, what comes of it and errors, see :func:`evaluate`.
+    """
     file = None if out is None else Path(out) / run.file
     finished = None if file is None or again else _finished(file)
     if finished and run.measured_the_same(finished[0]) and (allow_missing or not finished[0].missing):
@@ -206,10 +247,10 @@ def evaluate(
     unfinished = Unfinished(file, run)
     done = unfinished.read()
     unreadable: dict[str, str] = {}
-    title = f"{method.name} on {protocol.name}"
+    title = f"{run.model} on {run.benchmark}"
     before = sum(len(chunks[index]) for index in done)
     with tqdm(total=len(photos), initial=before, unit="photo", disable=not progress, desc=title) as bar:
-        for part in _measured(job, {k: chunk for k, chunk in enumerate(chunks) if k not in done}, engine, workers):
+        for part in _parts(job, {k: chunk for k, chunk in enumerate(chunks) if k not in done}, engine, workers):
             done[part.index] = part.rows
             unreadable |= part.unreadable
             if not part.unreadable:  # else it is measured again when the run is taken up
@@ -244,14 +285,17 @@ def _finished(file: Path) -> "tuple[Run, pd.DataFrame] | None":
         return None
 
 
-def _planned(
+def planned(
     benchmark: str | PathLike[str] | Protocol,
     data: str | PathLike[str] | Iterable[str | PathLike[str]],
-    method: Method,
+    task: Task | None,
     limit: int | None,
     allow_missing: bool,
 ) -> tuple[Protocol, list[Photo], int]:
-    """What to measure: a protocol, its photographs, and how many of them are absent."""
+    """What to measure: a protocol, its photographs, and how many of them are absent.
+
+    The task is that of a folder or shard of one's own, by default to colorize; for the others see :func:`evaluate`.
+    """
     if limit is not None and limit < 1:
         raise ValueError(f"expected a limit of at least 1 photograph, got {limit}")
     roots = [Path(data)] if isinstance(data, str | PathLike) else [Path(root) for root in data]
@@ -259,7 +303,7 @@ def _planned(
         protocol = benchmark if isinstance(benchmark, Protocol) else protocols.protocol(str(benchmark))
         photos = protocol.find(roots, allow_missing=allow_missing)
     else:
-        protocol, photos = protocols.of_path(Path(benchmark), method.task)
+        protocol, photos = protocols.of_path(Path(benchmark), task or "colorize")
     expected = protocol.photos.expected
     absent = max(0, (expected or 0) - len(photos))
     if limit is not None and limit < len(photos):
@@ -272,12 +316,13 @@ def is_own(benchmark: str | PathLike[str]) -> bool:
     return str(benchmark) not in protocols.list_benchmarks() and Path(benchmark).exists()
 
 
-def _measured(job: Job, chunks: dict[int, list[Photo]], engine: Engine, workers: int | None) -> Iterator[Part]:
+def _parts(job: Job, chunks: dict[int, list[Photo]], engine: Engine, workers: int | None) -> Iterator[Part]:
     """The chunks, measured, in any order."""
     if engine == "ray":
-        from colorlib.benchmarks.cluster import measured_on_ray
-
-        yield from measured_on_ray(job, chunks, workers)
+        items = [(index, (index, photos)) for index, photos in chunks.items()]
+        gpu = job.place.type == "cuda"
+        for _, part in on_ray(partial(_part, job), items, workers, gpu=gpu, threads=job.threads, cpus=2):
+            yield part
         return
     # While the network has one chunk, threads decode the next.
     with ThreadPoolExecutor(READERS) as readers:
@@ -289,6 +334,11 @@ def _measured(job: Job, chunks: dict[int, list[Photo]], engine: Engine, workers:
             waiting = (index, photos, loading)
         if waiting:
             yield job.measure(*waiting[:2], [future.result() for future in waiting[2]])
+
+
+def _part(job: Job, chunk: tuple[int, list[Photo]]) -> Part:
+    index, photos = chunk
+    return job.measure(index, photos, [job.load(photo) for photo in photos])
 
 
 # Named as Parquet names it, so that rows that were on a disk are the same as those that were not.

@@ -32,6 +32,8 @@ class Score:
         source: of the formula.
         metric: the function of :mod:`colorlib.metrics.functional`; empty if there is none.
         pooled: photographs weigh by their pixels.
+        parts: scores that are listed before it; its value is their greatest less their least. Empty if it is the mean
+            of its column.
         transform: of each photograph's value, before the mean is taken.
         inverse: of the mean.
     """
@@ -46,6 +48,7 @@ class Score:
     source: str = ""
     metric: str = ""
     pooled: bool = False
+    parts: tuple[str, ...] = ()
     transform: Callable[[Values], Values] = np.positive
     inverse: Callable[[Values], Values] = np.positive
 
@@ -91,9 +94,10 @@ def distance(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
 
 
 def with_targets(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Scores, and those that hold the targets of some of them; each once."""
+    """Scores, those that hold the targets of some of them, and those that some consist of; each once."""
     targets = [SCORES[name].target for name in names]
-    return tuple(dict.fromkeys([*names, *(target for target in targets if isinstance(target, str))]))
+    parts = [part for name in names for part in SCORES[name].parts]
+    return tuple(dict.fromkeys([*names, *(target for target in targets if isinstance(target, str)), *parts]))
 
 
 def _within(k: int) -> Callable[[Values], Values]:
@@ -128,8 +132,21 @@ _ANGLE = (
     r"\frac{180}{\pi \sum_p c_p} \sum_p (c_p \arccos(\frac{R_p \hat R_p + G_p \hat G_p + B_p \hat B_p}{l_p \hat l_p}))"
     r", \quad l = \sqrt{R^2 + G^2 + B^2}, \quad c = [255 (R + G + B) > 150]"
 )
+# N is the number of connected patches of 0.2 to 5 % of a picture's pixels, arg the angle of a vector in radians.
+_BLOTCH = r"\min(1, N((\hat C > 25) (C < 10))), \quad C = \sqrt{a^2 + b^2}"
+_SKIN_MEANS = {
+    tone: rf"\frac{{\sum_p ({letter}_p \Delta E_{{00}}(y_p, \hat y_p))}}{{\sum_p {letter}_p}}"
+    for tone, letter in (("dark", "d"), ("medium", "e"), ("light", "f"))
+}
+_SKIN = (
+    r", \quad c = [255 R > 95] [255 G > 40] [255 B > 20] [255 (R - G) > 15] [R > B]"
+    r", \quad i = \frac{180}{\pi} \arg(b, L - 50)"
+    r", \quad d = c [i \le 10], \quad e = c [i > 10] [i \le 41], \quad f = c [i > 41]"
+)
+_SKIN_APART = rf"\max({', '.join(_SKIN_MEANS.values())}) - \min({', '.join(_SKIN_MEANS.values())})"
 _LARSSON, _HWANG, _HASLER = "Larsson et al. 2016", "Hwang and Zhou 2016, 5.1", "Hasler and Suesstrunk 2003"
 _ZHU, _IIZUKA = "Zhu and Funt 2018, table 2", "Iizuka et al. 2016, table 2"
+_KOVAC = "Kovač et al. 2003, Chardon et al. 1991"
 
 
 def _of_photograph(formula: str) -> str:
@@ -285,6 +302,40 @@ SCORES = {
         source=_IIZUKA,
         metric="topk_correct",
         transform=_within(5),
+    ),
+    "blotch": Score(
+        "blotch",
+        "blotches",
+        "%",
+        "lower",
+        1,
+        formula=_BLOTCH,
+        source="colorlib",
+        metric="blotch",
+    ),
+    **{
+        f"skin_{tone}": Score(
+            f"skin_{tone}",
+            f"CIEDE2000 of {tone} skin",
+            "",
+            "lower",
+            2,
+            formula=mean + _SKIN,
+            source=_KOVAC,
+            metric="skin_ciede2000",
+        )
+        for tone, mean in _SKIN_MEANS.items()
+    },
+    "skin_apart": Score(
+        "skin_dark",
+        "CIEDE2000 of skin, tones apart",
+        "",
+        "lower",
+        2,
+        formula=_SKIN_APART + _SKIN,
+        source=_KOVAC,
+        metric="skin_ciede2000",
+        parts=tuple(f"skin_{tone}" for tone in _SKIN_MEANS),
     ),
     "seconds": Score("seconds", "time", "s", "lower", 3),
 }

@@ -4,12 +4,10 @@ import math
 from collections.abc import Mapping
 
 import pandas as pd
-import torch
 
 from colorlib._text import aligned
 from colorlib.benchmarks.results import GRAY, summarize, without_colour
 from colorlib.benchmarks.scores import SCORES
-from colorlib.metrics.functional import angular_statistics
 
 Cells = Mapping[str, pd.Series]
 NAMED = 10  # photographs, at most, below a table
@@ -18,11 +16,13 @@ _SHOWN = (
     "ssim",
     "saturation_difference",
     "chroma",
+    "blotch",
     "bin_accuracy_u",
     "bin_accuracy_v",
     "top1",
     "top5",
 )
+_SKIN = ("skin_dark", "skin_medium", "skin_light", "skin_apart")
 CAST = "the cast itself"  # of white balance: before anything is done
 
 
@@ -72,6 +72,10 @@ def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
         psnr.title: with_interval(cells["psnr"], psnr.digits),
     }
     columns |= {SCORES[name].title: _beside_target(cells, name) for name in _SHOWN if name in cells}
+    if any(name in cells for name in _SKIN):
+        columns["CIEDE2000 of skin: dark, medium, light (apart)"] = "{}, {}, {} ({})".format(
+            *(SCORES[name].format(cells[name]["value"]) if name in cells else "-" for name in _SKIN)
+        )
     return columns | {"seconds": _seconds(run)}
 
 
@@ -90,6 +94,10 @@ def _balance(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
 
 def angle_statistics(angles: pd.Series) -> dict[str, float]:
     """What Zhu and Funt 2018, table 2, print of angles: see :func:`colorlib.metrics.functional.angular_statistics`."""
+    import torch  # here, since most tables need no torch
+
+    from colorlib.metrics.functional import angular_statistics
+
     found = angular_statistics(torch.from_numpy(angles.to_numpy(dtype=float, copy=True)))
     return {name: value.item() for name, value in found.items()}
 
@@ -131,9 +139,10 @@ def with_interval(cell: pd.Series, digits: int, what: str = "value", bounds: int
 
 def _seconds(run: pd.DataFrame) -> str:
     """The median: the first photographs of a run pay for its beginning."""
-    return f"{run['seconds'].median():.3f}" if "seconds" in run else "-"
+    return f"{run['seconds'].median():.3f}" if "seconds" in run and run["seconds"].notna().any() else "-"
 
 
 def _aligned(lines: list[dict[str, str]]) -> str:
-    titles = list(dict.fromkeys(title for line in lines for title in line))
+    # Lines of older runs lack columns: time stays the last one.
+    titles = sorted(dict.fromkeys(title for line in lines for title in line), key=lambda title: title == "seconds")
     return aligned([titles, *([line.get(title, "") for title in titles] for line in lines)])

@@ -1,0 +1,236 @@
+"""Which method is better than which: ranks with ties, and each pair of methods on the same photographs.
+
+All of it follows from the draws of :func:`colorlib.benchmarks.results.draw`, in which every method has the same
+photographs: what photographs have in common cancels out of a difference.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from colorlib.benchmarks.results import GRAY, RESAMPLES, Draws, alike, draw, percentiles
+from colorlib.benchmarks.scores import SCORES, Values, distance, with_targets
+
+LEVEL = 0.05  # of significance; intervals hold 95 %
+CORRECTION = "Holm's step-down correction"
+_RUN = ["model", "weights"]
+
+
+class _Distances(NamedTuple):
+    """How far the methods of a protocol are from the best value of a score, all on the same photographs.
+
+    Attributes:
+        runs: a row each: protocol, model, weights, ``value`` and ``photos``.
+        value: (runs,).
+        draws: (resamples, runs).
+    """
+
+    runs: pd.DataFrame
+    value: Values
+    draws: Values
+
+
+def rank(rows: pd.DataFrame, scores: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """The methods of each protocol by each score, from the best to the worst, with ties.
+
+    The rank of a method is 1 and the number of methods that are better by more than the interval of the paired
+    difference: methods of one rank are not told apart by these photographs. ``grayscale`` has no rank, since it is
+    what methods are to beat.
+
+    Args:
+        rows: of one or several protocols, as :func:`colorlib.benchmarks.evaluate` returns them.
+        scores: names of :data:`SCORES` that are qualities of methods.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+
+    Returns:
+        A row for each score and method: ``protocol``, ``score``, ``model``, ``weights``, ``value``, ``photos``,
+        ``rank``; ``behind``, how much farther than the best it is from what is best, with ``behind_low`` and
+        ``behind_high``; and ``tied``, whether the best is not told apart from it. Methods that were measured on other
+        photographs than most are left out.
+
+    Raises:
+        KeyError: there is no such score.
+    """
+    names = ["protocol", "score", *_RUN, "value", "photos", "rank", "behind", "behind_low", "behind_high", "tied"]
+    ranked = [pd.DataFrame(columns=names)]
+    for _, of_protocol in rows[rows["model"] != GRAY].groupby("protocol", sort=False, observed=True):
+        for score, (runs, value, draws) in _distances(of_protocol, scores, resamples, seed).items():
+            best = int(np.argmin(value))
+            low, high = percentiles(draws - draws[:, [best]])
+            # [one, those better]: in nearly all draws. To count is quicker than to find the percentiles of every pair.
+            better = np.array([(draws < one[:, None]).mean(axis=0) >= 1 - LEVEL / 2 for one in draws.T])
+            better[:, best] = low > 0
+            behind = {"behind": value - value[best], "behind_low": low, "behind_high": high}
+            runs = runs.assign(score=score, rank=1 + better.sum(axis=1), **behind, tied=~better[:, best])
+            ranked.append(runs.iloc[np.argsort(value, kind="stable")][names])
+    return pd.concat(ranked[1:] or ranked, ignore_index=True)
+
+
+def pairwise(rows: pd.DataFrame, score: str, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Every pair of methods of one protocol, and whether they differ.
+
+    The p-value is that of Student's t with one degree of freedom less than there are photographs; the standard error
+    is that of the paired draws. Holm's step-down correction over all pairs of the protocol bounds the chance of a
+    single false difference by :data:`LEVEL`.
+
+    Args:
+        rows: of one protocol, as :func:`colorlib.benchmarks.evaluate` returns them.
+        score: a name of :data:`SCORES` that is a quality of methods.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+
+    Returns:
+        Two rows for each pair, one from either side: ``model``, ``weights``, ``other``, ``other_weights``,
+        ``difference`` of their distances from what is best, below 0 where the first is better, ``p``, ``p_corrected``
+        and ``significant``. Methods on other photographs than most are left out.
+
+    Raises:
+        KeyError: there is no such score.
+    """
+    names = ["model", "weights", "other", "other_weights", "difference", "p", "p_corrected", "significant"]
+    found = _distances(rows, [score], resamples, seed).get(score)
+    if found is None or len(found.runs) < 2:
+        return pd.DataFrame(columns=names)
+    runs, value, draws = found
+    photos = int(runs["photos"].max())
+    of_draws = np.cov(draws, rowvar=False) * photos / max(photos - 1, 1)  # drawn are photographs, not a population
+    variance = np.diag(of_draws)
+    error = np.sqrt(np.maximum(variance[:, None] + variance[None] - 2 * of_draws, 0))
+    difference = value[:, None] - value[None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.where(difference == 0, 0.0, np.abs(difference) / error)
+    p = 2 * stdtr(max(photos - 1, 1), -t)
+    first, second = np.triu_indices(len(runs), 1)
+    corrected = np.ones_like(p)
+    corrected[first, second] = corrected[second, first] = holm(p[first, second])
+    one, other = np.nonzero(~np.eye(len(runs), dtype=bool))
+    pairs = pd.DataFrame(
+        {
+            "model": runs["model"].to_numpy()[one],
+            "weights": runs["weights"].to_numpy()[one],
+            "other": runs["model"].to_numpy()[other],
+            "other_weights": runs["weights"].to_numpy()[other],
+            "difference": difference[one, other],
+            "p": p[one, other],
+            "p_corrected": corrected[one, other],
+        }
+    )
+    return pairs.assign(significant=pairs["p_corrected"] < LEVEL)
+
+
+def holm(p: Sequence[float] | Values) -> Values:
+    """P-values corrected by Holm's step-down method (Holm 1979): the k-th smallest of n times n - k + 1, growing."""
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")
+    steps = values[order] * np.arange(len(values), 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
+
+
+class Duel(NamedTuple):
+    """Two methods on the same photographs.
+
+    Attributes:
+        photos: a row per photograph (and cast): ``photo``, ``cast``, ``one``, ``other``, the values of both; and
+            ``gain``, by how much the first is nearer to what is best, below 0 where the second is.
+        difference: of their distances from what is best over all photographs, below 0 where the first is better.
+        low: of its 95 % interval.
+        high: likewise.
+        won: the share of photographs on which the first is better, where both are alike a half each.
+        won_low: of its 95 % interval.
+        won_high: likewise.
+    """
+
+    photos: pd.DataFrame
+    difference: float
+    low: float
+    high: float
+    won: float
+    won_low: float
+    won_high: float
+
+
+def duel(one: pd.DataFrame, other: pd.DataFrame, score: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Duel:
+    """Compare two runs of one protocol, photograph by photograph, on the photographs that both have.
+
+    Args:
+        one: rows of a run, as :func:`colorlib.benchmarks.evaluate` returns them.
+        other: rows of another.
+        score: a name of :data:`SCORES` that is a quality of methods, and has no parts.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+
+    Raises:
+        KeyError: there is no such score.
+        ValueError: no photograph has a value in both.
+    """
+    how, keys = SCORES[score], ["photo", "cast"]
+    one, other = (run.astype(dict.fromkeys([*keys, *_RUN], object)) for run in (one, other))
+    # Two files of one method and weights are two runs here.
+    one, other = one.assign(weights="one"), other.assign(weights="other")
+    columns = [how.column, *([SCORES[how.target].column] if isinstance(how.target, str) else [])]
+    pairs = one[[*keys, *columns]].merge(other[[*keys, how.column]], on=keys, suffixes=("", "_other"))
+    pairs = pairs.dropna(subset=[how.column, f"{how.column}_other"])
+    if pairs.empty:
+        raise ValueError("no photograph has a value in both runs")
+    shared = pairs[keys]
+    both = pd.concat(run.merge(shared, on=keys) for run in (one, other))
+    found = _distances(both, [score], resamples, seed)[score]
+    first, second = (int(np.flatnonzero(found.runs["weights"] == name)[0]) for name in ("one", "other"))
+    low, high = percentiles((found.draws[:, first] - found.draws[:, second])[:, None])
+    values = {
+        name: pairs[column].to_numpy(float) for name, column in (("one", columns[0]), ("other", f"{columns[0]}_other"))
+    }
+    targets = {how.target: pairs[columns[1]].to_numpy(float)} if isinstance(how.target, str) else {}
+    far = [distance(pd.DataFrame({score: how.transform(x), **targets}), score).to_numpy() for x in values.values()]
+    with np.errstate(invalid="ignore"):
+        gain = np.where(far[0] == far[1], 0.0, far[1] - far[0])  # two that are infinite are alike
+    wins = pd.Series(np.sign(gain) / 2 + 0.5).groupby(pairs["photo"].to_numpy()).agg(["sum", "size"])
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(len(wins), size=(resamples, len(wins)))
+    shares = wins["sum"].to_numpy()[drawn].sum(axis=1) / wins["size"].to_numpy()[drawn].sum(axis=1)
+    won_low, won_high = np.percentile(shares, [2.5, 97.5])
+    difference = float(found.value[first] - found.value[second])
+    photos = shared.assign(**values, gain=gain).reset_index(drop=True)
+    won = float(wins["sum"].sum() / wins["size"].sum())
+    return Duel(photos, difference, float(low[0]), float(high[0]), won, float(won_low), float(won_high))
+
+
+def _distances(rows: pd.DataFrame, scores: Sequence[str], resamples: int, seed: int) -> dict[str, _Distances]:
+    """By score, of the runs of a protocol, those on the same photographs as most of them."""
+    if rows.empty:
+        return {}
+    most = max(alike(rows), key=lambda runs: (len(runs), len(runs[0])))
+    drawn = draw(most, with_targets(tuple(scores)), resamples, seed)
+    found = {}
+    for score in scores:
+        chosen = np.flatnonzero((drawn.table["score"] == score).to_numpy() & ~np.isnan(drawn.value))
+        if len(chosen):
+            runs = drawn.table.iloc[chosen].drop(columns="score").reset_index(drop=True)
+            found[score] = _Distances(runs.assign(value=drawn.value[chosen]), *_of(drawn, chosen, score))
+    return found
+
+
+def _of(drawn: Draws, chosen: NDArray[np.intp], score: str) -> tuple[Values, Values]:
+    """Distances of some columns from what is best: (columns,) and (resamples, columns)."""
+    everything = np.vstack([drawn.value, drawn.draws])
+    values = everything[:, chosen]
+    target = SCORES[score].target
+    table: dict[str, Values] = {score: values.ravel()}
+    if isinstance(target, str):
+        table[target] = everything[:, [_target_of(drawn.table, place, target) for place in chosen]].ravel()
+    far = distance(pd.DataFrame(table), score).to_numpy().reshape(values.shape)
+    return far[0], far[1:]
+
+
+def _target_of(table: pd.DataFrame, place: int, target: str) -> int:
+    """The column that holds the target of a column's method."""
+    run = table.iloc[place]
+    same = (table[["model", "weights"]] == run[["model", "weights"]]).all(axis=1)
+    return int(np.flatnonzero(same & (table["score"] == target))[0])
