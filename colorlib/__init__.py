@@ -14,8 +14,10 @@ __all__ = [
     "Gallery",
     "Result",
     "Scene",
+    "SideBySide",
     "WeightsError",
     "__version__",
+    "batch",
     "benchmarks",
     "casts",
     "catalog",
@@ -29,17 +31,25 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from colorlib import benchmarks, casts, catalog, color, io, metrics, transfer
-    from colorlib.colorizer import Colorizer, Result, Scene
+    from colorlib import batch, benchmarks, casts, catalog, color, io, metrics, transfer
+    from colorlib.colorizer import Colorizer, Scene
     from colorlib.gallery import Gallery
-    from colorlib.models import WeightsError, create_model, list_models, model_info
+    from colorlib.models import list_models, model_info
+    from colorlib.result import Result
+    from colorlib.side_by_side import SideBySide
+    from colorlib.tensors import WeightsError
+    from colorlib.weights import create_model
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        submodules=["benchmarks", "casts", "catalog", "color", "io", "metrics", "transfer"],
+        submodules=["batch", "benchmarks", "casts", "catalog", "color", "io", "metrics", "transfer"],
         submod_attrs={
-            "colorizer": ["Colorizer", "Result", "Scene"],
+            "colorizer": ["Colorizer", "Scene"],
             "gallery": ["Gallery"],
-            "models": ["WeightsError", "create_model", "list_models", "model_info"],
+            "models": ["list_models", "model_info"],
+            "result": ["Result"],
+            "side_by_side": ["SideBySide"],
+            "tensors": ["WeightsError"],
+            "weights": ["create_model"],
         },
     )

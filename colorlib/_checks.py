@@ -1,4 +1,4 @@
-"""What a public function says of an input that it cannot take: what came, what was expected, and how to make it.
+"""Checks of arguments. The error says what was passed, what was expected, and how to convert it.
 
 :func:`check_image` looks at type and shape alone, for conversions, which training calls at every step;
 :func:`check_photos` also at the values, for what a user calls once for a photograph.
@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 _FLOATS = (torch.float32, torch.float64)
 _KINDS = {False: "a float32 or float64", True: "a floating"}
-_OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
+OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
 _SCALES = {"uint8": 255, "uint16": 65535}
 
 
@@ -30,7 +30,7 @@ def check_image(
     """Check that this is a float32 or float64 tensor of a shape. Values are not read.
 
     Args:
-        x: what came.
+        x: the argument.
         shape: what was expected, as docstrings write it: a number is the size of that dimension, a letter stands for
             any size, and a star, which may come first, for any number of dimensions.
         name: of the argument, where a function takes several.
@@ -54,7 +54,7 @@ def check_tensor(x: object, expected: str, *, name: str = "") -> None:
     """Check that this is a tensor, whatever its type.
 
     Args:
-        x: what came.
+        x: the argument.
         expected: what should be in it, for the message.
         name: of the argument, where a function takes several.
 
@@ -79,7 +79,7 @@ def check_photos(
     tensor that takes part in autograd, as training's do, nor under compilation, export, tracing or ``vmap``.
 
     Args:
-        x: what came.
+        x: the argument.
         shape: see :func:`check_image`.
         name: of the argument, where a function takes several.
         any_float: see there.
@@ -100,7 +100,7 @@ def check_photos(
     if x.requires_grad or x.numel() == 0 or not (on_accelerators or x.device.type == "cpu"):
         return
     low, high = (float(value) for value in x.aminmax())  # nan, if there is one, is both
-    if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return
     if math.isfinite(low) and math.isfinite(high):
         got, advice = f"values from {low:.6g} to {high:.6g}", _rescaled(low, high)
@@ -179,6 +179,6 @@ def _rescaled(low: float, high: float) -> str:
         return "divide by 255"
     if low >= 0 and 255 < high <= 65535:
         return "divide by 65535"
-    if -1 - _OVERSHOOT <= low < -0.1 and high <= 1 + _OVERSHOOT:
+    if -1 - OVERSHOOT <= low < -0.1 and high <= 1 + OVERSHOOT:
         return "(x + 1) / 2 if they lie in [-1, 1], else x.clamp(0, 1)"
     return "x.clamp(0, 1) if they overshoot"

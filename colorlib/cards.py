@@ -1,7 +1,7 @@
 """What a repository on the Hub holds beside the weights: the card with our measurements, and sample pictures."""
 
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import dedent
@@ -13,11 +13,14 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub import EvalResultEntry as Entry
 from huggingface_hub import eval_result_entries_to_yaml as entries_to_yaml
 
-from colorlib import hub, io
+from colorlib import io
 from colorlib.benchmarks import SCORES, protocol, read_results, summarize
 from colorlib.benchmarks.tables import with_interval
 from colorlib.colorizer import Colorizer
 from colorlib.models import ModelInfo, model_info
+from colorlib.tensors import CONFIG, WEIGHTS
+from colorlib.weights import configured, write_in_one_piece
+from colorlib.weights.repository import Config
 
 SHOWN = {"colorize": ("rmse", "psnr", "ciede2000"), "balance": ("angular_error", "angular_error_before")}
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
@@ -36,12 +39,13 @@ def assemble(model: str | PathLike[str], folder: Path, repo: str, results: str) 
         ValueError: no such method.
         WeightsError: no weights.
     """
-    config, weights = hub.configured(model)
+    config, weights = configured(model)
     folder.mkdir(parents=True)
-    shutil.copyfile(weights, folder / hub.WEIGHTS)
-    config.write(folder / hub.CONFIG)
     rows = read_results()
     rows = rows[(rows["weights"] == config.weights.sha256) & (rows["model"] == config.model)]
+    # Rows name the embedded file, which may leave out an encoder that several methods share; a repository does not.
+    config = replace(config, weights=replace(config.weights, sha256=write_in_one_piece(weights, folder / WEIGHTS)))
+    config.write(folder / CONFIG)
     info = model_info(config.model)
     (folder / "samples").mkdir()
     samples = list(_paint(folder))
@@ -73,7 +77,7 @@ def _scores(rows: pd.DataFrame, info: ModelInfo) -> pd.DataFrame:
 
 
 def _paint(folder: Path) -> Iterator[str]:
-    """Pictures of scikit-image's photographs: in gray or under a cast, painted, and as they are."""
+    """Pictures of scikit-image's photographs: the input (grayscale, or under a cast), the result and the original."""
     import skimage
 
     from colorlib.casts import random_casts
@@ -93,9 +97,7 @@ def _paint(folder: Path) -> Iterator[str]:
         yield path.relative_to(folder).as_posix()
 
 
-def _card(
-    config: hub.Config, info: ModelInfo, scores: pd.DataFrame, samples: list[str], repo: str, results: str
-) -> str:
+def _card(config: Config, info: ModelInfo, scores: pd.DataFrame, samples: list[str], repo: str, results: str) -> str:
     """The model card, with the front matter that the Hub reads."""
     weights = config.weights
     metrics = [
@@ -122,7 +124,7 @@ def _card(
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_text(config, info, scores, samples, repo)}"))
 
 
-def _text(config: hub.Config, info: ModelInfo, scores: pd.DataFrame, samples: list[str], repo: str) -> str:
+def _text(config: Config, info: ModelInfo, scores: pd.DataFrame, samples: list[str], repo: str) -> str:
     weights, paper = config.weights, info.paper
     colours = info.task == "colorize"
     published = f"{paper.authors}: [*{paper.title}*]({paper.url}), {paper.venue} {paper.year}" if paper else "no paper"
@@ -145,7 +147,7 @@ def _text(config: hub.Config, info: ModelInfo, scores: pd.DataFrame, samples: li
     )
     lines = [
         f"# {info.label}",
-        f"{info.summary} {'Photographs in gray are coloured' if colours else 'Colour casts are taken away'} by "
+        f"{info.summary} {'Grayscale photographs are coloured' if colours else 'Colour casts are taken away'} by "
         f"{weights.parameters / 1e6:.1f} million parameters.",
         f"Paper: {published}.",
         *(f"![{Path(sample).stem}: seen, painted, as it is]({sample})" for sample in samples),
@@ -160,7 +162,7 @@ def _text(config: hub.Config, info: ModelInfo, scores: pd.DataFrame, samples: li
         "## Measured",
         _measured(scores, info),
         "## Files",
-        f"`{hub.WEIGHTS}` has the sha256 `{weights.sha256}`; `{hub.CONFIG}` says so too, and what the network makes "
+        f"`{WEIGHTS}` has the sha256 `{weights.sha256}`; `{CONFIG}` says so too, and what the network makes "
         f"of a test picture. colorlib checks both before it uses the weights. Written by colorlib {config.colorlib}.",
         "## Licence",
         f"{weights.license or 'Not stated'}.",

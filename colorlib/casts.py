@@ -64,20 +64,21 @@ def random_casts(rgb: Tensor, kinds: tuple[Kind, ...] = KINDS, generator: torch.
         sRGB (N, 3, H, W), clipped to [0, 1].
 
     Raises:
-        ValueError: no kinds, or one that there is not.
+        ValueError: no kinds, or an unknown one.
     """
     check_photos(rgb, any_float=True)
     if not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"expected kinds of {', '.join(KINDS)}, got {kinds!r}")
     count = len(rgb)
     # The same numbers from a seed, whatever the program's default type and device are.
-    drawn = torch.randint(len(kinds), (count,), generator=generator, device="cpu").tolist()
+    drawn = torch.randint(len(kinds), (count,), generator=generator, device="cpu").to(rgb.device)
     drawn_factors = torch.rand(2, count, 1, 1, generator=generator, dtype=torch.float32, device="cpu")
     factors = (LOW + (HIGH - LOW) * drawn_factors).to(rgb)
-    red, blue = (x.expand(-1, *rgb.shape[-2:]).clone() for x in factors)
-    for index, kind in enumerate(kinds[k] for k in drawn):
+    red, blue = (x.expand(-1, *rgb.shape[-2:]) for x in factors)
+    for index, kind in enumerate(kinds):
         if kind != "global":
-            red[index] = blue[index] = _ramp(rgb, kind)
+            ramp, chosen = _ramp(rgb, kind), (drawn == index)[:, None, None]
+            red, blue = torch.where(chosen, ramp, red), torch.where(chosen, ramp, blue)
     return _scale(rgb, red, blue)
 
 

@@ -32,9 +32,18 @@ YUV_FROM_RGB = (
 )
 WHITE_D65 = (0.95047, 1.0, 1.08883)  # CIE 15:2004, 2 degree observer
 
-_LAB_EPSILON, _LAB_SLOPE, _LAB_OFFSET = 0.008856, 7.787, 16 / 116  # CIE 1976, rounded as scikit-image does
-_LAB_EPSILON_ROOT = 0.2068966
+# sRGB spans a in [-86.2, 98.2] and b in [-107.9, 94.5]: this holds both and keeps gray in the middle.
+AB_BOUND = 110.0
+# Half the width of the bins' range in Hwang and Zhou 2016, whatever sRGB spans: u in [-83, 175], v in [-134, 107].
+UV_BOUND = 100.0
+AB_GRID = 256  # cells of 1 along a and b
+
+LAB_EPSILON, LAB_SLOPE, _LAB_OFFSET = 0.008856, 7.787, 16 / 116  # CIE 1976, rounded as scikit-image does
+LAB_EPSILON_ROOT = 0.2068966
 _LUV_KAPPA = 903.3
+# Linear values that count as inside sRGB. Below zero the tolerance weighs 903 units of L* per unit of Y, so it is
+# tight; white itself overshoots by 2e-5.
+DARKEST, BRIGHTEST = -1e-5, 1 + 1e-4
 
 Gamut = Literal["clip", "reduce", "none"]
 """What to do with colours outside sRGB: clip each channel (as scikit-image), reduce chroma (keeps L*), or nothing."""
@@ -79,8 +88,7 @@ def lab_to_xyz(lab: Tensor) -> Tensor:
     lightness, a, b = lab.split(1, dim=-3)
     fy = (lightness + 16) / 116
     f = torch.cat([fy + a / 500, fy, (fy - b / 200).clamp(min=0)], dim=-3)
-    cubed = torch.where(f > _LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
-    return cubed * _column(WHITE_D65, lab)
+    return _cubed(f) * _column(WHITE_D65, lab)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
@@ -115,7 +123,7 @@ def lightness_to_gray(lightness: Tensor) -> Tensor:
     """L of CIE Lab in [0, 100] -> the sRGB value v in [0, 1] whose gray (v, v, v) has that L; any shape."""
     check_image(lightness, "(*)", space="L of CIE Lab in [0, 100]")
     f = (lightness.clamp(0, 100) + 16) / 116
-    luminance = torch.where(f > _LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
+    luminance = torch.where(f > LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / LAB_SLOPE)
     return linear_to_srgb(luminance).clamp(0, 1)
 
 
@@ -123,7 +131,7 @@ def xyz_to_luv(xyz: Tensor) -> Tensor:
     """CIE XYZ -> CIE Luv, L in [0, 100]: (*, 3, H, W) -> (*, 3, H, W)."""
     check_image(xyz, space="CIE XYZ, Y in [0, 1]")
     x, y, z = xyz.split(1, dim=-3)
-    lightness = torch.where(y > _LAB_EPSILON, 116 * y.clamp(min=_LAB_EPSILON) ** (1 / 3) - 16, _LUV_KAPPA * y)
+    lightness = torch.where(y > LAB_EPSILON, 116 * y.clamp(min=LAB_EPSILON) ** (1 / 3) - 16, _LUV_KAPPA * y)
     u0, v0 = luv_white()
     denominator = x + 15 * y + 3 * z + torch.finfo(xyz.dtype).eps
     u = 13 * lightness * (4 * x / denominator - u0)
@@ -164,7 +172,7 @@ def rgb_to_yuv(rgb: Tensor) -> Tensor:
 def yuv_to_rgb(yuv: Tensor) -> Tensor:
     """YUV, Y in [0, 1] -> sRGB: (*, 3, H, W) -> (*, 3, H, W); not clipped."""
     check_image(yuv, space="YUV, Y in [0, 1]")
-    return _mix(yuv, _inverse(YUV_FROM_RGB))
+    return _mix(yuv, inverse(YUV_FROM_RGB))
 
 
 def rgb_to_hsv(rgb: Tensor) -> Tensor:
@@ -226,39 +234,101 @@ def rgb_to_alphabeta(rgb: Tensor) -> Tensor:
     return torch.cat([(blue - (red + green) / 2) / scale, (red - green) / scale], dim=-3)
 
 
+def correct_lightness(rgb: Tensor, gray: Tensor) -> Tensor:
+    """The lightness correction of Larsson et al. 2016, A.4: add the same to R, G and B, so that their mean is ``gray``.
+
+    sRGB (N, 3, H, W) and (N, 1, H, W) -> (N, 3, H, W); outside [0, 1] where the colour does not fit.
+    """
+    check_image(rgb, "(N, 3, H, W)")
+    check_image(gray, "(N, 1, H, W)", name="gray", space="in [0, 1]")
+    return rgb + (gray - rgb.mean(dim=1, keepdim=True))
+
+
+def bicone_to_lab(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
+    """The colour of a hue and a chroma that has the given L of CIE Lab: three times (N, 1, h, w) -> (N, 3, h, w).
+
+    Adding the same to R, G and B changes neither hue nor chroma, so, as in A.4, that brings the colour to its
+    lightness: here to L, which has no closed form. May lie outside sRGB.
+    """
+    pure = huechroma_to_rgb(hue.to(lightness.dtype), chroma.to(lightness.dtype), torch.full_like(lightness, 0.5))
+    low, high = -pure.amax(dim=1, keepdim=True), 1 - pure.amin(dim=1, keepdim=True)  # L is 0 at most, 100 at least
+    for _ in range(16):
+        middle = (low + high) / 2
+        darker = rgb_to_lightness(pure + middle) < lightness
+        low, high = torch.where(darker, middle, low), torch.where(darker, high, middle)
+    return rgb_to_lab(pure + (low + high) / 2)
+
+
+# Chromaticities (u', v') of sRGB lie in this box, that of white too; beyond it XYZ may be negative or infinite.
+_CHROMATICITY_LOW, _CHROMATICITY_HIGH = (0.12, 0.15), (0.46, 0.57)
+
+
+def uv_to_ab(uv: Tensor, lightness: Tensor) -> Tensor:
+    """(u, v) of CIE Luv at L: (N, 2, h, w) and (N, 1, h, w) -> (a, b) of CIE Lab, (N, 2, h, w); may lie outside sRGB.
+
+    In the dark a small u or v is an impossible colour: it is brought back towards white, in its own direction.
+    """
+    check_image(uv, "(N, 2, h, w)", name="uv", space="u and v of CIE Luv")
+    check_image(lightness, "(N, 1, h, w)", name="lightness", space="L of CIE Lab in [0, 100]")
+    scale = 1 / (13 * lightness.clamp(min=1e-3))
+    factor = torch.ones_like(lightness)
+    for offset, middle, low, high in zip(
+        (uv * scale).split(1, dim=1), luv_white(), _CHROMATICITY_LOW, _CHROMATICITY_HIGH, strict=True
+    ):
+        # Not torch.where(..., number, number), which is of torch's default type.
+        room = torch.full_like(offset, high - middle).where(offset > 0, middle - low)
+        factor = torch.minimum(factor, room / offset.abs().clamp(min=1e-9))
+    luv = torch.cat([lightness, uv * factor], dim=1)
+    return xyz_to_lab(luv_to_xyz(luv))[:, 1:]
+
+
 def _reduce_chroma(lab: Tensor, linear: Tensor) -> Tensor:
     """Linear RGB of ``lab`` in which each colour outside sRGB goes to the edge of sRGB at its L and hue angle.
 
     That is the largest chroma that fits, but for some yellows (L 92 to 99, hue 98 to 107 degrees): there growing
     chroma leaves sRGB by up to 0.9 % of red and comes back, and the bisection may settle on the inner edge.
     """
-    # Below zero the tolerance weighs 903 units of L* per unit of Y, so it is tight; white itself overshoots by 2e-5.
-    low, high = -1e-5, 1 + 1e-4
-    outside = ((linear < low) | (linear > high)).any(dim=-3)
+    outside = ((linear < DARKEST) | (linear > BRIGHTEST)).any(dim=-3)
+    if lab.device.type != "cpu" and not torch.compiler.is_exporting():
+        # All colours take part, so that an accelerator need not tell the host how many are outside.
+        reduced = torch.stack(bisected(*lab.unbind(dim=-3)), dim=-3)
+        return torch.where(outside.unsqueeze(-3), reduced, linear)
     if not torch.compiler.is_exporting() and not outside.any():  # an exported graph cannot depend on values
         return linear
-    # Only the colours outside take part: as an image of shape (3, n, 1).
-    colours = lab.movedim(-3, -1)[outside].T[..., None]
-    smallest = torch.zeros_like(colours[:1])
-    largest = torch.ones_like(smallest)
-    with torch.no_grad():
-        for _ in range(14):  # chroma to 1 / 16,384 of itself
-            middle = (smallest + largest) / 2
-            candidate = _xyz_to_linear(lab_to_xyz(_scale_chroma(colours, middle)))
-            fits = ((candidate >= low) & (candidate <= high)).all(dim=0, keepdim=True)
-            smallest, largest = torch.where(fits, middle, smallest), torch.where(fits, largest, middle)
-    reduced = _xyz_to_linear(lab_to_xyz(_scale_chroma(colours, smallest)))
     channels_last = linear.movedim(-3, -1).clone()
-    channels_last[outside] = reduced[..., 0].T
+    channels_last[outside] = torch.stack(bisected(*lab.movedim(-3, -1)[outside].T.contiguous()), dim=-1)
     return channels_last.movedim(-1, -3)
 
 
-def _scale_chroma(lab: Tensor, factor: Tensor) -> Tensor:
-    return torch.cat([lab[..., :1, :, :], lab[..., 1:, :, :] * factor], dim=-3)
+def bisected(lightness: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+    """Linear R, G and B of colours whose chroma is scaled until they fit into sRGB; any shape."""
+    fy = (lightness + 16) / 116
+    y = _cubed(fy) * WHITE_D65[1]
+
+    def linear_at(factor: Tensor) -> list[Tensor]:
+        """As by lab_to_xyz, whose Y does not depend on the factor."""
+        x = _cubed(fy + a * factor / 500) * WHITE_D65[0]
+        z = _cubed((fy - b * factor / 200).clamp(min=0)) * WHITE_D65[2]
+        return [row[0] * x + row[1] * y + row[2] * z for row in inverse(XYZ_FROM_RGB)]
+
+    smallest, largest = torch.zeros_like(a), torch.ones_like(a)
+    with torch.no_grad():
+        for _ in range(14):  # chroma to 1 / 16,384 of itself
+            middle = (smallest + largest) / 2
+            red, green, blue = linear_at(middle)
+            least, greatest = torch.minimum(red, green).minimum(blue), torch.maximum(red, green).maximum(blue)
+            fits = (least >= DARKEST) & (greatest <= BRIGHTEST)
+            smallest, largest = torch.where(fits, middle, smallest), torch.where(fits, largest, middle)
+    return linear_at(smallest)
+
+
+def _cubed(f: Tensor) -> Tensor:
+    """The inverse of :func:`_lab_f`."""
+    return torch.where(f > LAB_EPSILON_ROOT, f**3, (f - _LAB_OFFSET) / LAB_SLOPE)
 
 
 def _lab_f(t: Tensor) -> Tensor:
-    return torch.where(t > _LAB_EPSILON, t.clamp(min=_LAB_EPSILON) ** (1 / 3), _LAB_SLOPE * t + _LAB_OFFSET)
+    return torch.where(t > LAB_EPSILON, t.clamp(min=LAB_EPSILON) ** (1 / 3), LAB_SLOPE * t + _LAB_OFFSET)
 
 
 def luv_white() -> tuple[float, float]:
@@ -268,7 +338,7 @@ def luv_white() -> tuple[float, float]:
 
 
 def _xyz_to_linear(xyz: Tensor) -> Tensor:
-    return _mix(xyz, _inverse(XYZ_FROM_RGB))
+    return _mix(xyz, inverse(XYZ_FROM_RGB))
 
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -281,7 +351,8 @@ def _mix(image: Tensor, matrix: Matrix) -> Tensor:
 
 
 @cache
-def _inverse(matrix: Matrix) -> Matrix:
+def inverse(matrix: Matrix) -> Matrix:
+    """The inverse of a 3 x 3 matrix."""
     return tuple(map(tuple, torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64, device="cpu")).tolist()))
 
 

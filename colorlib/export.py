@@ -28,19 +28,17 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from colorlib import color
-from colorlib.colorizer import GAIN_SIZE, Colorizer
+from colorlib._checks import OVERSHOOT
+from colorlib.colorizer import Colorizer
+from colorlib.image import size_of
 from colorlib.io import write_whole
-from colorlib.models import ColorModel, WhiteBalance
-from colorlib.models._base import faded, relit, smooth_gains
-from colorlib.models._layers import SameConv2d
-from colorlib.models.von_kries import VonKries
-from colorlib.targets import Histogram, combine, size_of
+from colorlib.models import WhiteBalance
+from colorlib.painting import GAIN_SIZE, Chroma, Gains
 
 Format = Literal["onnx", "torch-export"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 INPUT, OUTPUT = "photograph", "result"
 NOTES = "colorlib.json"  # inside a .pt2; ONNX has a place for metadata
-OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
 TOLERANCE = 1e-3  # of sRGB in [0, 1]: a quarter of a step of 8 bits
 
 
@@ -64,11 +62,13 @@ class Photographs(nn.Module):
     def __init__(self, colorizer: Colorizer, resize: bool = True):
         super().__init__()
         # channels_last, which colorizers choose, would put strides into the graph.
-        model = deepcopy(colorizer.model).to(memory_format=torch.contiguous_format)
-        self.model = _pad_by_constants(model)
+        self.model = deepcopy(colorizer.model).to(memory_format=torch.contiguous_format)
         self.target = colorizer.target
         self.resize = resize
         self.size = colorizer.size if resize else None
+        self.balances = self.model.task == "balance"
+        if self.balances:
+            self.model.forward = self._predict  # type: ignore[assignment]  # whose sizes torch.export can follow
         # The least that padding gives: a network that takes off borders has to be sure that something is left.
         pixel = torch.zeros(1, 3, 1, 1, dtype=torch.float32, device="cpu")
         self.least = self.model.pad(pixel).shape[-1] // self.model.stride
@@ -86,19 +86,27 @@ class Photographs(nn.Module):
         return self._result(photograph) + spoilt[:, None, None, None]
 
     def _result(self, photograph: Tensor) -> Tensor:
+        if self.balances and not self.resize:
+            return self.model.colorize(photograph)
         seen = self._resized(photograph)
-        if isinstance(self.model, VonKries):
-            if not self.resize:
-                return (photograph * self.model.gains(seen)).clamp(0, 1)
-            return relit(photograph, self.model.correction(seen))
-        prediction = self._predict(seen)
-        if isinstance(self.model, WhiteBalance):
-            return self._balance(photograph, seen, self.model.target.to_rgb(prediction))
-        lightness = color.rgb_to_lightness(seen)
+        paint = Gains(self._gains(seen), seen) if self.balances else Chroma(self._chroma(seen))
+        return paint.put(photograph, F.interpolate(paint.small, size_of(photograph), mode="bilinear"))
+
+    def _chroma(self, seen: Tensor) -> Tensor:
+        """(a, b) at the network's resolution."""
+        prediction, lightness = self._predict(seen), color.rgb_to_lightness(seen)
         if self.model.output_stride > 1:
             lightness = _averaged(lightness, size_of(prediction))
-        ab = F.interpolate(self.target.chroma(prediction, lightness), size_of(photograph), mode="bilinear")
-        return combine(color.rgb_to_lightness(photograph), ab)
+        return self.target.chroma(prediction, lightness)
+
+    def _gains(self, seen: Tensor) -> Tensor:
+        """The correction of a white balance, as small as :class:`colorlib.Colorizer` keeps it."""
+        gains = cast(WhiteBalance, self.model).correction(seen)
+        if not self.model.learned:
+            return gains  # one value for the whole picture
+        height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(gains))
+        scale = (GAIN_SIZE / torch.minimum(height, width)).clamp(max=1)
+        return _averaged(gains, [_number((n * scale).round()) for n in (height, width)])
 
     def _resized(self, rgb: Tensor) -> Tensor:
         """As :class:`colorlib.Colorizer` does it before the network."""
@@ -129,16 +137,6 @@ class Photographs(nn.Module):
         # Rounded up without -(-n // cell): ONNX divides towards zero.
         return _top_left(prediction, sizes if cell == 1 else [_number((n + cell - 1) // cell) for n in sizes])
 
-    def _balance(self, photograph: Tensor, seen: Tensor, balanced: Tensor) -> Tensor:
-        """What the network has changed in the small picture it saw, put on the photograph."""
-        if self.size is None:
-            return balanced
-        gains = faded(smooth_gains(seen, balanced), seen)
-        height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(gains))
-        scale = (GAIN_SIZE / torch.minimum(height, width)).clamp(max=1)
-        gains = _averaged(gains, [_number((n * scale).round()) for n in (height, width)])
-        return relit(photograph, F.interpolate(gains, size_of(photograph), mode="bilinear"))
-
 
 def _number(n: int | Tensor, least: int = 1) -> int:
     """The same number; to torch.export one that it knows nothing of, but that it is at least so much."""
@@ -160,7 +158,7 @@ def _top_left(x: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def _averaged(x: Tensor, sizes: Sequence[int]) -> Tensor:
-    """:func:`colorlib.targets.resize_area` by products with matrices: ONNX pools to sizes known beforehand only."""
+    """:func:`colorlib.image.resize_area` by products with matrices: ONNX pools to sizes known beforehand only."""
     rows, columns = (_windows(n, parts) for n, parts in zip(size_of(x), sizes, strict=True))
     averaged: Tensor = rows @ x @ columns.mT
     return averaged
@@ -172,33 +170,6 @@ def _windows(size: int, parts: int) -> Tensor:
     inside = (pixel >= part * size // parts) & (pixel < ((part + 1) * size + parts - 1) // parts)
     weights = inside.float()
     return weights / weights.sum(dim=1, keepdim=True)
-
-
-def _pad_by_constants(module: nn.Module) -> ColorModel:
-    """Replace convolutions with TensorFlow's padding SAME, in place: sides are multiples of their strides here."""
-    for name, child in module.named_children():
-        if isinstance(child, SameConv2d):
-            setattr(module, name, _padded_by_constants(child))
-        else:
-            _pad_by_constants(child)
-    return cast(ColorModel, module)
-
-
-def _padded_by_constants(conv: nn.Conv2d) -> nn.Module:
-    total = conv.kernel_size[0] - conv.stride[0]
-    before, after = total // 2, total - total // 2  # the odd row after the last
-    even = before == after
-    fixed = nn.Conv2d(
-        conv.in_channels,
-        conv.out_channels,
-        (conv.kernel_size[0], conv.kernel_size[1]),
-        (conv.stride[0], conv.stride[1]),
-        before if even else 0,
-        groups=conv.groups,
-        bias=conv.bias is not None,
-    )
-    fixed.weight, fixed.bias = conv.weight, conv.bias
-    return fixed if even else nn.Sequential(nn.ZeroPad2d((before, after, before, after)), fixed)
 
 
 def require(format: Format) -> None:
@@ -227,16 +198,16 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
     Raises:
         ExportError: a method that needs another photograph, a decoder that draws, or a colorizer on another device.
     """
-    model, target = colorizer.model, colorizer.target
+    model, decoder = colorizer.model, getattr(colorizer.target, "decoder", "")
     if colorizer.device.type != "cpu":
         raise ExportError(f"expected a colorizer on the CPU, got one on {colorizer.device}; make it with device='cpu'")
-    if model.takes_reference and not any(True for _ in model.parameters()):
+    if model.takes_reference and not model.learned:
         raise ExportError(
             f"{colorizer.name} takes its colours from another photograph, and an exported file has one input; "
             "export a learned method, such as larsson16_small, or use colorlib colorize --reference"
         )
-    if isinstance(target, Histogram) and target.decoder == "sample":
-        others = ", ".join(name for name in target.decoders if name != "sample")
+    if decoder == "sample":
+        others = ", ".join(name for name in getattr(colorizer.target, "decoders", ()) if name != "sample")
         raise ExportError(f"the decoder sample draws, and a file is to do the same every time; choose one of {others}")
     module = Photographs(colorizer, resize).eval().requires_grad_(False)
     example = torch.zeros(2, 3, 36, 44, dtype=torch.float32, device="cpu")
@@ -328,7 +299,7 @@ def describe(colorizer: Colorizer, *, resize: bool = True) -> dict[str, str]:
         "colorlib": version("colorlib-torch"),
         "weights_sha256": weights.sha256 if weights else "",
         "license": weights.license if weights else "",
-        "decoder": target.decoder if isinstance(target, Histogram) else "",
+        "decoder": getattr(target, "decoder", ""),
         "saturation": f"{target.saturation:g}",
         "input": f"{INPUT}: sRGB in [0, 1], float32 (batch, 3, height, width) of any batch, height and width; {seen}",
         "output": f"{OUTPUT}: the same, {lightness}; NaN of photographs with values outside [0, 1]",

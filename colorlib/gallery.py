@@ -14,19 +14,16 @@ from typing import NamedTuple
 
 import skimage
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from colorlib import color, io
 from colorlib._checks import check_photos
-from colorlib._maths import root
-from colorlib._strips import resize, shrunk
-from colorlib.targets import resize_area, size_of
+from colorlib.image import local_deviation, reduced, reduced_size, resize_area
+from colorlib.io import shrunk
 
-_PIXELS = 1 << 16
 _THUMBNAIL = 16  # pixels a side
 _SAME = 0.99  # correlation of thumbnails above which two files show one picture
-# The photographs in colour that every scikit-image brings along.
+# Colour photographs that are part of scikit-image.
 _SHIPPED = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
@@ -71,14 +68,14 @@ class Gallery:
                 continue
             warnings.extend(f"{name}: {warning}" for warning in photo.warnings)
             rgb = shrunk(photo, reduced_size(photo.height, photo.width))[0]
-            if gray or _has_colour(rgb):
+            if gray or has_colour(rgb):
                 self._files.append(file)
                 looks.append(_look(rgb))
             else:
                 colourless += 1
         if not looks:
             found = "none that can be read" + (f" ({warnings[0]})" if warnings else "")
-            found += f", and {colourless} in gray" if colourless else ""
+            found += f", and {colourless} without colour" if colourless else ""
             raise ValueError(f"the gallery has no photograph in colour: {found}; give it files or folders of some")
         self._statistics, self._thumbnails = (torch.stack(values) for values in zip(*looks, strict=True))
         self.warnings = tuple(warnings)
@@ -116,37 +113,6 @@ def default_gallery() -> Gallery:
     return Gallery(folder / name for name in _SHIPPED)
 
 
-def reduced(rgb: Tensor) -> Tensor:
-    """A picture at 65,536 pixels at most, where textures of different ones compare: (3, H, W) -> (3, h, w)."""
-    return resize(rgb[None], reduced_size(*size_of(rgb)))[0]
-
-
-def reduced_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a picture :func:`reduced`."""
-    scale = min(1.0, math.sqrt(_PIXELS / (height * width)))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def local_deviation(values: Tensor, side: int = 5) -> Tensor:
-    """Standard deviation in the square around each pixel: (N, C, H, W) -> the same shape.
-
-    Beyond the border, its pixels are repeated.
-
-    Args:
-        values: of any range.
-        side: of the square, in pixels; odd.
-    """
-    height, width = size_of(values)
-    padded = F.pad(values, (side // 2,) * 4, mode="replicate")
-    mean = F.avg_pool2d(padded, side, stride=1)
-    # About the mean and shift by shift: a difference of two large sums would see texture in a flat sky.
-    squares = torch.zeros_like(values)
-    for top in range(side):
-        for left in range(side):
-            squares += (padded[..., top : top + height, left : left + width] - mean).square()
-    return root(squares / side**2)
-
-
 class _Look(NamedTuple):
     """What a gallery keeps of a photograph.
 
@@ -169,6 +135,6 @@ def _look(rgb: Tensor) -> _Look:
     return _Look(torch.stack([lightness.mean(), lightness.std(correction=0), texture]), thumbnail)
 
 
-def _has_colour(rgb: Tensor) -> bool:
+def has_colour(rgb: Tensor) -> bool:
     """Whether more than a pixel in a thousand has a colour that an eye would notice."""
     return bool((color.rgb_to_lab(rgb)[1:].norm(dim=0) > 8).float().mean() > 1e-3)

@@ -13,7 +13,7 @@ from colorlib.io.encoders import Page
 from colorlib.io.find import files_in, image_suffixes, is_photograph, sources
 from colorlib.io.formats import INSTALLABLE, WRITABLE
 from colorlib.io.metadata import Metadata
-from colorlib.io.photo import Dpi, ImageError, Photo, Pixels, Planes, TooLargeError, strips
+from colorlib.io.photo import Dpi, ImageError, Photo, Pixels, Planes, TooLargeError, shrunk, strips
 from colorlib.io.raster import MAX_PIXELS
 from colorlib.io.reader import Source, pages, read, read_provenance
 from colorlib.io.writer import Destination, PagesWriter, to_pil, write, write_pages, write_whole
@@ -39,6 +39,7 @@ __all__ = [
     "pages",
     "read",
     "read_provenance",
+    "shrunk",
     "sources",
     "strips",
     "to_pil",

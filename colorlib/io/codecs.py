@@ -5,6 +5,7 @@ The headers are read here only as far as they say how large a picture is, how de
 
 import io
 import struct
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from colorlib.io import store
 from colorlib.io.metadata import Blocks, inflated, resource
 from colorlib.io.photo import ImageError, Pixels
 from colorlib.io.raster import Described, Raster, check_size, describe, pass_over
@@ -251,6 +253,10 @@ def png_chunks(stream: IO[bytes]) -> list[tuple[bytes, bytes]]:
     return found
 
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_KEPT = 1 << 26  # bytes of a file that stay in memory
+_PIECE = 1 << 16  # bytes that are read at a time
+_BAND = 1 << 20  # pixels that are decoded at a time
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
@@ -259,14 +265,94 @@ def png_for_pillow(stream: IO[bytes], chunks: list[tuple[bytes, bytes]]) -> IO[b
     if not any(kind in _TEXTS for kind, _ in chunks):
         return stream
     stream.seek(0)
-    kept = io.BytesIO()
+    kept = tempfile.SpooledTemporaryFile(_KEPT)  # noqa: SIM115, which its reader closes
     kept.write(stream.read(8))
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        body = stream.read(length + 4)
-        if kind not in _TEXTS:
-            kept.write(head + body)
+        if kind in _TEXTS:
+            stream.seek(length + 4, io.SEEK_CUR)
+            continue
+        kept.write(head)
+        for piece in _pieces(stream, length + 4):
+            kept.write(piece)
     return kept
+
+
+def _pieces(stream: IO[bytes], count: int) -> Iterator[bytes]:
+    """The next bytes of a file, or as many as it has."""
+    while count and (piece := stream.read(min(count, _PIECE))):
+        count -= len(piece)
+        yield piece
+
+
+_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of PNG's colour types
+
+
+def png16(stream: IO[bytes], transparent: bool) -> Pixels:
+    """The pixels of a PNG of 16 bits, (H, W, C); of a large one band by band.
+
+    Args:
+        stream: the file.
+        transparent: one of its colours stands for alpha 0.
+    """
+    stream.seek(16)
+    width, height, depth, colours, *ways = struct.unpack(">IIBBBBB", stream.read(13))
+    shape = height, width, _CHANNELS[colours]
+    if not store.is_large(shape, np.uint16) or transparent or ways != [0, 0, 0]:  # the last would be interlaced
+        stream.seek(0)
+        whole: Pixels = imagecodecs.png_decode(stream.read())
+        return whole.reshape(height, width, -1)
+    pixels = store.empty(shape, np.uint16)
+    # Each band becomes a PNG of its own, which begins with the row above it: that is what its filters refer to.
+    line, above = 1 + 2 * width * shape[2], bytes(2 * width * shape[2])
+    rows = max(1, _BAND // width)
+    filtered, top = bytearray(), 0
+    for content in _inflated_pixels(stream):
+        filtered += content
+        while top < height and len(filtered) >= line * (count := min(rows, height - top)):
+            header = struct.pack(">IIBBBBB", width, count + 1, depth, colours, *ways)
+            data = zlib.compress(b"\0" + above + filtered[: line * count], 0)
+            del filtered[: line * count]
+            chunks = (b"IHDR", header), (b"IDAT", data), (b"IEND", b"")
+            band = imagecodecs.png_decode(PNG_SIGNATURE + b"".join(png_chunk(*one) for one in chunks))
+            pixels[top : top + count] = band[1:].reshape(count, width, -1)
+            above, top = band[-1].astype(">u2").tobytes(), top + count
+            store.let_go(pixels)
+    if top < height:
+        raise ValueError(f"its pixels end between row {top + 1} and row {min(top + rows, height)} of {height}")
+    return pixels
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """Length, kind, content and checksum."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+
+
+def inside_png(png: bytes | bytearray) -> Iterator[bytes]:
+    """The contents of its IDAT chunks."""
+    at = len(PNG_SIGNATURE)
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        if kind == b"IDAT":
+            yield bytes(png[at + 8 : at + 8 + length])
+        at += 12 + length
+
+
+def _inflated_pixels(stream: IO[bytes]) -> Iterator[bytes]:
+    """What the IDAT chunks hold, a piece at a time."""
+    inflater = zlib.decompressobj()
+    stream.seek(8)
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind != b"IDAT":
+            stream.seek(length + 4, io.SEEK_CUR)
+            continue
+        checksum = zlib.crc32(kind)
+        for piece in _pieces(stream, length):
+            checksum = zlib.crc32(piece, checksum)
+            yield inflater.decompress(piece)
+        if stream.read(4) != struct.pack(">I", checksum):
+            raise ValueError("a checksum of its pixels is wrong")
 
 
 def png_profile(chunks: list[tuple[bytes, bytes]], notes: list[str]) -> bytes | None:

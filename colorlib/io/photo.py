@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from colorlib._checks import OVERSHOOT
+from colorlib.image import antialiased
+from colorlib.io import store
 from colorlib.io.metadata import Metadata
 
 Pixels: TypeAlias = NDArray[Any]
@@ -18,20 +22,18 @@ Pixels: TypeAlias = NDArray[Any]
 Dpi: TypeAlias = tuple[float, float]
 """Pixels per inch, horizontal and vertical."""
 
-_STRIP = 1 << 19  # pixels of which floats are made at a time: 6 MB, that stay in the cache until they are used
-
-_OVERSHOOT = 1e-5  # of [0, 1], by rounding in float32
+_STRIP = 1 << 18  # pixels of which floats are made at a time: 3 MB, that stay in the cache until they are used
 
 
 class ImageError(ValueError):
-    """No readable picture, or one we cannot take: says what came, what was expected and what to do."""
+    """A picture that cannot be read or is not accepted: says what was found, what was expected, what to do."""
 
 
 class TooLargeError(ImageError):
     """A picture of more pixels than are taken.
 
     Attributes:
-        got: what came and what was expected, for a caller who has advice of his own.
+        got: what was found and what was expected, for callers that add their own advice.
         width: of the picture, in pixels.
         height: of the picture, in pixels.
         max_pixels: the largest width x height that would have been taken.
@@ -54,10 +56,13 @@ class Planes:
     Attributes:
         shape: (C, H, W).
         rows: from the first row and the one after the last to their floats, (C, rows, W).
+        levels: from these and 8 or 16 bits to the same rounded to the nearest level, (rows, W, C) uint8 or uint16,
+            where that is less work than to round the floats; else None.
     """
 
     shape: tuple[int, int, int]
     rows: Callable[[int, int], Tensor]
+    levels: Callable[[int, int, int], Pixels] | None = None
 
     @classmethod
     def of(cls, picture: "Tensor | Planes") -> "Planes":
@@ -114,6 +119,9 @@ class Photo:
         self.pixels = pixels
         _, self.height, self.width = self.planes.shape
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.width} x {self.height}, {self.bit_depth} bits)"
+
     @cached_property
     def rgb(self) -> Tensor:
         """sRGB, (3, H, W) float32 in [0, 1]: all of `planes`, which is made at the first use and kept."""
@@ -131,17 +139,12 @@ class Photo:
 
 
 def planes_of_pixels(pixels: Pixels, peak: int, premultiplied: bool) -> tuple[Planes, Planes | None]:
-    """Colours and alpha of (H, W, C), where the value `peak` is 1. Floats are converted at once, integers if asked."""
+    """Colours and alpha of (H, W, C), where the value `peak` is 1."""
     height, width, channels = pixels.shape
-    colours, opacity = pixels[..., : 3 if channels >= 3 else 1], pixels[..., -1:] if channels in (2, 4) else None
-    if pixels.dtype.kind == "f":
-        planes = Planes.of(floats(colours, 3, 1))
-        alpha = None if opacity is None else Planes.of(floats(opacity, 1, 1))
-    else:
-        planes = Planes((3, height, width), partial(_rows_of_pixels, colours, 3, peak))
-        alpha = None
-        if opacity is not None:
-            alpha = Planes((1, height, width), partial(_rows_of_pixels, opacity, 1, peak))
+    planes = Planes((3, height, width), partial(_rows_of_pixels, pixels[..., : 3 if channels >= 3 else 1], 3, peak))
+    alpha = None
+    if channels in (2, 4):
+        alpha = Planes((1, height, width), partial(_rows_of_pixels, pixels[..., -1:], 1, peak))
     if premultiplied and alpha is not None:
         planes = Planes(planes.shape, partial(_divided_rows, planes.rows, alpha.rows))
     return planes, alpha
@@ -158,9 +161,31 @@ def floats(pixels: Pixels, channels: int, peak: int) -> Tensor:
 
 
 def strips(height: int, width: int, count: int = 1) -> Iterator[tuple[int, int]]:
-    """First row and the one after the last of the strips of ``count`` pictures, of about half a million pixels each."""
+    """First row and the one after the last of strips of ``count`` pictures, a quarter of a million pixels each."""
     rows = max(1, _STRIP // (count * width))
     return ((top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def shrunk(photo: Photo, size: tuple[int, int]) -> Tensor:
+    """A photograph at another size, antialiased: (1, 3, *size) in [0, 1].
+
+    As :func:`colorlib.image.resize` does it, bit for bit, but by strips: first all rows get their width, then all
+    columns their height.
+    """
+    if size == (photo.height, photo.width):
+        return photo.planes.whole()[None]
+    parts = (photo.planes.rows(start, stop)[None] for start, stop in strips(photo.height, photo.width))
+    rows = [antialiased(part, (part.shape[-2], size[1])) for part in parts]
+    return antialiased(torch.cat(rows, dim=-2), size).clamp_(0, 1)
+
+
+def looked_up(table: NDArray[Any], pixels: Pixels) -> Pixels:
+    """What a table (levels,) has for each value: (H, W, C) -> (H, W, C), by strips."""
+    found = store.empty(pixels.shape, table.dtype)
+    for top, end in strips(*pixels.shape[:2]):
+        found[top:end] = table[pixels[top:end]]
+        store.let_go(pixels, found)
+    return found
 
 
 def check_values(values: NDArray[Any], name: str) -> None:
@@ -171,10 +196,14 @@ def check_values(values: NDArray[Any], name: str) -> None:
     """
     if values.dtype.kind != "f":
         return
-    low, high = float(values.min()), float(values.max())  # NaN would be both
+    bounds = []
+    for first, last in strips(len(values), max(1, values[0].size)):
+        bounds += [values[first:last].min(), values[first:last].max()]
+        store.let_go(values)
+    low, high = float(np.min(bounds)), float(np.max(bounds))  # NaN would be both
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ImageError(f"{name}: holds NaN or infinity; expected values in [0, 1]; find where they come from")
-    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
         advice = "did you forget / 255? Else clamp them"
         raise ImageError(f"{name}: got values from {low:.6g} to {high:.6g}; expected [0, 1]; {advice}")
 
@@ -188,6 +217,7 @@ def _rows_of_tensor(tensor: Tensor, start: int, stop: int) -> Tensor:
 
 def _rows_of_pixels(pixels: Pixels, channels: int, peak: int, start: int, stop: int) -> Tensor:
     planes = floats(pixels[start:stop], channels, peak)
+    store.let_go(pixels)
     return planes if peak in (255, 65535) else planes.clamp_(max=1)
 
 

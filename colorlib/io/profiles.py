@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from colorlib.io.photo import Pixels, strips
+from colorlib.io import store
+from colorlib.io.photo import Pixels, looked_up, strips
 
 Primaries: TypeAlias = tuple[float, ...]
 """CIE xy of white, red, green and blue: eight numbers."""
@@ -202,23 +203,38 @@ def to_srgb(pixels: Pixels, icc: bytes) -> Pixels:
     if pixels.shape[2] >= 3 and of_gray:
         raise ValueError("it is for b'GRAY', the picture is rgb")
     if pixels.dtype.kind == "f":
-        pixels = np.rint(pixels * 65535).astype(np.uint16)
+        pixels = _deep(pixels)
     if pixels.shape[2] >= 3:
         converted = pixels if pixels.flags.writeable else pixels.copy()
         for top, end in strips(*pixels.shape[:2]):
             converted[top:end, :, :3] = transform(np.ascontiguousarray(pixels[top:end, :, :3]), icc)
+            store.let_go(converted)
         return converted
     levels = np.arange(np.iinfo(pixels.dtype).max + 1, dtype=pixels.dtype)[None, :, None]
     # Green stands for all three channels, so that gray stays gray to the last bit.
     table = transform(levels if of_gray else levels.repeat(3, axis=2), icc)[0, :, 1]
-    return np.concatenate([table[pixels[..., :1]], pixels[..., 1:]], axis=2)
+    converted = looked_up(table, pixels)
+    for top, end in strips(*pixels.shape[:2]) if pixels.shape[2] > 1 else ():
+        converted[top:end, :, 1:] = pixels[top:end, :, 1:]
+        store.let_go(pixels, converted)
+    return converted
+
+
+def _deep(pixels: Pixels) -> Pixels:
+    """Floats -> uint16."""
+    levels = store.empty(pixels.shape, np.uint16)
+    for top, end in strips(*pixels.shape[:2]):
+        levels[top:end] = np.rint(pixels[top:end] * 65535)
+        store.let_go(pixels, levels)
+    return levels
 
 
 def cmyk_to_srgb(pixels: NDArray[np.uint8], icc: bytes) -> Pixels:
     """CMYK (H, W, 4) -> sRGB (H, W, 3)."""
-    converted = np.empty((*pixels.shape[:2], 3), np.uint8)
+    converted: Pixels = store.empty((*pixels.shape[:2], 3), np.uint8)
     for top, end in strips(*pixels.shape[:2]):
         converted[top:end] = transform(pixels[top:end], icc)
+        store.let_go(converted)
     return converted
 
 

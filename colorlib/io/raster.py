@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from colorlib.io import profiles
+from colorlib.io import profiles, store
 from colorlib.io.metadata import NO_EXIF, TAG, Blocks, Dpi, Metadata, copy_exif, dpi_of
-from colorlib.io.photo import ImageError, Photo, Pixels, TooLargeError, check_values, planes_of_pixels
+from colorlib.io.photo import ImageError, Photo, Pixels, TooLargeError, check_values, looked_up, planes_of_pixels
 
 MAX_PIXELS = 200_000_000
 """The largest width x height that is taken, unless a caller says otherwise."""
 
+_TURNED = 1 << 25  # bytes that are turned at a time
 _pillow_lock = threading.Lock()
 _NO_BLOCKS = Blocks()
 
@@ -49,18 +50,12 @@ def photo(raster: Raster, name: str, notes: list[str], pages: int = 1) -> Photo:
     if profile:
         try:
             if peak != full:
-                pixels = np.rint(np.arange(peak + 1) * (full / peak)).astype(pixels.dtype)[pixels]
+                pixels = looked_up(np.rint(np.arange(peak + 1) * (full / peak)).astype(pixels.dtype), pixels)
             pixels = profiles.to_srgb(pixels, profile)
             peak = largest(pixels)
         except Exception as error:
             pass_over("its colour profile", error, notes)
-    # EXIF's eight orientations (CIPA DC-008, tag 274) are undone on a view.
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
+    pixels = _upright(pixels, orientation)
     planes, opacity = planes_of_pixels(pixels, peak, raster.premultiplied)
     plain = pixels.dtype.kind == "u" and peak == largest(pixels) and not raster.premultiplied
     return Photo(
@@ -74,6 +69,28 @@ def photo(raster: Raster, name: str, notes: list[str], pages: int = 1) -> Photo:
         pages=pages,
         pixels=pixels if plain else None,
     )
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """By one of EXIF's eight orientations (CIPA DC-008, tag 274): a view, or of a large picture lying down, a copy."""
+    if orientation >= 5:
+        pixels = _transposed(pixels) if store.is_large(pixels.shape, pixels.dtype) else pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _transposed(pixels: Pixels) -> Pixels:
+    """The rows of a view would lie all over the file."""
+    height, width, channels = pixels.shape
+    transposed = store.empty((width, height, channels), pixels.dtype)
+    rows = max(1, _TURNED // (width * channels * pixels.itemsize))
+    for top in range(0, height, rows):
+        transposed[:, top : top + rows] = pixels[top : top + rows].swapaxes(0, 1)
+        store.let_go(pixels, transposed)
+    return transposed
 
 
 def largest(pixels: Pixels) -> int:
@@ -145,7 +162,7 @@ def decoding(name: str) -> Iterator[None]:
     """Damaged files make decoders raise nearly anything; to the caller it is all one."""
     try:
         yield
-    except ImageError:
+    except (ImageError, store.NoRoomError):
         raise
     except Exception as error:
         got = f"cannot be decoded ({error or type(error).__name__})"

@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeAlias
 
-import imagecodecs
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from tifffile import TiffPage
 from torch import Tensor
 
-from colorlib.io import codecs, jxl, profiles, tiff
+from colorlib.io import codecs, jxl, profiles, store, tiff
 from colorlib.io.formats import INSTALLABLE, READABLE
 from colorlib.io.metadata import TAG, Blocks, kept_texts, png_texts, raw_profile, resource
 from colorlib.io.photo import ImageError, Photo, Pixels, strips
@@ -41,6 +41,7 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ND
 
 _PASTED = ("L", "LA", "RGB", "RGBA", "CMYK")  # modes whose strips mean what the whole means: they have no palette
 _PASTED_PIXELS = 1 << 22
+_MAPPED = {"L": 1, "RGB": 3, "RGBA": 4}  # channels of modes that are decoded into a file
 
 
 def read(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -179,14 +180,12 @@ def _array_pixels(source: NDArray[Any] | Tensor, name: str) -> Pixels:
     pixels = source if source.ndim == 3 else source[..., None]
     if pixels.dtype == np.bool_:
         return pixels * np.uint8(255)
-    if pixels.dtype.kind == "f":
-        return pixels
-    if pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+    if pixels.dtype.kind != "f" and pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise ImageError(
             f"{name}: got {pixels.dtype}; expected uint8, uint16, bool, or float in [0, 1]; "
             "if the values are 0 to 255, make them uint8"
         )
-    return pixels.copy()  # the photograph is its caller's no more
+    return pixels.copy(order="K")  # the photograph is its caller's no more
 
 
 # Files
@@ -237,7 +236,7 @@ def _file_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, not
         return codecs.jpeg(stream, frame, max_pixels, name, notes)
     if codecs.is_jp2(head):
         return _jp2_raster(stream, max_pixels, name, notes)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(codecs.PNG_SIGNATURE):
         return _png_raster(stream, head, max_pixels, name, notes)
     image = _open_image(stream, max_pixels, name, notes)
     _note_frames(image, notes)
@@ -268,8 +267,7 @@ def _png_raster(stream: IO[bytes], head: bytes, max_pixels: int, name: str, note
     _note_frames(image, notes)
     profile, declared = profiles.of_png(by_kind, codecs.png_profile(chunks, notes), notes)
     if head[24] == 16:  # the bit depth in IHDR
-        stream.seek(0)
-        found = Raster(_array_pixels(imagecodecs.png_decode(stream.read()), name))
+        found = Raster(codecs.png16(stream, transparent=b"tRNS" in by_kind))
     else:
         found, _ = _pillow_pixels(image, name, notes)
     block = by_kind.get(b"eXIf") or raw_profile(texts, "exif") or raw_profile(texts, "APP1")
@@ -382,8 +380,10 @@ def _text(value: bytes) -> str:
 
 def _pillow_pixels(image: Image.Image, name: str, notes: list[str]) -> tuple[Raster, bytes | None]:
     """The pixels, and the ICC profile that is still to be applied."""
-    image.load()
+    mapped = _loaded(image)
     icc, mode = image.info.get("icc_profile"), image.mode
+    if mapped is not None:
+        return Raster(mapped), icc
     if mode == "F":
         return Raster(np.array(image)[..., None]), icc
     if mode.startswith("I"):  # "I" has 32 bits, but holds 16-bit pictures
@@ -400,6 +400,44 @@ def _pillow_pixels(image: Image.Image, name: str, notes: list[str]) -> tuple[Ras
     plain = "L" if mode in ("1", "L", "LA", "La") else "RGB"
     plain += "A" if image.has_transparency_data else ""
     return Raster(_array(image, plain)), None if mode in ("CMYK", "LAB") else icc
+
+
+def _loaded(image: Image.Image) -> Pixels | None:
+    """Decode; a large picture straight into a file, of which these are the pixels, (H, W, C)."""
+    channels = _MAPPED.get(image.mode, 0)
+    shape = (image.height, image.width, 4 if channels > 1 else 1)  # Pillow has four bytes for RGB
+    if (
+        not channels
+        or not isinstance(image, ImageFile)
+        or image.format not in ("JPEG", "MPO", "PNG")
+        or "transparency" in image.info
+        or not store.is_large(shape, np.uint8)
+    ):
+        image.load()
+        return None
+    memory = store.empty(shape, np.uint8)
+    pixels: Pixels = memory[..., :channels]
+    mode = "L" if channels == 1 else "RGBX"
+    image.im = Image.frombuffer(mode, image.size, memory, "raw", mode, 0, 1).im
+    image.fp = _LettingGo(image.fp, pixels)  # type: ignore[assignment]
+    image.load()
+    store.let_go(pixels)
+    return pixels
+
+
+class _LettingGo:
+    """A file that is decoded into pixels: whenever more of it is read, they are let go."""
+
+    def __init__(self, file: IO[bytes] | None, pixels: Pixels):
+        self._file, self._pixels = file, pixels
+
+    def read(self, size: int = -1) -> bytes:
+        store.let_go(self._pixels)
+        assert self._file is not None
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _array(image: Image.Image, mode: str) -> Pixels:

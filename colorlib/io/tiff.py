@@ -8,13 +8,15 @@ import tifffile
 from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
+from colorlib.io import store
 from colorlib.io.metadata import Blocks, resource
-from colorlib.io.photo import ImageError, Pixels
+from colorlib.io.photo import ImageError, Pixels, strips
 from colorlib.io.raster import Raster, check_size, describe
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF
 
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
+_READ_AHEAD = 1 << 22  # bytes of the file that are decoded by several threads, and wait to be copied
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _RENDERED = {  # codecs that give gray or RGB, whatever space the file stores; Pillow has none of them
     COMPRESSION.WEBP,
@@ -25,6 +27,14 @@ _RENDERED = {  # codecs that give gray or RGB, whatever space the file stores; P
     COMPRESSION.APERIO_JP2000_RGB,
     COMPRESSION.PNG,
     COMPRESSION.PNG_NDPI if hasattr(COMPRESSION, "PNG_NDPI") else COMPRESSION.PNG,
+}
+_PLAIN = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB}
+_BY_STRIPS = {  # codecs of strips and tiles that tifffile decodes one by one as Pillow decodes the whole
+    COMPRESSION.NONE,
+    COMPRESSION.LZW,
+    COMPRESSION.ADOBE_DEFLATE,
+    COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS,
 }
 
 # It writes to the log what it also raises, or passes over; the log is nobody's but the application's.
@@ -53,9 +63,14 @@ def _kind(page: object) -> int:
 
 
 def is_for_pillow(page: TiffPage) -> bool:
-    """Whether Pillow reads the page as well: it has 8 bits or fewer, and a codec of Pillow's."""
+    """Whether Pillow reads the page as well: it has 8 bits or fewer, and a codec of Pillow's; and it is not large."""
     if page.compression in _RENDERED:
         return False
+    # Where alpha is multiplied into colours, it rounds in its own way.
+    plain = page.photometric in _PLAIN and page.compression in _BY_STRIPS and 1 not in page.extrasamples
+    if page.bitspersample == 8 and plain:
+        shape = page.imagelength, page.imagewidth, page.samplesperpixel
+        return not store.is_large(shape, np.uint8)
     if page.compression == COMPRESSION.JPEG:
         return page.bitspersample <= 8
     return page.bitspersample <= 8 or page.photometric > PHOTOMETRIC.RGB  # 0 and 1 are gray, 2 is RGB
@@ -76,13 +91,13 @@ def raster(tiff: TiffFile, stream: IO[bytes], page: TiffPage, max_pixels: int, n
         raise ImageError(f"{name}: got {page.samplesperpixel} samples a pixel; expected gray or RGB")
     if not all(page.databytecounts):  # tifffile would fill in black
         raise ImageError(f"{name}: parts of the picture are missing; the file is cut short, copy it again")
-    pixels: Pixels = page.asarray()
-    pixels = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
-    pixels = pixels.reshape(page.imagelength, page.imagewidth, -1)
+    pixels = _pixels(tiff, stream, page)
     peak = 2**page.bitspersample - 1 if pixels.dtype.kind == "u" else 1
     if page.photometric == PHOTOMETRIC.MINISWHITE:
-        pixels = pixels.copy()
-        pixels[..., 0] = peak - pixels[..., 0]
+        pixels = pixels if pixels.flags.writeable else pixels.copy()
+        for top, end in strips(*pixels.shape[:2]):
+            pixels[top:end, :, 0] = peak - pixels[top:end, :, 0]
+            store.let_go(pixels)
     # A further sample is alpha if it says so: 1 is multiplied into the colours, 2 is not (TIFF 6.0, 18).
     alpha = page.extrasamples[0] if page.extrasamples else 0
     deep = page.bitspersample > 8
@@ -101,6 +116,34 @@ def raster(tiff: TiffFile, stream: IO[bytes], page: TiffPage, max_pixels: int, n
         bit_depth=16 if deep else 8,
         peak=peak,
     )
+
+
+def _pixels(tiff: TiffFile, stream: IO[bytes], page: TiffPage) -> Pixels:
+    """Of a whole page, (H, W, samples): at once or, of a large one, strip by strip or tile by tile."""
+    height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
+    assert page.dtype is not None
+    if not store.is_large((height, width, samples), page.dtype) or (page.is_contiguous and not page.is_final):
+        whole: Pixels = page.asarray()
+        whole = np.moveaxis(whole, 0, -1) if page.axes == "SYX" else whole
+        return whole.reshape(height, width, -1)
+    pixels = store.empty((height, width, samples), page.dtype.newbyteorder("="))
+    planes = [pixels[..., k : k + 1] for k in range(samples)] if page.axes == "SYX" else [pixels]
+    if page.is_contiguous:  # as it stands in the file
+        stream.seek(page.dataoffsets[0])
+        for plane in planes:
+            for top, end in strips(height, width):
+                rows = np.empty(plane[top:end].shape, page.dtype.newbyteorder(tiff.byteorder))
+                if stream.readinto(rows.data.cast("B")) < rows.nbytes:  # type: ignore[attr-defined]
+                    raise ValueError(f"its pixels end at row {top} of {height}")
+                plane[top:end] = rows
+                store.let_go(pixels)
+        return pixels
+    _ = page.decode  # made here, and not by several threads at once
+    for segment, (number, _, top, left, _), shape in page.segments(buffersize=_READ_AHEAD):
+        part = planes[number][top : top + shape[1], left : left + shape[2]]
+        part[...] = page.nodata if segment is None else segment[0, : part.shape[0], : part.shape[1]]
+        store.let_go(pixels)
+    return pixels
 
 
 def blocks(stream: IO[bytes], page: TiffPage) -> Blocks:

@@ -5,7 +5,6 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import IO, Any, ClassVar, Self
 
@@ -14,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from colorlib.io.encoders import Page, exif_block, quantized, size_of, xmp_packet
+from colorlib.io.encoders import Page, bands, encoded, exif_block, size_of, xmp_packet
 from colorlib.io.metadata import TAG, XP_TAGS
 from colorlib.io.photo import Pixels
 
@@ -138,14 +137,7 @@ def _tiff_tag(item: tuple[int, Any]) -> tuple[int, int, int, Any, bool] | None:
 
 def _deflated(page: Page, rows: int) -> Generator[bytes, None, None]:
     """The strips of a TIFF, of so many rows each, under its predictor."""
-    rest: Pixels | None = None
-    height = page.rgb.shape[1]
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
-        for _, end, pixels in quantized(page, page.bit_depth):
-            pixels = pixels if rest is None else np.concatenate([rest, pixels])
-            whole = len(pixels) if end == height else len(pixels) // rows * rows
-            yield from threads.map(_deflate, (pixels[top : min(top + rows, whole)] for top in range(0, whole, rows)))
-            rest = pixels[whole:]
+    return encoded(_deflate, bands(page, page.bit_depth, rows))
 
 
 def _deflate(pixels: Pixels) -> bytes:

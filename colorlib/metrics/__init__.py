@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         AngularError,
         AngularStatistics,
         BinAccuracy,
+        BlotchShare,
         Colorfulness,
         ColorfulnessDifference,
         LabMSE,
         LuvSquaredError,
         SaturationDifference,
+        SkinCIEDE2000,
     )
 
 __all__ = [
@@ -32,11 +34,13 @@ __all__ = [
     "AngularError",
     "AngularStatistics",
     "BinAccuracy",
+    "BlotchShare",
     "Colorfulness",
     "ColorfulnessDifference",
     "LabMSE",
     "LuvSquaredError",
     "SaturationDifference",
+    "SkinCIEDE2000",
     "functional",
 ]
 

@@ -318,3 +318,27 @@ class SSIM(_ImageMean):
     @override
     def _values(self, preds: Tensor, target: Tensor) -> Tensor:
         return functional.ssim(preds, target)
+
+
+class BlotchShare(_ImageMean):
+    """Share of images with an isolated blotch of colour where the target is nearly gray."""
+
+    higher_is_better = False
+    is_differentiable = False
+
+    @override
+    def _values(self, preds: Tensor, target: Tensor) -> Tensor:
+        return functional.blotch(preds, target)
+
+
+class SkinCIEDE2000(_ImageMean):
+    """Mean over images of Delta E 2000 on dark, medium and light skin of the target: (3,)."""
+
+    higher_is_better = False
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(shape=(3,), **kwargs)
+
+    @override
+    def _values(self, preds: Tensor, target: Tensor) -> Tensor:
+        return functional.skin_ciede2000(preds, target)

@@ -7,23 +7,32 @@ of the group ``colorlib.models`` that names their module, whose builders stand u
 import importlib
 import pkgutil
 
-from colorlib.catalog import Paper, WeightsInfo, plugins
+from colorlib._deprecated import moved
+from colorlib.facts import Paper, WeightsInfo, plugins
+from colorlib.models._backbones import Encoder
 from colorlib.models._base import ColorModel, WhiteBalance
-from colorlib.models._registry import ModelInfo, create_model, list_models, model_info, register_model
-from colorlib.models._weights import WeightsError
+from colorlib.models._describe import count_operations, describe, describe_all
+from colorlib.models._layers import fold_batchnorm, scene_loss
+from colorlib.models._registry import ModelInfo, list_models, model_info, register_model
 
 __all__ = [
     "ColorModel",
+    "Encoder",
     "ModelInfo",
     "Paper",
-    "WeightsError",
     "WeightsInfo",
     "WhiteBalance",
-    "create_model",
+    "count_operations",
+    "describe",
+    "describe_all",
+    "fold_batchnorm",
     "list_models",
     "model_info",
     "register_model",
+    "scene_loss",
 ]
+
+__getattr__ = moved(__name__, {"WeightsError": "colorlib.tensors", "create_model": "colorlib.weights"})
 
 for _module in pkgutil.iter_modules(__path__):
     if not _module.name.startswith("_"):

@@ -6,19 +6,22 @@ An encoder is a list of stages; stage i turns the previous stage's map into one 
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, cast
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 
+from colorlib.facts import weights_index
 from colorlib.models import _efficientnet
 from colorlib.models._layers import GrayInput
-from colorlib.models._weights import read_tensors, weights_index
+from colorlib.tensors import read_weights
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
@@ -32,6 +35,8 @@ class Encoder(nn.Module):
         names: of the stages.
         channels: of each stage's output.
         strides: of each stage's output, with respect to the input.
+        file_names: the name of each of its tensors -> its name in the file of a shared encoder; see
+            :meth:`ColorModel.encoder_names`.
     """
 
     def __init__(
@@ -41,29 +46,54 @@ class Encoder(nn.Module):
         channels: tuple[int, ...],
         strides: tuple[int, ...],
         units: list[list[tuple[nn.Module, nn.Module]]] | None = None,
+        file_names: dict[str, str] | None = None,
     ):
         super().__init__()
         self.stages, self.names, self.channels, self.strides = nn.ModuleList(stages), names, channels, strides
+        self.file_names = file_names or {}
+        # What `reading` has computed, by thread: servers colour several photographs at a time.
+        self._read: dict[int, tuple[torch.Size, list[Tensor]]] = {}
         # Of each stage, its parts between outputs that share a scale: the layer that a part's input meets, and the one
         # its output comes from. For `rescale`; unknown where the encoder's activations are not linear in scale.
         self._units = units
 
     def forward(self, lightness: Tensor) -> list[Tensor]:
         """L in [0, 100] (N, 1, H, W) -> the stages' maps, (N, channels[i], H / strides[i], W / strides[i])."""
+        if self._read and (read := self._read.get(get_ident())) and read[0] == lightness.shape:
+            return list(read[1])
         features = []
         for stage in self.stages:
             lightness = stage(lightness)
             features.append(lightness)
         return features
 
+    @contextmanager
+    def reading(self, lightness: Tensor, maps: list[Tensor] | None = None) -> Iterator[None]:
+        """Compute the maps of a picture once, for several methods that stand on this encoder.
+
+        Within the context, whoever asks for the maps of a picture of this size, in this thread, gets these. That it is
+        this picture, the caller promises: to compare would make a GPU wait.
+
+        Args:
+            lightness: L in [0, 100], (N, 1, H, W), as :meth:`forward` takes it.
+            maps: what :meth:`forward` gave for it, if that is known.
+        """
+        self._read[get_ident()] = lightness.shape, self(lightness) if maps is None else maps
+        try:
+            yield
+        finally:
+            del self._read[get_ident()]
+
     def truncate(self, stages: int) -> "Encoder":
         """The first so many stages; their modules are shared."""
+        kept = tuple(f"stages.{index}." for index in range(stages))
         return Encoder(
             list(self.stages[:stages]),
             self.names[:stages],
             self.channels[:stages],
             self.strides[:stages],
             self._units and self._units[:stages],
+            {ours: theirs for ours, theirs in self.file_names.items() if ours.startswith(kept)},
         )
 
     def read(self, lightness: Tensor, names: Sequence[str]) -> list[Tensor]:
@@ -123,7 +153,12 @@ def efficientnet_lite0_expansions(weights: str | None = None) -> Encoder:
         narrowing = (layers[name] for name in ("conv_dw", "bn2", "act2", "conv_pwl", "bn3"))
         rest = [_numbered(narrowing), *blocks]
     stages.append(nn.Sequential(*rest))
-    return Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
+    expansions = Encoder(stages, _EXPANSIONS, channels=(96, 144, 240, 672, 320), strides=(2, 4, 8, 16, 32))
+    # Both views hold the same layers; a file names them as the stages do.
+    theirs = {id(tensor): name for name, tensor in _lite0_encoder(stem, groups).state_dict(keep_vars=True).items()}
+    own = expansions.state_dict(keep_vars=True)
+    expansions.file_names = {name: theirs[id(tensor)] for name, tensor in own.items()}
+    return expansions
 
 
 def _lite0_trunk(weights: str | None) -> tuple[nn.Sequential, list[nn.Sequential]]:
@@ -142,7 +177,7 @@ def _lite0_trunk(weights: str | None) -> tuple[nn.Sequential, list[nn.Sequential
 
 def _lite0_encoder(stem: nn.Sequential, groups: list[nn.Sequential]) -> Encoder:
     """See :func:`efficientnet_lite0`."""
-    return Encoder(
+    encoder = Encoder(
         [
             _lite0_start(stem, groups[0]),
             groups[1],
@@ -155,6 +190,8 @@ def _lite0_encoder(stem: nn.Sequential, groups: list[nn.Sequential]) -> Encoder:
         strides=(2, 4, 8, 16, 32),
         units=_lite0_units(stem, groups),
     )
+    encoder.file_names = {name: name for name in encoder.state_dict()}
+    return encoder
 
 
 @torch.no_grad()
@@ -232,13 +269,14 @@ def efficientnet_b7(weights: str | None = None) -> Encoder:
 
 
 def _encoder_tensors(name: str) -> dict[str, Tensor]:
-    """Of a method's embedded weights, those of its encoder."""
+    """Of a method's embedded weights, those of its encoder, by their names in the stages' view."""
     info = weights_index().get(name)
-    prefix = "encoder."
-    tensors = read_tensors(info.path, info.sha256) if info else {}
-    found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-    if not found:
+    if info is None or info.members:
         raise ValueError(f'expected weights to be "imagenet", None or a method with an embedded encoder, got {name!r}')
+    tensors, found = read_weights(info.path, info.sha256)
+    if not found:
+        prefix = "encoder."
+        found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     return found
 
 

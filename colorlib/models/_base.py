@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib._checks import check_image, check_photos
-from colorlib.targets import Picture, Target, size_of
-
-_SHOULDER = 0.8  # the value from which a channel counts as clipped, more and more until 1
+from colorlib.facts import Task
+from colorlib.image import size_of
+from colorlib.targets import Picture, Target
 
 
 class ColorModel(nn.Module, ABC):
@@ -24,6 +24,7 @@ class ColorModel(nn.Module, ABC):
         output_stride: the output is this much smaller than the input.
         input_channels: of what :meth:`to_input` gives.
         work_size: short side in pixels at which photographs are coloured by default; None is their own.
+        task: ``"colorize"`` a grayscale photograph, or ``"balance"`` the white of one in colour.
         name: in the registry, where the model comes from there; else that of its class.
     """
 
@@ -32,6 +33,7 @@ class ColorModel(nn.Module, ABC):
     output_stride: int = 1
     input_channels: int = 1
     work_size: int | None = None
+    task: Task = "colorize"
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,6 +95,20 @@ class ColorModel(nn.Module, ABC):
         """
         raise ValueError(f"{type(self).__name__} takes no reference")
 
+    def encoder_names(self) -> dict[str, str]:
+        """The name of each encoder tensor in this model's state -> its name in the file of a shared encoder.
+
+        Empty for methods whose encoder cannot be shared.
+        """
+        encoder = getattr(self, "encoder", None)
+        names: dict[str, str] = getattr(encoder, "file_names", {})
+        return {f"encoder.{ours}": theirs for ours, theirs in names.items()}
+
+    @property
+    def learned(self) -> bool:
+        """Whether there is anything to train."""
+        return next(self.parameters(), None) is not None
+
     @property
     def takes_reference(self) -> bool:
         """Whether :meth:`forward` takes another photograph."""
@@ -112,7 +128,7 @@ class ColorModel(nn.Module, ABC):
             ValueError: a tensor of another shape, or values that are nan or outside [0, 1].
         """
         check_photos(rgb, on_accelerators=True)
-        return self._colorize(rgb) if len(rgb) else rgb.clone()
+        return self._colorize(rgb) if rgb.shape[0] else rgb.clone()  # len() would fix the size of an exported batch
 
     def _colorize(self, rgb: Tensor) -> Tensor:
         return self.target.decode(self(self.to_input(rgb)), color.rgb_to_lightness(rgb))
@@ -126,7 +142,11 @@ class ColorModel(nn.Module, ABC):
         raise ValueError(f"{type(self).__name__} has no scene classifier")
 
     def calibrate(self, rgb: Tensor) -> None:
-        """Before training, adapt what a fresh model takes from data: sRGB (N, 3, H, W) in [0, 1]; most take nothing."""
+        """Set what a fresh model takes from data before training, such as bin means; most models do nothing here.
+
+        Args:
+            rgb: training photographs, sRGB (N, 3, H, W) in [0, 1].
+        """
 
     def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:
         """The training loss of the paper.
@@ -151,6 +171,7 @@ class WhiteBalance(ColorModel):
 
     target: Picture
     input_channels = 3
+    task = "balance"
 
     @override
     def to_input(self, rgb: Tensor) -> Tensor:
@@ -185,7 +206,8 @@ class WhiteBalance(ColorModel):
     def correction(self, rgb: Tensor) -> Tensor:
         """:meth:`gains`, but none where a photograph is gray: it has no cast that could be told from its colours.
 
-        These are what a user's photograph gets, by :func:`relit`; benchmarks measure methods as published.
+        These are what a user's photograph gets, by :func:`colorlib.painting.relit`; benchmarks measure methods as
+        published.
 
         Args:
             rgb: sRGB (N, 3, H, W) in [0, 1].
@@ -213,23 +235,6 @@ def faded(gains: Tensor, rgb: Tensor) -> Tensor:
     share = (weight * coloured).mean(dim=(-2, -1)) / weight.mean(dim=(-2, -1)).clamp(min=1e-6)
     known = (10 * share - 0.5).clamp(0, 1)[:, None, None, None]  # from 5 to 15 % of the picture
     return 1 + known.to(gains.dtype) * (gains - 1)
-
-
-def relit(rgb: Tensor, gains: Tensor) -> Tensor:
-    """Put gains on photographs: sRGB (N, 3, H, W) in [0, 1] and (N, 3, H, W) or (N, 3, 1, 1) -> sRGB, clipped.
-
-    A channel near 1 may be clipped: what was there was brighter, by how much is lost, and a gain below 1 would give a
-    highlight the complement's tint. So a clipped channel is raised to the lesser of the other two, at most by the
-    greatest gain: that takes the tint away and adds no brightness of its own. A clipped one of the others counts with
-    the greatest gain, so white stays white.
-    """
-    lit = rgb * gains
-    near = ((rgb - _SHOULDER) / (1 - _SHOULDER)).clamp(min=0)
-    clipped = near.square() * (3 - 2 * near)  # a smooth step
-    bound = torch.maximum(lit, rgb * gains.amax(dim=1, keepdim=True).clamp(min=1))
-    level = torch.lerp(lit, bound, clipped)
-    lesser = torch.minimum(level[:, [1, 2, 0]], level[:, [2, 0, 1]])
-    return torch.lerp(lit, torch.maximum(lit, torch.minimum(lesser, bound)), clipped).clamp(0, 1)
 
 
 def smooth_gains(before: Tensor, after: Tensor) -> Tensor:

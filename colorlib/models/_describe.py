@@ -1,25 +1,26 @@
 """The facts about a method that the catalogue keeps, read off its network."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from colorlib import catalog
+from colorlib import facts
 from colorlib.models._base import ColorModel
 from colorlib.models._registry import ModelInfo, list_models, model_info
 from colorlib.targets import Histogram, Regression, Target
 
 
-def describe_all() -> list[catalog.Entry]:
+def describe_all() -> list[facts.Entry]:
     """Every method of this tree, sorted by name; those of plugins are left out."""
     infos = map(model_info, list_models())
     return [describe(info) for info in infos if info.build.__module__.startswith("colorlib.models.")]
 
 
-def describe(info: ModelInfo) -> catalog.Entry:
+def describe(info: ModelInfo) -> facts.Entry:
     """Everything the catalogue says of a method."""
     model = info.on_meta()
-    return catalog.Entry(
+    return facts.Entry(
         name=info.name,
         label=info.label,
         summary=info.summary,
@@ -34,19 +35,26 @@ def describe(info: ModelInfo) -> catalog.Entry:
     )
 
 
-def operations(model: ColorModel, task: catalog.Task) -> int | None:
+def operations(model: ColorModel, task: facts.Task) -> int | None:
     """Multiply-accumulates for one photograph of 256 x 256; None if they depend on the photograph.
 
     The model is of no other use afterwards.
     """
     _strip(model)
-    counter = FlopCounterMode(display=False)
     try:
-        with torch.device("meta"), torch.no_grad(), counter:
-            model(torch.empty(1, 3 if task == "balance" else 1, 256, 256))
+        with torch.device("meta"), torch.no_grad():
+            return count_operations(lambda: model(torch.empty(1, 3 if task == "balance" else 1, 256, 256)))
     except RuntimeError:  # torch's, where a shape would need a value
         return None
-    return counter.get_total_flops() // 2
+
+
+def count_operations(run: Callable[[], object]) -> int:
+    """The multiply-adds of all convolutions and matrix products while something runs."""
+    from torch.utils.flop_counter import FlopCounterMode  # here, since it imports triton
+
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops()) // 2
 
 
 def _strip(module: nn.Module) -> None:
@@ -63,5 +71,5 @@ def _meaning(target: Target) -> str:
     if isinstance(target, Histogram):
         return f"{' + '.join(map(str, target.sizes))} bins of {', '.join(target.axes)}"
     if isinstance(target, Regression):
-        return f"{'picture' if target.channels == 3 else 'chroma'} in {target.space}"
+        return f"{'picture' if target.space == 'rgb' else 'chroma'} in {target.space}"
     return type(target).__name__.lower()

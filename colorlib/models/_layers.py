@@ -9,7 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from typing_extensions import override
 
 from colorlib import color
-from colorlib.targets import size_of
+from colorlib.image import size_of
 
 
 class SameConv2d(nn.Conv2d):
@@ -21,8 +21,11 @@ class SameConv2d(nn.Conv2d):
 
     @override
     def forward(self, input: Tensor) -> Tensor:
-        (height, width), (kernel, _), (stride, _) = input.shape[-2:], self.kernel_size, self.stride
-        down, right = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (height, width))
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        if torch.compiler.is_exporting():  # a graph of any size: of sides that the stride divides, as encoders' are
+            down = right = kernel - stride
+        else:
+            down, right = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[-2:])
         even = down % 2 == right % 2 == 0  # as at stride 1, where the convolution pads for less than a copy
         x = input if even else F.pad(input, (right // 2, right - right // 2, down // 2, down - down // 2))
         padding = (down // 2, right // 2) if even else (0, 0)

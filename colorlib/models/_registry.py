@@ -1,19 +1,16 @@
-"""The list of methods: `list_models`, `model_info` and `create_model`."""
+"""The list of methods: `list_models` and `model_info`."""
 
 import difflib
 import fnmatch
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from colorlib.catalog import Method, Paper, Task
+from colorlib.facts import Method, Paper, Task
 from colorlib.models._base import ColorModel
-from colorlib.models._weights import WeightsError, load_weights, read_metadata
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,23 @@ class ModelInfo(Method):
     """
 
     build: Callable[..., ColorModel]
+
+    def create(self, **settings: Any) -> ColorModel:
+        """The module with random weights, of torch's default type on its default device, in eval mode.
+
+        Args:
+            **settings: of the architecture, passed on to :attr:`build`, whose signature says which there are.
+
+        Raises:
+            ValueError: an unknown setting, or one that the architecture refuses.
+        """
+        known = inspect.signature(self.build).parameters
+        if unknown := settings.keys() - known.keys():
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ValueError(f"{self.name} has no setting {', '.join(sorted(unknown))}; {takes}")
+        model = self.build(**settings)
+        model.name = self.name
+        return model.eval()
 
     def on_meta(self) -> ColorModel:
         """The module with shapes but without values: no time, no memory."""
@@ -74,60 +88,7 @@ def model_info(name: str) -> ModelInfo:
         ValueError: there is none of this name; the message suggests the nearest ones.
     """
     if name not in _REGISTRY:
-        near = difflib.get_close_matches(name, _REGISTRY, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, _REGISTRY, n=3, cutoff=0.7)
         hint = f"did you mean {' or '.join(near)}?" if near else "colorlib.list_models() names all"
         raise ValueError(f"unknown model {name!r}; {hint}")
     return _REGISTRY[name]
-
-
-def create_model(
-    name: str, pretrained: bool = False, *, weights: str | PathLike[str] | None = None, **settings: Any
-) -> ColorModel:
-    """Build a method by name, in eval mode.
-
-    With weights it is in float32 on the CPU. Without, it begins as any module of torch: random, of the default type on
-    the default device.
-
-    Args:
-        name: one of :func:`list_models`.
-        pretrained: load the embedded weights, strictly; where they are not installed, those of their repository on the
-            Hugging Face Hub, if the index names one.
-        weights: a safetensors file to load instead.
-        **settings: of the architecture, passed on to the method's builder, whose signature says which there are.
-
-    Raises:
-        ValueError: unknown name or setting.
-        WeightsError: no weights are at hand, or they do not fit.
-    """
-    info = model_info(name)
-    known = inspect.signature(info.build).parameters
-    if unknown := settings.keys() - known.keys():
-        takes = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise ValueError(f"{name} has no setting {', '.join(sorted(unknown))}; {takes}")
-    if weights is None and not (pretrained and info.learned):
-        model = info.build(**settings)
-    else:
-        with torch.device("cpu"):
-            model = info.build(**settings).float()
-    model.name = name
-    if weights is not None:
-        load_weights(model, Path(weights))
-        if (theirs := read_metadata(Path(weights)).get("model", name)) != name:
-            raise WeightsError(f"{weights} was made for {theirs}, not for {name}, whose outputs may mean other colours")
-    elif pretrained and info.learned:
-        if info.weights is None:
-            raise WeightsError(
-                f"{name} has no embedded weights; train it (python -m training fit --model.model {name}, with a "
-                f"config of training/recipes) and pass weights=FILE, use pretrained=False for random ones, "
-                f"or choose one of {', '.join(list_models(ready=True, task=info.task))}"
-            )
-        if info.weights.path.is_file() or not info.weights.repo:
-            load_weights(model, info.weights.path, info.weights.sha256)
-        else:
-            from colorlib import hub  # here, since few need huggingface_hub
-
-            folder = hub.pull(f"{info.weights.repo}@{info.weights.revision or 'main'}")
-            load_weights(model, folder / hub.WEIGHTS, info.weights.sha256)
-            if not settings:  # else it is meant to paint otherwise
-                hub.try_out(model.eval(), folder)
-    return model.eval()

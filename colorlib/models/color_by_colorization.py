@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib.casts import random_casts
-from colorlib.catalog import Paper
+from colorlib.facts import Paper
 from colorlib.models._base import WhiteBalance
 from colorlib.models._layers import conv_bn_relu
 from colorlib.models._registry import register_model

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
-from colorlib.catalog import Paper
+from colorlib.facts import Paper
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._layers import GrayInput, conv_block, init_near_gray, upsample, xavier

@@ -20,14 +20,15 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from colorlib.catalog import Paper
+from colorlib.facts import Paper
+from colorlib.image import size_of
 from colorlib.models import dahl16
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._layers import upsample, xavier
 from colorlib.models._registry import register_model
 from colorlib.models.dahl16 import VGG16_LAYERS, VGG16_WIDTHS, Dahl16, ResidualEncoder
-from colorlib.targets import LuvBins, Regression, size_of
+from colorlib.targets import LuvBins, Regression
 
 PAPER = Paper(
     authors="Jeff Hwang, You Zhou",

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib._checks import check_image
-from colorlib.catalog import Paper
+from colorlib.facts import Paper
+from colorlib.image import size_of
 from colorlib.models._backbones import efficientnet_lite0
 from colorlib.models._base import ColorModel
 from colorlib.models._layers import conv_bn_relu, init_near_gray, scene_loss
 from colorlib.models._registry import register_model
-from colorlib.targets import Regression, Target, size_of
+from colorlib.targets import Regression, Target
 
 PAPER = Paper(
     authors="Satoshi Iizuka, Edgar Simo-Serra, Hiroshi Ishikawa",

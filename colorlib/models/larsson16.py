@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from colorlib import color
-from colorlib.catalog import Paper
+from colorlib.facts import Paper
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._layers import GrayInput, resized, xavier
@@ -179,13 +179,8 @@ class Larsson16(ColorModel):
 
     def layers(self, lightness: Tensor) -> list[Tensor]:
         """The maps that hypercolumns are read off: L (N, 1, H, W), sides multiples of 32 -> one for each component."""
-        maps = {DATA: self.data(lightness)} if DATA in self.components else {}
-        x = lightness
-        for name, stage in zip(self.encoder.names, self.encoder.stages, strict=True):
-            x = stage(x)
-            if name in self.components:
-                maps[name] = x
-        return [maps[name] for name in self.components]
+        data = [self.data(lightness)] if DATA in self.components else []
+        return data + self.encoder.read(lightness, self.components)
 
     @override
     def losses(self, rgb: Tensor, label: Tensor, shown: Tensor | None = None) -> dict[str, Tensor]:

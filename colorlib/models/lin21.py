@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from typing_extensions import override
 
-from colorlib.catalog import Paper
+from colorlib.color import AB_GRID
+from colorlib.facts import Paper
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._base import ColorModel
 from colorlib.models._layers import conv_block, conv_bn_relu, init_near_gray, upsample
 from colorlib.models._registry import register_model
-from colorlib.targets import AB_GRID, Rebalanced, Regression, Target
+from colorlib.targets import Rebalanced, Regression, Target
 
 PAPER = Paper(
     authors="Hanzhao Lin, Rafael Ferreira",

@@ -13,7 +13,7 @@ import math
 from torch import Tensor
 from typing_extensions import override
 
-from colorlib.catalog import Paper
+from colorlib.facts import Paper
 from colorlib.models._base import WhiteBalance
 from colorlib.models._registry import register_model
 from colorlib.targets import Picture

@@ -22,11 +22,13 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib._checks import check_photos
-from colorlib.catalog import Paper
-from colorlib.gallery import default_gallery, local_deviation, reduced
+from colorlib.color import AB_BOUND
+from colorlib.facts import Paper
+from colorlib.gallery import default_gallery
+from colorlib.image import local_deviation, reduced, size_of
 from colorlib.models._base import ColorModel
 from colorlib.models._registry import register_model
-from colorlib.targets import AB_BOUND, Regression, size_of
+from colorlib.targets import Regression
 
 PAPER = Paper(
     authors="Tomihisa Welsh, Michael Ashikhmin, Klaus Mueller",
