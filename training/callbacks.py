@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib.casts import random_casts
-from colorlib.models import ColorModel, WhiteBalance
+from colorlib.models import ColorModel
 
 
 class TrainingDiverged(RuntimeError):
@@ -155,7 +155,7 @@ class SampleGrid(Callback):
 @torch.no_grad()
 def sample_grid(model: ColorModel, rgb: Tensor) -> Tensor:
     """What a model sees, what it makes of it, and the truth, a row each: sRGB (N, 3, h, w) -> (3, H, W) in [0, 1]."""
-    if isinstance(model, WhiteBalance):
+    if model.task == "balance":
         seen = given = random_casts(rgb, ("global",), torch.Generator().manual_seed(0))
     else:
         seen, given = color.lightness_to_gray(model.to_input(rgb)).expand_as(rgb), rgb

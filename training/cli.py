@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from lightning.pytorch.cli import LightningCLI
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
+
+DEFAULTS = Path(__file__).parent / "defaults.yaml"
+GUARDED = "training.callbacks.GuardedCheckpoint"
 
 
 def machine_precision(accelerator: str = "auto") -> tuple[Literal["bf16-mixed", "32-true"], str]:
@@ -30,28 +34,43 @@ def machine_precision(accelerator: str = "auto") -> tuple[Literal["bf16-mixed", 
 
 
 class RecipeCLI(LightningCLI):
-    """Lightning's command line, with two conveniences.
+    """Lightning's command line, with three conveniences.
 
-    ``--trainer.default_root_dir`` moves everything that a recipe writes. A recipe that names no precision trains in
-    the one that :func:`machine_precision` chooses.
+    ``training/defaults.yaml`` is read before a recipe. ``--trainer.default_root_dir`` moves everything that a recipe
+    writes. A recipe that names no precision trains in the one that :func:`machine_precision` chooses.
     """
 
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Let the defaults be read first."""
+        parser.default_config_files = [str(DEFAULTS)]
+
     def before_instantiate_classes(self) -> None:
-        """Choose the precision, and take loggers and checkpoints along if a recipe names one folder for both."""
+        """Choose the precision, and give loggers and checkpoints the run's folder."""
         trainer = self.config[self.subcommand].trainer if self.subcommand else self.config.trainer
         if trainer.precision is None:
             trainer.precision, reason = machine_precision(trainer.accelerator)
             rank_zero_info(f"Precision: {trainer.precision}, since {reason} (--trainer.precision chooses another)")
+        root = str(trainer.default_root_dir or ".")
         parts = [x for x in (trainer.logger, trainer.callbacks) if isinstance(x, list)]
-        args = [part.init_args for part in chain(*parts) if "init_args" in part]
-        logs, checkpoints = ([x for x in args if x.get(name)] for name in ("save_dir", "dirpath"))
-        named = {x.save_dir for x in logs}
-        if len(named) != 1 or trainer.default_root_dir is None:
-            return
-        [before] = named
-        if not all(Path(x.dirpath).is_relative_to(before) for x in checkpoints):
-            return  # a folder of the user's own
-        for x in logs:
-            x.save_dir = trainer.default_root_dir
-        for x in checkpoints:
-            x.dirpath = str(Path(trainer.default_root_dir) / Path(x.dirpath).relative_to(before))
+        for part in chain(*parts):
+            if "init_args" in part and part.init_args.get("save_dir") == "":
+                part.init_args.save_dir = root
+            if part.class_path == GUARDED and not part.init_args.dirpath:
+                part.init_args.dirpath = str(Path(root) / "checkpoints")
+        if trainer.default_root_dir is not None:
+            _move([part.init_args for part in chain(*parts) if "init_args" in part], root)
+
+
+def _move(args: list[Namespace], root: str) -> None:
+    """Take loggers and checkpoints along if a recipe names one folder for both."""
+    logs, checkpoints = ([x for x in args if x.get(name)] for name in ("save_dir", "dirpath"))
+    named = {x.save_dir for x in logs}
+    if len(named) != 1:
+        return
+    [before] = named
+    if not all(Path(x.dirpath).is_relative_to(before) for x in checkpoints):
+        return  # a folder of the user's own
+    for x in logs:
+        x.save_dir = root
+    for x in checkpoints:
+        x.dirpath = str(Path(root) / Path(x.dirpath).relative_to(before))

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from colorlib.image import gaussian_blur
 from colorlib.io import read, to_pil
-from colorlib.targets import gaussian_blur
 
 GAMMA = (0.7, 1.5)  # of the film's curve
 BLACK, WHITE = 0.25, 0.75  # how far fading lifts the one and dims the other, at most

@@ -1,6 +1,6 @@
 """One Lightning module trains every method: the model knows its loss, the recipe the optimiser."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import lightning as L
@@ -12,10 +12,10 @@ from typing_extensions import override
 from colorlib import create_model
 from colorlib.casts import random_casts
 from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
-from colorlib.models import ColorModel, WhiteBalance
-from colorlib.models._layers import scene_loss
+from colorlib.models import ColorModel, scene_loss
 from training.data import mixed_seed
 from training.degrade import degrade
+from training.heads import Heads
 
 Batch = dict[str, Tensor]
 
@@ -27,7 +27,8 @@ class ColorTask(L.LightningModule):
     is left of simulated global casts, the same in every round, beside the error that they made; the loss draws others.
 
     Args:
-        model: name in the registry.
+        model: name in the registry; or several, all of which stand on one encoder and are trained together, see
+            :class:`training.heads.Heads`.
         optimizer: called with the parameters that are trained.
         model_args: keyword arguments for the model's builder.
         schedule: ``"cosine"`` decays the learning rate to zero over ``trainer.max_steps``, ``"halving"`` halves it
@@ -36,7 +37,8 @@ class ColorTask(L.LightningModule):
         halve_every: steps.
         freeze: submodules that keep their weights and their batch statistics.
         channels_last: memory layout; faster for bf16 convolutions on CPUs and for CUDA.
-        weights: a safetensors file to begin with, such as an earlier round's; default: fresh ones.
+        weights: a safetensors file to begin with, such as an earlier round's; default: fresh ones. Where several
+            methods are trained, "embedded" begins with their embedded weights.
         scenes: weight of the cross-entropy of scene classes, which a linear layer on the mean of the encoder's last map
             predicts while training; the layer is thrown away after it. What a scene is teaches an encoder more than
             its colours do.
@@ -47,7 +49,7 @@ class ColorTask(L.LightningModule):
 
     def __init__(
         self,
-        model: str,
+        model: str | list[str],
         optimizer: OptimizerCallable = torch.optim.Adadelta,
         model_args: dict[str, Any] | None = None,
         schedule: Literal["constant", "cosine", "halving"] = "constant",
@@ -65,7 +67,7 @@ class ColorTask(L.LightningModule):
         self.save_hyperparameters(ignore="optimizer")
         self.seed = torch.initial_seed()
         self.model_name, self.model_args = model, model_args or {}
-        self.model = create_model(model, weights=weights, **self.model_args).train()
+        self.model = _model(model, weights, self.model_args).train()
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         # The loss and not the module: methods that train on points never call their model. The names of weights stay.
@@ -156,13 +158,15 @@ class ColorTask(L.LightningModule):
         losses = self.model.losses(rgb, batch["label"])
         if self.scenes:
             losses |= self._with_scenes(losses["loss"], batch["label"])
-        if isinstance(self.model, WhiteBalance):
+        if self.model.task == "balance":
             perturbed = random_casts(rgb, ("global",), torch.Generator().manual_seed(batch_idx))
             pairs = {"angle": angular_error(self.model.colorize(perturbed), rgb), "cast": angular_error(perturbed, rgb)}
             scores = {name: angle.nanmean() for name, angle in pairs.items()}
+        elif isinstance(self.model, Heads):
+            painted = self.model.colorize_all(rgb)
+            scores = {f"{name}_{key}": value for name, one in painted.items() for key, value in _scores(one, rgb)}
         else:
-            painted = self.model.colorize(rgb)
-            scores = {"rmse_alphabeta": rmse_alphabeta(painted, rgb).mean(), "psnr": psnr(painted, rgb).mean()}
+            scores = dict(_scores(self.model.colorize(rgb), rgb))
         values = {f"val/{name}": value for name, value in {**losses, **scores}.items()}
         self.log_dict(values, batch_size=len(rgb), prog_bar=True, sync_dist=True)
 
@@ -172,6 +176,19 @@ class ColorTask(L.LightningModule):
         scene = scene_loss(scores, label)
         top1 = (scores.argmax(dim=1) == label).sum() / (label >= 0).sum().clamp(min=1)
         return {"loss": loss + self.scenes * scene, "color": loss, "scene": scene.detach(), "top1": top1}
+
+
+def _scores(painted: Tensor, rgb: Tensor) -> Iterator[tuple[str, Tensor]]:
+    yield "rmse_alphabeta", rmse_alphabeta(painted, rgb).mean()
+    yield "psnr", psnr(painted, rgb).mean()
+
+
+def _model(name: str | list[str], weights: str | None, settings: dict[str, Any]) -> ColorModel:
+    if isinstance(name, str):
+        return create_model(name, weights=weights, **settings)
+    if weights not in (None, "embedded"):
+        raise ValueError(f'several methods begin with weights "embedded" or with none, got {weights!r}')
+    return Heads.create(name, embedded=weights is not None, **settings)
 
 
 def _unit(rgb: Tensor) -> Tensor:

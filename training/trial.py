@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from colorlib.casts import random_casts
-from colorlib.models import ColorModel, WhiteBalance
-from colorlib.targets import size_of
+from colorlib.image import size_of
+from colorlib.models import ColorModel
 from training.cli import RecipeCLI
 from training.data import PhotoData
 from training.task import Batch, ColorTask
@@ -71,7 +71,7 @@ def validate(model: ColorModel, constant: Tensor, batches: Iterable[Batch]) -> t
     losses = []
     for index, batch in enumerate(batches):
         rgb = batch["rgb"].float() / 255
-        balance = isinstance(model, WhiteBalance)
+        balance = model.task == "balance"
         inputs = random_casts(rgb, generator=torch.Generator().manual_seed(index)) if balance else rgb
         prediction = model(model.to_input(inputs))
         encoded = model.target.encode(rgb, size_of(prediction))
