@@ -15,11 +15,14 @@ st.set_page_config(page_title="colorlib: measured", page_icon="🎨", layout="wi
 st.html("<style>.stMainBlockContainer {padding-top: 4rem} h1 {padding: 0 !important}</style>")
 
 PAGES = [
-    st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
+    st.Page("views/overview.py", title="Overview", icon=":material/trophy:", default=True),
+    st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+    st.Page("views/head_to_head.py", title="Head to head", icon=":material/compare_arrows:"),
     st.Page("views/papers.py", title="Papers", icon=":material/menu_book:"),
     st.Page("views/distributions.py", title="Distributions", icon=":material/show_chart:"),
     st.Page("views/white_balance.py", title="White balance", icon=":material/wb_sunny:"),
     st.Page("views/images.py", title="Images", icon=":material/image:"),
+    st.Page("views/yours.py", title="Yours", icon=":material/upload:"),
     st.Page("views/speed.py", title="Speed", icon=":material/speed:"),
     st.Page("views/methodology.py", title="Methodology", icon=":material/function:"),
 ]

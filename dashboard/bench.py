@@ -64,6 +64,7 @@ def main(
             st.cache_resource.clear()
             sys.argv = ["app.py", folder]
             app = AppTest.from_file(str(Path(__file__).with_name("app.py")), default_timeout=600)
+            app.switch_page("views/leaderboard.py")
             first.append(timed(app))
             assert len(app.dataframe[0].value) == methods
             app.text_input(key="methods").set_value("method1, method2")

@@ -1,9 +1,13 @@
-"""What the pages share: the store, what scores are called, which benchmarks and methods there are to choose."""
+"""Code that the pages share: the store, the choices of benchmark and score, tables and charts."""
 
 import argparse
+import html
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +15,28 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from store import HUB, Store, known_protocol, listing
+from store import HUB, Store, UnreadableError, known_protocol, listing
 
-from colorlib.benchmarks import SCORES, summarize
+from colorlib.benchmarks import SCORES, pairwise, rank, summarize
+from colorlib.benchmarks.admission import admit
 from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment
-from colorlib.benchmarks.results import SHIPPED
-from colorlib.benchmarks.runner import ERROR_BINS, ERROR_RANGE
+from colorlib.benchmarks.results import SHIPPED, Run
 from colorlib.benchmarks.scores import distance, with_targets
+from colorlib.catalog import catalog
 
 GRAY = "grayscale"
-# Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again, dashed.
+# Okabe and Ito's colours, which colour-blind viewers tell apart; then the same again with other symbols and dashes.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F"]
-DASHES = ["solid", "dash"]
+DASHES = ["solid", "dash", "dashdot", "longdash"]
+SYMBOLS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon"]
+UNKNOWN_SYMBOLS = ["star-triangle-up", "hexagram", "bowtie", "hourglass", "pentagon"]  # of methods from elsewhere
+GRAY_COLOR = "#777777"
 # Below the axis, whatever height its rows need: on a phone there are many.
 LEGEND = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0}
 
 
 def arguments() -> argparse.Namespace:
-    """What came after ``--`` on the command line, or else from the environment."""
+    """The arguments after ``--`` on the command line, or else those of the environment."""
     parser = argparse.ArgumentParser(prog="streamlit run dashboard/app.py --")
     parser.add_argument("results", nargs="?", default=os.environ.get("COLORLIB_RESULTS") or str(SHIPPED))
     roots = [Path(root) for root in os.environ.get("COLORLIB_DATA", "").split(os.pathsep) if root]
@@ -38,9 +46,9 @@ def arguments() -> argparse.Namespace:
     return found
 
 
-# What is cached holds as long as the files do.
+# Cached values are valid as long as the files stay the same.
 RUNS: dict[str | type, Callable[[Any], Any]] = {Store: lambda store: (store.place, store.version)}
-HUB_SECONDS = 600  # between two looks at a data set on the Hub; a folder is looked at whenever a page is shown
+HUB_SECONDS = 600  # between two listings of a data set on the Hub; a folder is listed whenever a page is shown
 
 
 @st.cache_data(ttl=HUB_SECONDS, show_spinner="Looking for results")
@@ -50,12 +58,12 @@ def _listed_on_the_hub(place: str) -> dict[str, str]:
 
 @st.cache_resource
 def _unreadable() -> dict[str, tuple[str, str]]:
-    """Files that turned out to be damaged: the mark they then had, see :func:`store.listing`, and why."""
+    """Damaged files: the mark that each had, see :func:`store.listing`, and the reason."""
     return {}
 
 
 def leave_out(files: Mapping[str, str]) -> None:
-    """Do without these files, whose rows cannot be read, as long as they are as they are."""
+    """Leave these files out, whose rows cannot be read, until they change."""
     listed = _listed(arguments().results) | _listed(str(EXPERIMENTS))
     for file, reason in files.items():
         _unreadable()[file] = (listed.get(file, ""), reason)
@@ -76,10 +84,50 @@ def _open(place: str) -> Store:
     return _opened(place, listed, damaged)
 
 
-def open_page(title: str) -> Store:
-    """A page's title, the button that looks for new results, and the results.
+@st.cache_resource(max_entries=8, show_spinner="Checking your results")
+def _admitted(place: str, listed: dict[str, str]) -> tuple[Store, dict[str, str]]:
+    found = Store.open(place, listed)
+    refused = dict(found.damaged)
+    for row in found.runs.to_dict("records"):
+        file = row["file"]
+        run = Run(**{name: row[name] for name in Run.__dataclass_fields__})
+        try:
+            admit(run, found.query("SELECT * FROM read_parquet($files)", [file]))
+        except UnreadableError as error:
+            refused |= error.files
+        except ValueError as error:
+            refused[file] = str(error)
+    return Store.open(place, listed, refused), refused
 
-    Without any, the page says how to make some and ends.
+
+def open_own(place: str) -> tuple[Store, dict[str, str]]:
+    """A visitor's own results, those that are accepted; and why the other files are refused.
+
+    Raises:
+        OSError: there is no such folder or data set.
+    """
+    return _admitted(place, _listed(place))
+
+
+def with_own(store: Store, places: Iterable[str]) -> Store:
+    """The results and a visitor's own; places that are gone are left out."""
+    for place in places:
+        try:
+            store = store.joined(open_own(place)[0])
+        except OSError:
+            continue
+    return store
+
+
+def open_page(title: str, *, with_runs: bool = True, with_yours: bool = True) -> Store:
+    """Show a page's title and the button that looks for new results; open the results.
+
+    If there are none, the page explains how to make some and ends.
+
+    Args:
+        title: of the page.
+        with_runs: whether it needs runs of benchmarks; else a folder without any will do.
+        with_yours: whether the visitor's own results, see the page Yours, are among them.
     """
     place = arguments().results
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -97,11 +145,13 @@ def open_page(title: str) -> Store:
     except OSError as error:
         st.error(f"No results: {error}")
         store = None
+    if store and with_yours:
+        store = with_own(store, st.session_state.get("own_places", ()))
     if store and store.skipped:
         st.warning("\n\n".join(store.skipped), icon=":material/broken_image:")
-    if store is None or store.runs.empty:
+    if store is None or (with_runs and store.runs.empty):
         st.info(
-            "There is nothing to show yet. A run of a method on a benchmark writes a file of results:\n\n"
+            "There are no results yet. A run of a method on a benchmark writes a file of results:\n\n"
             "```sh\ncolorlib evaluate --model all --benchmark skimage -o results\n"
             "streamlit run dashboard/app.py -- results\n```"
         )
@@ -119,8 +169,30 @@ def summary(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFram
     return summarize(store.rows(protocol, columns), scores=scores, against=gray)
 
 
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
+def ranks(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
+    """The methods of a protocol with ranks and ties, variants left out: see :func:`colorlib.benchmarks.rank`."""
+    columns = ["protocol", "model", "weights", "photo", "height", "width"]
+    columns += [SCORES[score].column for score in with_targets(scores)]
+    models = without_variants(store.of(protocol)["model"])
+    return rank(store.rows(protocol, dict.fromkeys(columns), models=models), scores)
+
+
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
+def pairs(store: Store, protocol: str, score: str) -> pd.DataFrame:
+    """Every pair of a protocol's methods, variants left out; of several weights of a name the first.
+
+    See :func:`colorlib.benchmarks.pairwise`.
+    """
+    columns = ["protocol", "model", "weights", "photo", "height", "width"]
+    columns += [SCORES[name].column for name in with_targets((score,))]
+    runs = store.of(protocol).drop_duplicates("model")
+    rows = store.rows(protocol, dict.fromkeys(columns), models=without_variants(runs["model"]))
+    return pairwise(rows[rows["weights"].isin(runs["weights"])], score)
+
+
 def experiment_rows(store: Store, own: Store, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    """What was measured for an experiment, here and by its own trainings; empty where nothing was."""
+    """The rows for an experiment, from these results and from its own trainings; empty if there are none."""
     this = experiment(name)
     always = ["benchmark", "protocol", "model", "weights", "photo", "cast", "height", "width"]
     found = [
@@ -130,13 +202,13 @@ def experiment_rows(store: Store, own: Store, name: str, columns: tuple[str, ...
         if protocol.partition("@")[0] in this.benchmarks
     ]
     rows = [pd.DataFrame(columns=always), *(one for one in found if len(one))]
-    # As they came, categories of one file are none of another's.
+    # Each file has its own categories: as plain strings they fit together.
     return pd.concat(one.astype(dict.fromkeys(always[:5], object)) for one in rows).reset_index(drop=True)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Computing confidence intervals")
 def experiment_summary(store: Store, own: Store, name: str) -> pd.DataFrame:
-    """The scores of an experiment's methods, with intervals; empty where nothing was measured."""
+    """The scores of an experiment's methods, with intervals; empty if nothing was measured."""
     scores = experiment(name).scores
     columns = {SCORES[score].column for score in scores}
     rows = experiment_rows(store, own, name, tuple(sorted(columns)))
@@ -145,7 +217,7 @@ def experiment_summary(store: Store, own: Store, name: str) -> pd.DataFrame:
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)
 def claims(store: Store, own: Store, name: str) -> pd.DataFrame:
-    """What a paper says, what it prints, what we measured, and whether it holds: see :class:`Claim`."""
+    """A paper's claims, its printed numbers, ours, and whether each claim holds: see :class:`Claim`."""
     this = experiment(name)
     columns = {SCORES[claim.score].column for claim in this.claims} | {"angular_error_before"}
     rows = experiment_rows(store, own, name, tuple(sorted(columns)))
@@ -165,39 +237,39 @@ def seconds(store: Store, protocol: str) -> pd.DataFrame:
 
 
 def open_experiments() -> Store:
-    """The rows of trainings for experiments, which come with colorlib."""
+    """The results of trainings for experiments, which colorlib includes."""
     return _open(str(EXPERIMENTS))
 
 
 def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
-    """Ask which protocol; the choice is kept in the address.
+    """Let the visitor choose a protocol; the URL stores the choice.
 
     Args:
         store: the results.
-        casts: whether it is one of white balance.
-        key: of the widget and in the address.
+        casts: whether to offer those of white balance, or those of colourisation.
+        key: of the widget and in the URL.
     """
     identities = [p for p in store.protocols if store.balances(p) == casts]
     if not identities:
         st.info(f"No results of {'white balance' if casts else 'colorization'} were found in {store.place}.")
         st.stop()
-    if not casts:  # where models were chosen comes first; what needs no download, last
+    if not casts:  # the set that models were chosen on first; the one that needs no download last
         identities.sort(key=lambda p: (p.startswith("skimage"), p != "miniplaces@1", p))
 
-    # No words beside the id: what is shown is what the address holds.
+    # Only the id, as the URL stores what is shown.
     chosen: str = st.selectbox("Benchmark", identities, key=key, bind="query-params")
     return chosen
 
 
 def choose_task(store: Store) -> str:
-    """Ask for the task, of those that were measured; the choice is kept in the address."""
+    """Let the visitor choose a task that was measured; the URL stores the choice."""
     casts = {store.balances(protocol) for protocol in store.protocols}
     tasks = [task for task, balance in (("colorize", False), ("balance", True)) if balance in casts]
     return st.segmented_control("Task", tasks, default=tasks[0], required=True, key="task", bind="query-params")
 
 
 def choose_benchmark(store: Store) -> str:
-    """Ask for the task, then for one of its protocols; both choices are kept in the address."""
+    """Let the visitor choose a task, then one of its protocols; the URL stores both."""
     left, right = st.columns([1, 3])
     with left:
         task = choose_task(store)
@@ -217,7 +289,7 @@ def link_images(store: Store, protocol: str, model: str) -> None:
 
 
 def describe_protocol(store: Store, identity: str) -> str:
-    """What was done to photographs and pictures, in a sentence."""
+    """How photographs were prepared and results corrected, in a sentence."""
     runs = store.of(identity)
     found = known_protocol(identity)
     kept = {
@@ -233,7 +305,7 @@ def describe_protocol(store: Store, identity: str) -> str:
 
 
 def choose_scores(label: str, scores: list[str], default: list[str], key: str) -> list[str]:
-    """Ask which scores, by their names; never none."""
+    """Let the visitor choose scores by name; without a choice, the default."""
     names = {SCORES[score].title: score for score in scores}
     chosen = st.multiselect(label, list(names), [SCORES[s].title for s in default], key=key, bind="query-params")
     return [names[name] for name in chosen] or default
@@ -244,33 +316,89 @@ def score_column(score: str) -> Any:
     how = SCORES[score]
     target = SCORES[how.target].label if isinstance(how.target, str) else how.target
     best = {"nearer": f"Nearest to {target} is best.", "higher": "Higher is better.", "lower": "Lower is better."}
-    said = best[how.better] if how.better else "Of the photographs, the same for all methods."
+    said = best[how.better] if how.better else "A property of the photographs, the same for all methods."
     return st.column_config.NumberColumn(
         how.title + how.direction, format=f"%.{how.digits}f", help=f"{said} {how.source}."
     )
 
 
 def in_units(rows: pd.DataFrame, scores: Iterable[str]) -> pd.DataFrame:
-    """Scores as they are shown: shares in percent."""
+    """Scores in the units that tables show: fractions in percent."""
     return rows.assign(**{score: SCORES[score].factor * rows[score] for score in scores if score in rows})
 
 
 def best_first(table: pd.DataFrame, score: str, *, worst: bool = False) -> pd.DataFrame:
-    """Rows by how near a score is to its best; those without a value last."""
+    """Rows sorted from the best score to the worst; rows without a value last."""
     ranks = distance(table, score)
     return table.loc[(-ranks if worst else ranks).sort_values(kind="stable").index]
 
 
-def line(model: str, models: list[str]) -> dict[str, str]:
-    """The colour and dash of a method among those that are shown; gray is dotted gray."""
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn, the same in every chart of every page."""
+
+    color: str
+    symbol: str
+    dash: str
+
+    @property
+    def line(self) -> dict[str, str]:
+        """Of plotly."""
+        return {"color": self.color, "dash": self.dash}
+
+    @property
+    def marker(self) -> dict[str, str]:
+        """Of plotly."""
+        return {"color": self.color, "symbol": self.symbol}
+
+
+@cache
+def look(model: str) -> Look:
+    """A method's look follows from its name: its place in the catalogue, or a hash if it comes from elsewhere.
+
+    Variants have the colour of their method and an open symbol, full-size networks that of the compact one and a dot.
+    """
     if model == GRAY:
-        return {"color": "#777777", "dash": "dot"}
-    place = [m for m in models if m != GRAY].index(model)
-    return {"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place // len(PALETTE) % len(DASHES)]}
+        return Look(GRAY_COLOR, "line-ew-open", "dot")
+    name, colon, _ = model.partition(":")
+    families = list(dict.fromkeys(known.removesuffix("_small") for known in catalog() if known != GRAY))
+    if name not in catalog():
+        place = zlib.crc32(name.encode())
+        symbol = UNKNOWN_SYMBOLS[place // len(PALETTE) % len(UNKNOWN_SYMBOLS)]
+        return Look(PALETTE[place % len(PALETTE)], symbol + ("-open" if colon else ""), "longdashdot")
+    place = families.index(name.removesuffix("_small"))
+    small = name.endswith("_small") or f"{name}_small" not in catalog()
+    symbol = SYMBOLS[place % len(SYMBOLS)] + ("-open" if colon else "") + ("" if small else "-dot")
+    return Look(PALETTE[place % len(PALETTE)], symbol, DASHES[place // len(PALETTE) % len(DASHES)])
+
+
+GLYPHS = dict(zip([*SYMBOLS, *UNKNOWN_SYMBOLS], "●■◆✚✖▲★⬢▴✡⧓⧗⬟", strict=True))
+
+
+def show_legend(models: Iterable[str], baseline: str) -> None:
+    """Colours and symbols of methods, once for several charts.
+
+    Args:
+        models: their names, perhaps with weights behind.
+        baseline: the name of the dotted line.
+    """
+    items = [f'<span style="color:{GRAY_COLOR}">┅</span> {html.escape(baseline)}']
+    for model in models:
+        drawn = look(model.partition(" ")[0])
+        glyph = GLYPHS.get(drawn.symbol.removesuffix("-dot"), "○")
+        items.append(f'<span style="color:{drawn.color}">{glyph}</span> {html.escape(model)}')
+    gap = '<div style="display:flex;flex-wrap:wrap;gap:0.1rem 1.2rem;font-size:0.85rem">'
+    st.html(gap + "".join(f"<span>{item}</span>" for item in items) + "</div>")
+
+
+def without_variants(models: Iterable[str]) -> list[str]:
+    """Methods without those that are another one with settings, such as ``look=vivid``, if that is there too."""
+    there = list(dict.fromkeys(models))
+    return [model for model in there if model.partition(":")[0] == model or model.partition(":")[0] not in there]
 
 
 def show_table(table: pd.DataFrame, alt: str, columns: dict[str, Any] | None = None, **options: Any) -> Any:
-    """A table without its index; names are as wide as they are, and what is absent is a dash.
+    """Show a table without its index. Columns of names are wide enough, and a missing value is a dash.
 
     Args:
         table: the rows.
@@ -295,20 +423,22 @@ def show_table(table: pd.DataFrame, alt: str, columns: dict[str, Any] | None = N
     )
 
 
-def shown(figure: go.Figure, alt: str, key: str | None = None) -> None:
-    """A chart at the page's width, in its theme."""
+def show_chart(figure: go.Figure, alt: str, key: str | None = None) -> None:
+    """Show a chart at the page's width, in its theme."""
     figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend=LEGEND)
     st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False}, alt=alt)
 
 
-def cumulative_error(rows: pd.DataFrame, models: list[str]) -> go.Figure:
-    """The share of pixels whose error is below a threshold, of rows with ``model`` and ``error_histogram``."""
+def cumulative_error(rows: pd.DataFrame) -> go.Figure:
+    """The share of pixels whose error is below a threshold, from rows with ``model`` and ``error_histogram``."""
+    from colorlib.benchmarks.runner import ERROR_BINS, ERROR_RANGE  # with torch
+
     edges = np.linspace(0, ERROR_RANGE, ERROR_BINS + 1)
     figure = go.Figure()
     for model, run in rows.groupby("model", observed=True):
         counts = np.stack(run["error_histogram"].to_list()).sum(axis=0)
         share = np.concatenate([[0], counts.cumsum() / counts.sum()])[: len(edges)]
-        figure.add_scatter(x=edges, y=share, name=model, mode="lines", line=line(model, models))
+        figure.add_scatter(x=edges, y=share, name=model, mode="lines", line=look(str(model)).line)
     figure.update_xaxes(title="error in alpha and beta (relative to lightness)", range=[0, 1])
     figure.update_yaxes(title="pixels below (%)", tickformat=".0%")
     return figure

@@ -1,18 +1,17 @@
-"""The papers' printed numbers, and what was measured for each: by an experiment of ours, else by the nearest run."""
+"""Our number for each printed number of a paper: from an experiment of ours, else from the nearest run."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import pandas as pd
 
 from colorlib.benchmarks import SCORES
 from colorlib.benchmarks.experiments import Experiment
 from colorlib.benchmarks.tables import CAST, angle_statistics, cast_angles
-from colorlib.models import model_info
+from colorlib.catalog import catalog
 
-# Benchmarks that papers measure on and we cannot: on which of ours a like photograph is found, and how they differ.
+# Benchmarks of papers that we do not have: which of ours has similar photographs, and how it differs.
 STAND_INS = {
     "ctest10k": ("imagenet-nips", "300 ImageNet photographs in place of 10,000"),
     "cval1k": ("imagenet-nips", "300 ImageNet photographs in place of 1,000"),
@@ -42,9 +41,9 @@ class Measured:
         low: of the 95 % interval; NaN where there is none, as of a median.
         high: likewise.
         model: the method that was measured.
-        protocol: on which.
+        protocol: that it was measured on.
         differs: what is not as in the paper.
-        command: what measures it.
+        command: that measures it.
     """
 
     value: float
@@ -56,14 +55,8 @@ class Measured:
     command: str
 
 
-@cache
-def parameters(model: str) -> int:
-    """How many a method of the registry has."""
-    return sum(p.numel() for p in model_info(model).on_meta().parameters())
-
-
 def benchmark_for(printed: str, there: set[str]) -> tuple[str, str] | None:
-    """The protocol that answers for a paper's benchmark, and how it differs; None if none does."""
+    """The protocol that stands for a paper's benchmark, and how it differs; None if none does."""
     if f"{printed}@1" in there:
         return f"{printed}@1", ""
     if printed not in STAND_INS:
@@ -73,7 +66,7 @@ def benchmark_for(printed: str, there: set[str]) -> tuple[str, str] | None:
 
 
 def method_for(printed: str, there: set[str]) -> tuple[str, str] | None:
-    """The run that answers for a paper's method, and how it differs: full size, else compact."""
+    """The run that stands for a paper's method, and how it differs: full size, else compact."""
     name, colon, settings = printed.partition(":")
     if printed in there:
         return printed, ""
@@ -88,7 +81,7 @@ def measure(
     timings: pd.DataFrame,
     experiments: Sequence[Experiment] = (),
 ) -> Measured | None:
-    """What the results say of a row of ``reported.csv``; None if nothing.
+    """Our counterpart of a row of ``reported.csv``; None if nothing was measured.
 
     Args:
         printed: the row.
@@ -149,8 +142,8 @@ def _statistic(metric: str, values: pd.Series, about: Measured) -> Measured | No
 
 def _size(printed: pd.Series) -> Measured:
     """Of a network as we have it, in float32; of the ratio's as its paper has it, to Iizuka's."""
-    count = parameters(printed["model"])
-    value = 4 * count / 1e6 if printed["metric"] == "model_size" else count / parameters("iizuka16")
+    count = catalog()[printed["model"]].parameters
+    value = 4 * count / 1e6 if printed["metric"] == "model_size" else count / catalog()["iizuka16"].parameters
     return Measured(value, _NAN, _NAN, printed["model"], "", "parameters in 32 bits", "colorlib models")
 
 
@@ -174,7 +167,7 @@ def _timed(printed: pd.Series, timings: pd.DataFrame, own: Experiment) -> Measur
     return Measured(values[printed["metric"]], _NAN, _NAN, printed["model"], f"{side} x {side}", differs, own.command)
 
 
-def beside(
+def with_ours(
     printed: pd.DataFrame,
     summary: pd.DataFrame,
     angles: pd.DataFrame,

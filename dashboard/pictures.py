@@ -1,4 +1,4 @@
-"""Photographs of a protocol, if this machine has them, and what methods make of them, painted when asked for."""
+"""The photographs of a protocol, if this machine has them, and methods' results on them, painted on demand."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from store import known_protocol
 from torch import Tensor
 
-from colorlib import Colorizer, color, list_models
+from colorlib import Colorizer, color
 from colorlib.benchmarks import DataError, Protocol
 from colorlib.benchmarks.methods import Method, Painter
 from colorlib.benchmarks.photos import Photo
 from colorlib.casts import Kind
+from colorlib.catalog import catalog
 from colorlib.metrics.functional import angles, delta_e_2000
 
 THUMBNAIL = 160  # pixels on the long side
@@ -34,15 +35,15 @@ class Pictures:
     photos: dict[str, Photo]
 
     def load(self, name: str, cast: Kind | None) -> tuple[Tensor, Tensor]:
-        """A photograph, and what methods see of it, gray or under a cast: sRGB (3, H, W) twice."""
+        """A photograph, and the input of the methods, grayscale or under a cast: sRGB (3, H, W) twice."""
         return _load(self, name, cast)
 
     def paint(self, method: str, name: str, cast: Kind | None) -> Tensor:
-        """What a method makes of it, as it was scored: sRGB (3, H, W)."""
+        """A method's result, as it was scored: sRGB (3, H, W)."""
         return _paint(self, method, name, cast)
 
     def thumbnail(self, method: str, name: str, cast: Kind | None) -> Tensor:
-        """The same, small; of methods that cannot be run here, the photograph."""
+        """The same, small; for methods that cannot run here, the photograph."""
         rgb = self.paint(method, name, cast) if runnable(method) else self.load(name, cast)[0]
         scale = THUMBNAIL / max(rgb.shape[-2:])
         return F.interpolate(rgb[None], scale_factor=scale, mode="area")[0] if scale < 1 else rgb
@@ -50,7 +51,8 @@ class Pictures:
 
 def runnable(method: str) -> bool:
     """Whether this machine has the method's weights."""
-    return method.partition(":")[0] in list_models(ready=True)
+    entry = catalog().get(method.partition(":")[0])
+    return entry is not None and entry.ready
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
 """The results, read in place by DuckDB: a folder of Parquet files on this disk, or a data set on the Hub."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from colorlib.benchmarks import protocol as find_protocol
 from colorlib.benchmarks.results import Run, read_header
 
 HUB = "hf://"
+_ALL = "SELECT * FROM read_parquet($files)"  # everything that a file holds
 
 
 class UnreadableError(Exception):
@@ -55,12 +56,14 @@ class Store:
             empty where there is none.
         skipped: what could not be read and why, a sentence each.
         version: changes when any of its files does.
+        damaged: the files of :attr:`skipped`, and why, each.
     """
 
     place: str
     runs: pd.DataFrame
     skipped: tuple[str, ...]
     version: str
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -94,7 +97,17 @@ class Store:
             found.append(asdict(run) | {"file": path, "seconds_file": seconds if timed else ""})
         runs = pd.DataFrame(found, columns=[*Run.__dataclass_fields__, "file", "seconds_file"])
         skipped = tuple(f"{path} is left out: {reason}" for path, reason in damaged.items())
-        return cls(place, runs, skipped, str(sorted(listed.items())) + str(skipped))
+        return cls(place, runs, skipped, str(sorted(listed.items())) + str(skipped), damaged)
+
+    def joined(self, own: "Store") -> "Store":
+        """These runs and a visitor's own, but for those that are here already."""
+        keys = ["protocol", "model", "weights"]
+        here = set(self.runs[keys].itertuples(index=False, name=None))
+        new = [row not in here for row in own.runs[keys].itertuples(index=False, name=None)]
+        if not any(new):
+            return self
+        runs = pd.concat([self.runs, own.runs[new]], ignore_index=True)
+        return replace(self, place=f"{self.place} and {own.place}", runs=runs, version=self.version + own.version)
 
     @property
     def protocols(self) -> list[str]:
@@ -172,6 +185,8 @@ class Store:
         except duckdb.Error:
             self.__dict__.pop("_connection", None)  # some errors leave one that answers nothing any more
             damaged = {file: reason for file in files if (reason := self._damage(sql, file, values))}
+            if not damaged:  # by itself, a file may answer from its statistics alone
+                damaged = {file: reason for file in files if (reason := self._damage(_ALL, file, {}))}
             if not damaged:
                 raise
         raise UnreadableError(damaged)
@@ -195,7 +210,7 @@ class Store:
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect()
-        if self.place.startswith(HUB):
+        if HUB in self.place:
             connection.register_filesystem(fsspec.filesystem("hf"))
         return connection
 

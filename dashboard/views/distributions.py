@@ -1,4 +1,4 @@
-"""Beyond the mean: how errors are spread over pixels and photographs, and what they go with."""
+"""Distributions of errors over pixels and photographs, and how errors depend on the photograph."""
 
 import common
 import numpy as np
@@ -14,7 +14,7 @@ PROPERTIES = {
     "lightness_true": "mean L* of the photograph (0 to 100)",
     "saturation_true": "mean saturation of the photograph (0 to 1)",
 }
-RATED = ["psnr", "rmse", "ciede2000", "lab_mse"]
+METRICS_SHOWN = ["psnr", "rmse", "ciede2000", "lab_mse"]
 PARTS = 10  # of equally many photographs each, whose medians are drawn
 
 store = common.open_page("Distributions")
@@ -31,16 +31,16 @@ chosen = (
     or models
 )
 st.caption(common.describe_protocol(store, protocol))
-columns = ["model", "error_histogram", *PROPERTIES, *RATED]
+columns = ["model", "error_histogram", *PROPERTIES, *METRICS_SHOWN]
 rows = store.rows(protocol, columns, models=chosen)
 
 st.subheader("Cumulative error")
 st.caption("Share of all pixels whose error in alpha and beta is below a threshold: figure 7 of Larsson et al. 2016.")
-figure = common.cumulative_error(rows, chosen)
-common.shown(figure, f"Cumulative alpha-beta error of {len(chosen)} methods on {protocol}", key="cumulative")
+figure = common.cumulative_error(rows)
+common.show_chart(figure, f"Cumulative alpha-beta error of {len(chosen)} methods on {protocol}", key="cumulative")
 
 st.subheader("PSNR")
-st.caption("How many photographs reach which PSNR: figure 8 of Larsson et al. 2016.")
+st.caption("Number of photographs by PSNR: figure 8 of Larsson et al. 2016.")
 figure = go.Figure()
 finite = rows[np.isfinite(rows["psnr"])]
 if finite.empty:
@@ -54,17 +54,17 @@ for model, run in finite.groupby("model", observed=True):
         y=counts / len(run),
         name=model,
         mode="lines",
-        line=common.line(model, chosen) | {"shape": "hvh"},
+        line=common.look(str(model)).line | {"shape": "hvh"},
     )
 figure.update_xaxes(title=SCORES["psnr"].title)
 figure.update_yaxes(title="photographs (%)", tickformat=".0%")
-common.shown(figure, f"Histogram of PSNR of {len(chosen)} methods on {protocol}", key="psnr-histogram")
+common.show_chart(figure, f"Histogram of PSNR of {len(chosen)} methods on {protocol}", key="psnr-histogram")
 
 st.subheader("Error and photograph")
 left, right = st.columns(2)
 properties = {name: column for column, name in PROPERTIES.items()}
 property_ = properties[left.selectbox("Property", list(properties), key="property", bind="query-params")]
-names = {SCORES[score].title: score for score in RATED}
+names = {SCORES[score].title: score for score in METRICS_SHOWN}
 score = names[right.selectbox("Score", list(names), key="score", bind="query-params")]
 st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
 figure = go.Figure()
@@ -76,8 +76,9 @@ for model, run in rows.groupby("model", observed=True):
         y=medians[score],
         name=model,
         mode="lines+markers",
-        line=common.line(model, chosen),
+        line=common.look(str(model)).line,
+        marker=common.look(str(model)).marker,
     )
 figure.update_xaxes(title=PROPERTIES[property_])
 figure.update_yaxes(title=SCORES[score].title + SCORES[score].direction)
-common.shown(figure, f"{SCORES[score].title} against {PROPERTIES[property_]}", key="property-plot")
+common.show_chart(figure, f"{SCORES[score].title} against {PROPERTIES[property_]}", key="property-plot")

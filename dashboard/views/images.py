@@ -1,4 +1,4 @@
-"""From a row of the leaderboard to its photographs: worst and best, each method's picture, and where it errs."""
+"""The photographs behind a row of the leaderboard: worst and best, each method's result, and error maps."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,8 @@ from colorlib.benchmarks import SCORES
 
 Picture = tuple[str, Tensor]  # its caption, and sRGB (3, H, W)
 COUNT = 12  # photographs on a page of the list
-RATED = ["rmse", "psnr", "ciede2000", "saturation_difference"]
-RATED_OF_CASTS = ["angular_error", "ciede2000"]
+METRICS_SHOWN = ["rmse", "psnr", "ciede2000", "saturation_difference"]
+CAST_METRICS = ["angular_error", "ciede2000"]
 
 
 def side_by_side(pictures: list[Picture]) -> Iterator[tuple[DeltaGenerator, Picture]]:
@@ -31,14 +31,14 @@ protocol = common.choose_benchmark(store)
 left, middle, right, last = st.columns([3, 2, 2, 1])
 models = sorted(store.of(protocol)["model"].unique(), key=lambda m: m == GRAY)  # gray last
 method = left.selectbox("Method", models, key="method", bind="query-params")
-there = RATED_OF_CASTS if store.balances(protocol) else RATED
-by = {SCORES[name].title: name for name in there}
-score = by[middle.selectbox("By", list(by), key="by", bind="query-params")]
+metrics = CAST_METRICS if store.balances(protocol) else METRICS_SHOWN
+by = {SCORES[name].title: name for name in metrics}
+score = by[middle.selectbox("Score", list(by), key="by", bind="query-params")]
 end = right.segmented_control(
-    "First", ["worst", "best"], default="worst", required=True, key="end", bind="query-params"
+    "Order", ["worst", "best"], default="worst", required=True, key="end", bind="query-params"
 )
 
-rows = store.rows(protocol, ["photo", "label", "cast", "weights", "height", "width", *there], models=[method])
+rows = store.rows(protocol, ["photo", "label", "cast", "weights", "height", "width", *metrics], models=[method])
 rows = rows[rows["weights"] == rows["weights"].iloc[0]].drop(columns="weights")  # one run, if there are several
 ordered = common.best_first(rows, score, worst=end == "worst").reset_index(drop=True)
 pages = -(-len(ordered) // COUNT)
@@ -48,7 +48,7 @@ names = [row.photo if pd.isna(row.cast) else f"{row.photo}, {row.cast}" for row 
 found = find_pictures(protocol, tuple(map(str, common.arguments().data)))
 if found is None:
     st.info(
-        f"The photographs of {protocol} are not on this machine, so only their numbers are shown. With them: "
+        f"The photographs of {protocol} are not on this machine, so only numbers are shown. To see them: "
         "`streamlit run dashboard/app.py -- RESULTS --data PHOTOS`"
     )
 else:
@@ -57,31 +57,33 @@ else:
             small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
             caption = f"{SCORES[score].format(getattr(row, score))} {SCORES[score].unit}".strip()
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
-columns = {name: common.score_column(name) for name in there}
+columns = {name: common.score_column(name) for name in metrics}
 common.show_table(
-    common.in_units(some, there).dropna(axis=1, how="all"), f"{end} photographs of {method} on {protocol}", columns
+    common.in_units(some, metrics).dropna(axis=1, how="all"), f"{end} photographs of {method} on {protocol}", columns
 )
 photo = st.selectbox("Photograph", names, key="photo", bind="query-params")
 row = some.iloc[names.index(photo)]
 cast = None if pd.isna(row["cast"]) else row["cast"]
-same = store.rows(protocol, ["model", "weights", *there], photo=row["photo"], cast=cast)
+same = store.rows(protocol, ["model", "weights", *metrics], photo=row["photo"], cast=cast)
 if same["model"].is_unique:
     same = same.drop(columns="weights")
 
 st.subheader(photo)
-common.show_table(common.in_units(common.best_first(same, score), there), f"Scores of every method on {photo}", columns)
+common.show_table(
+    common.in_units(common.best_first(same, score), metrics), f"Scores of every method on {photo}", columns
+)
 if found is None:
     st.stop()
 ready = list(dict.fromkeys(m for m in same["model"] if m != GRAY and runnable(m)))
 compared = st.multiselect(
-    "Painted", ready, [method] if method in ready else ready[:1], key="painted", bind="query-params"
+    "Results of", ready, [method] if method in ready else ready[:1], key="painted", bind="query-params"
 )
 true, seen = found.load(row["photo"], cast)
-shown = [("the photograph", true), ("what methods see", seen)]
+shown = [("the original", true), ("input of the methods", seen)]
 painted = [(name, found.paint(name, row["photo"], cast)) for name in compared]
 for column, (name, rgb) in side_by_side(shown + painted):
     column.image(rgb.movedim(0, -1).numpy(), width="stretch", caption=name, alt=f"{photo}: {name}")
-st.subheader("Where they err")
+st.subheader("Error maps")
 measure = st.segmented_control(
     "Map",
     ["CIEDE2000", "angle"],
@@ -89,17 +91,17 @@ measure = st.segmented_control(
     required=True,
     key="map",
     bind="query-params",
-    help="Colour difference as it is seen, or the angle between colours in degrees; dark pixels have none.",
+    help="Perceived colour difference, or the angle between colours in degrees; dark pixels have no angle.",
 )
-most = {"CIEDE2000": 40.0, "angle": 20.0}[measure]
+largest = {"CIEDE2000": 40.0, "angle": 20.0}[measure]
 for column, (name, rgb) in side_by_side(painted):
     values = error_map(rgb, true, measure).numpy()
-    figure = px.imshow(values, zmin=0, zmax=most, color_continuous_scale="Viridis", aspect="equal")
+    figure = px.imshow(values, zmin=0, zmax=largest, color_continuous_scale="Viridis", aspect="equal")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     unit = {"CIEDE2000": "ΔE", "angle": "°"}[measure]
     figure.update_coloraxes(colorbar_title=unit)
     figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f} {unit}")
     with column:
-        common.shown(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
+        common.show_chart(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
 if not painted:
-    st.caption("Choose methods above; those without weights here cannot be painted.")
+    st.caption("Choose methods above. Methods without weights on this machine cannot run.")

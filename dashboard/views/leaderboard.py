@@ -7,28 +7,26 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from common import GRAY
-from counterparts import parameters
 from store import Store
 
 from colorlib.benchmarks import SCORES, reported
 from colorlib.benchmarks.reported import remarks
 from colorlib.benchmarks.scores import distance
-from colorlib.models import list_models, model_info
+from colorlib.catalog import catalog
 
-FIRST = ["rmse", "psnr", "ciede2000", "saturation_difference", "chroma", "top1"]
-SYMBOLS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon"]  # beside the colours
-FIRST_OF_CASTS = ["angular_error", "angular_error_before", "ciede2000"]
+DEFAULT_SCORES = ["rmse", "psnr", "ciede2000", "saturation_difference", "chroma", "top1"]
+CAST_SCORES = ["angular_error", "angular_error_before", "ciede2000"]
 
 
 def size_of(model: str) -> tuple[float | None, float | None]:
     """Millions of parameters, and megabytes of the embedded weights."""
-    name = model.partition(":")[0]
-    if name not in list_models():
+    entry = catalog().get(model.partition(":")[0])
+    if entry is None:
         return None, None
-    weights = model_info(name).weights
+    weights = entry.weights
     if weights:
-        return weights.parameters / 1e6, weights.path.stat().st_size / 1e6
-    return parameters(name) / 1e6, None
+        return weights.parameters / 1e6, sum(path.stat().st_size for path in weights.files) / 1e6
+    return entry.parameters / 1e6, None
 
 
 def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
@@ -43,14 +41,14 @@ def leaderboard(store: Store, protocol: str, scores: list[str]) -> pd.DataFrame:
     photos = summary.groupby(["model", "weights"])["photos"].max()
     table = wide.join(photos).reset_index()
     table = table.merge(common.seconds(store, protocol), on=["model", "weights"], how="left")
-    runs = store.of(protocol)[["model", "weights", "missing", "device"]]
+    runs = store.of(protocol)[["model", "weights", "missing", "device", "external"]]
     table = table.merge(runs, on=["model", "weights"], how="left")
     sizes = [size_of(model) for model in table["model"]]
     return table.assign(parameters=[n for n, _ in sizes], megabytes=[n for _, n in sizes])
 
 
 def pareto(table: pd.DataFrame, score: str) -> pd.DataFrame:
-    """The methods that no other one beats in both, from fast to good."""
+    """The methods that no other one beats in both speed and score, from fast to good."""
     known = table.dropna(subset=["seconds", score])
     ordered = known.assign(distance=distance(known, score)).sort_values(["seconds", "distance"])
     return ordered[ordered["distance"] < ordered["distance"].cummin().shift(fill_value=float("inf"))]
@@ -62,13 +60,13 @@ with left:
     protocol = common.choose_benchmark(store)
 with right:
     wanted = st.text_input(
-        "Methods with", key="methods", bind="query-params", placeholder="larsson, small, decoder=mode"
+        "Filter methods", key="methods", bind="query-params", placeholder="larsson, small, decoder=mode"
     )
 balance = store.balances(protocol)
 measured = common.scores_of(store, protocol)
-there = [score for score in SCORES if score in measured]
-default = [score for score in (FIRST_OF_CASTS if balance else FIRST) if score in there]
-scores = common.choose_scores("Scores", there, default, key="scores-balance" if balance else "scores-colorize")
+available = [score for score in SCORES if score in measured]
+default = [score for score in (CAST_SCORES if balance else DEFAULT_SCORES) if score in available]
+scores = common.choose_scores("Scores", available, default, key="scores-balance" if balance else "scores-colorize")
 table = leaderboard(store, protocol, scores)
 words = [word.strip().lower() for word in wanted.split(",") if word.strip()]
 kept = table["model"].map(lambda m: m == GRAY or not words or any(word in m.lower() for word in words))
@@ -91,6 +89,8 @@ view = view.assign(
     **{name: ordered[name] for name in ("seconds", "parameters", "megabytes", "photos", "missing")},
     weights=ordered["weights"].str[:8].replace("", None),
 )
+if ordered["external"].any():
+    view["made by"] = ordered["external"].map({True: "another program", False: "colorlib"})
 columns = {
     "method": st.column_config.TextColumn("method", pinned=True),
     "seconds": st.column_config.NumberColumn(
@@ -116,7 +116,7 @@ event = common.show_table(
 )
 st.caption(
     f"{common.describe_protocol(store, protocol)} Ranked by {SCORES[lead].title}. Intervals: 95 %, bootstrap over "
-    f"photographs. Measured on {', '.join(sorted(set(ordered['device'])))}. Choose a row to see its images."
+    f"photographs. Measured on {', '.join(sorted(set(ordered['device'])))}. Select a row to see its images."
 )
 if event.selection.rows:
     common.link_images(store, protocol, view["method"].iloc[event.selection.rows[0]])
@@ -132,10 +132,11 @@ st.subheader("Reported")
 printed = reported()
 printed = printed[printed["benchmark"] == name]
 if printed.empty:
-    st.caption("No paper prints numbers for this benchmark. Those of others are on the page Papers.")
+    st.caption("No paper prints numbers for this benchmark. The page Papers has those for other benchmarks.")
 else:
     st.caption(
-        "As the papers print them: other weights, and sometimes another protocol. Not ours, and not sorted in above."
+        "Numbers that the papers print, with their own weights and sometimes another protocol. The table above is "
+        "without them."
     )
     common.show_table(
         printed.assign(remark=remarks(printed))[["paper", "table", "row", "metric", "value", "unit", "remark"]],
@@ -145,16 +146,15 @@ else:
 st.subheader("Quality against speed")
 timed = ordered.dropna(subset=["seconds", lead])
 if timed.empty:
-    st.caption("None of these runs says how long it took.")
+    st.caption("None of these runs has timings.")
     st.stop()
 best = pareto(timed[timed["model"] != GRAY], lead) if SCORES[lead].better else timed[:0]
-models = timed["model"].tolist()
 front = {"name": "no other is faster and better", "mode": "lines", "line": {"shape": "hv", "dash": "dot"}}
 factor = SCORES[lead].factor
 points = []
-for place, run in enumerate(timed.itertuples()):
+for run in timed.itertuples():
     value, low, high = (factor * getattr(run, name) for name in (lead, f"{lead}_low", f"{lead}_high"))
-    marker = {"size": 11, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": common.line(run.model, models)["color"]}
+    marker = {"size": 11, **common.look(run.model).marker}
     interval = {"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]}
     point = {"x": [run.seconds], "y": [value], "mode": "markers", "marker": marker, "error_y": interval}
     points.append(point | {"name": run.model})
@@ -165,6 +165,6 @@ if SCORES[lead].better == "nearer":
     target = SCORES[lead].target
     aim = factor * (timed[target].iloc[0] if isinstance(target, str) else target or 0.0)
     figure.add_hline(aim, line_dash="dash", annotation_text=f"the photographs': {aim:.{SCORES[lead].digits}f}")
-common.shown(
+common.show_chart(
     figure, f"{SCORES[lead].title} of methods against the seconds they take, with the Pareto front", key="front"
 )

@@ -1,4 +1,4 @@
-"""What each number is: formulas with their sources, and every protocol."""
+"""The definition of each number: formulas with their sources, and every protocol."""
 
 import inspect
 import re
@@ -28,20 +28,19 @@ def over_photographs(how: Score) -> str:
 def best(how: Score) -> str:
     """Where a score is best."""
     target = SCORES[how.target].label if isinstance(how.target, str) else f"{how.target or 0:g}"
-    return f"nearest to {target}" if how.better == "nearer" else how.better or "no quality of methods"
+    return f"nearest to {target}" if how.better == "nearer" else how.better or "not a quality of methods"
 
 
 store = common.open_page("Methodology")
 st.markdown(
     "A **protocol** is frozen: its photographs with their hashes, their size, and the lightness that every method's "
-    "picture is given before it is scored. So `grayscale`, always the first row, is the photograph without its colour: "
-    "whatever a method adds to that is what it knows about colour. Its version rises with every change that moves a "
-    "number."
+    "result gets before it is scored. So `grayscale`, always the first row, is the photograph without its colour: the "
+    "other rows show what a method knows about colour. The version rises with every change that moves a number."
 )
 st.markdown(
-    "**Intervals** are 95 % percentile bootstraps over photographs, 2,000 draws, the same for every method; ratios to "
-    "gray are of the same draws. A run can be repeated bit for bit on one device. Each network was trained once: "
-    "intervals do not say how much another training would differ."
+    "**Intervals** are 95 % percentile bootstraps over photographs, 2,000 draws, the same for every method and for "
+    "ratios to grayscale. A run can be repeated bit for bit on one device. Each network was trained once: intervals do "
+    "not include the spread over trainings."
 )
 st.subheader("Scores")
 common.show_table(
@@ -60,9 +59,9 @@ common.show_table(
 )
 st.subheader("Formulas")
 st.caption(
-    "Of one photograph y and its picture ŷ, sRGB in [0, 1], of n pixels p; L*, a, b are CIE Lab, u and v CIE Luv, "
+    "For one photograph y and its result ŷ, sRGB in [0, 1], of n pixels p; L*, a, b are CIE Lab, u and v CIE Luv, "
     "g is the Gaussian window of SSIM, r the place of the true scene among the predicted ones, $\\mu$ and $\\sigma$ "
-    "are mean and standard deviation over pixels. Of the angle of the cast ŷ is the photograph under its cast."
+    "are mean and standard deviation over pixels. For the angle of the cast, ŷ is the photograph under its cast."
 )
 for metric in dict.fromkeys(how.metric for how in SCORES.values() if how.metric):
     formulas: dict[str, Score] = {}

@@ -1,23 +1,19 @@
-"""Each paper's tables rebuilt: what it prints, and beside it what we measured."""
+"""Each paper's claims, its printed tables with our numbers beside them, and our experiments."""
 
 import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from counterparts import benchmark_for, beside
-from pictures import style_gallery
+from counterparts import benchmark_for, with_ours
 
 from colorlib.benchmarks import SCORES, reported
 from colorlib.benchmarks.experiments import TIMINGS, Experiment, experiment, list_experiments, overall, significant
 from colorlib.benchmarks.reported import remarks
-from colorlib.models import list_models, model_info
+from colorlib.catalog import catalog
 
 EVERY = "all papers"  # whose experiment is across them
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰ"
-ONCE = (
-    "Each network was trained once: the intervals are over photographs, and how much another training would differ is "
-    "not measured."
-)
+ONCE = "Each network was trained once. The intervals are over photographs; the spread over trainings is not measured."
 
 
 def cell(row: pd.Series) -> str:
@@ -30,17 +26,17 @@ def cell(row: pd.Series) -> str:
 
 
 def show_experiment(this: Experiment) -> None:
-    """What was run again: everything that was measured, what differs, the command."""
+    """Show an experiment: all its numbers, the differences from the paper, the command."""
     tables = ", ".join(this.tables)
     st.subheader(f"{tables[0].upper()}{tables[1:]}: {this.title[0].lower()}{this.title[1:]}" if tables else this.title)
     st.markdown(this.about)
     summed = common.experiment_summary(store, own, this.name)
     if len(summed):
-        common.show_table(measured_table(this, summed), f"All that was measured: {this.title}")
+        common.show_table(measured_table(this, summed), f"All measurements: {this.title}")
         if this.name in FIGURES:
             FIGURES[this.name](this, summed)
     else:
-        st.caption("Nothing of it is among these results.")
+        st.caption("These results contain no run of it.")
     if this.found:
         st.markdown(this.found)
     st.caption(f"Ours: {this.differs}.")
@@ -62,9 +58,9 @@ def measured_table(this: Experiment, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_claims(table: pd.DataFrame, of: str) -> None:
-    """What is claimed, and whether it holds on each benchmark that was measured."""
+    """Show claims, and whether each holds on the benchmarks that were measured."""
     measured = table[table["holds"] != "not measured"]
-    # The verdict first, since a telephone shows two columns.
+    # The verdict first, since a phone shows two columns.
     columns = ["holds", "benchmark", "claim", "ours", "printed", "judged_by", "note"]
     shown = table[columns] if table["note"].any() else table[columns[:-1]]
     common.show_table(
@@ -78,14 +74,14 @@ def show_claims(table: pd.DataFrame, of: str) -> None:
             f":material/close: **{claim}** {overall(dict(zip(some['benchmark'], some['holds'], strict=True)))}."
         )
     st.caption(
-        "A row is a claim on one benchmark. It holds there if our numbers are in its order beyond the 95 % interval "
-        "over photographs, which are the same for all methods; it does not if they are in another; else it is not "
-        f"clear. {ONCE} Where a paper prints no such score, ours is a stand-in for what it judges by."
+        "A row is a claim on one benchmark. It holds if our numbers follow its order by more than the 95 % interval "
+        "over photographs, which are the same for all methods. It does not hold if they follow another order; else "
+        f"it is not clear. {ONCE} Where a paper prints no such score, our score stands for the paper's way of judging."
     )
 
 
 def show_printed(printed: pd.DataFrame, of: str, experiments: list[Experiment]) -> None:
-    """Every table of a paper, with our numbers and the remarks on its own."""
+    """Show every table of a paper, with our numbers and remarks on its own."""
     answers = [benchmark_for(x, set(store.protocols)) for x in printed["benchmark"].unique()]
     protocols = sorted({answer[0] for answer in answers if answer})
     scores = tuple(sorted(set(printed["metric"]) & set(SCORES) | {"angular_error"}))
@@ -102,7 +98,7 @@ def show_printed(printed: pd.DataFrame, of: str, experiments: list[Experiment]) 
     for title, rows in printed.groupby("table", sort=False):
         said = remarks(rows)
         marks = dict(zip([x for x in said.unique() if x], MARKS, strict=False))
-        cells = beside(rows, summary, angles, timings, experiments).assign(mark=said.map(marks).fillna(""))
+        cells = with_ours(rows, summary, angles, timings, experiments).assign(mark=said.map(marks).fillna(""))
         page = rows["page"].replace("", pd.NA).dropna()
         st.subheader(title.capitalize() + (f", page {page.iloc[0]}" if len(page) else ""))
         sets = cells["dataset"].nunique() > 1
@@ -135,12 +131,12 @@ def cumulative(this: Experiment, table: pd.DataFrame) -> None:
     rows = rows[rows["benchmark"] == benchmark]
     if rows.empty:
         return
-    figure = common.cumulative_error(rows, list(this.methods))
+    figure = common.cumulative_error(rows)
     figure.update_xaxes(range=[0, 0.8])
     st.caption(
         f"Share of pixels whose error in alpha and beta is below a threshold, on {benchmark}: the paper's figure 7."
     )
-    common.shown(figure, f"Cumulative error of four targets on {benchmark}", key="cumulative")
+    common.show_chart(figure, f"Cumulative error of four targets on {benchmark}", key="cumulative")
 
 
 def disconnect(this: Experiment, table: pd.DataFrame) -> None:
@@ -171,7 +167,7 @@ def disconnect(this: Experiment, table: pd.DataFrame) -> None:
         f"Lab MSE and colourfulness on {benchmark}, whose photographs have a colourfulness of "
         f"{true:.0f}: the pictures nearest to that are not those that err least."
     )
-    common.shown(figure, "Lab MSE against colourfulness", key="disconnect")
+    common.show_chart(figure, "Lab MSE against colourfulness", key="disconnect")
 
 
 def styles(this: Experiment, table: pd.DataFrame) -> None:
@@ -179,6 +175,8 @@ def styles(this: Experiment, table: pd.DataFrame) -> None:
     st.markdown("**Style transfer**, the paper's figure 7: the global features are those of another photograph.")
     if not st.toggle("Paint it", key="styles", bind="query-params"):
         return
+    from pictures import style_gallery  # with torch
+
     references, lines = style_gallery("iizuka16_small")
     for picture, column in zip([None, *references], st.columns(1 + len(references)), strict=True):
         if picture is not None:
@@ -203,26 +201,26 @@ experiments = sorted(
 )
 claims = pd.concat([common.claims(store, own, this.name) for this in experiments if this.claims])
 if name == EVERY:
-    st.markdown("What is measured across the papers, under one protocol for all of their methods.")
-    st.header("What holds for all")
+    st.markdown("Measurements across the papers: all methods under one protocol.")
+    st.header("Claims")
     show_claims(claims, "our experiment across papers")
 else:
     # A paper's methods begin with its name, which is that of one of them or followed by what sets them apart.
-    paper = next(model_info(x).paper for x in list_models() if f"{x}_".startswith(f"{name}_"))
+    paper = next(entry.paper for x, entry in catalog().items() if f"{x}_".startswith(f"{name}_"))
     assert paper, f"{name} has no paper in the registry"
     st.markdown(
         f"**{paper.authors} ({paper.year}): {paper.title}** · {paper.venue} {paper.year} · [{paper.url}]({paper.url})"
     )
-    st.header("What it claims")
+    st.header("Claims")
     show_claims(claims, paper.title)
-    st.header("As printed")
+    st.header("Printed tables")
     st.markdown(
-        "A cell is **printed / ours**. Ours are compact networks, trained for hours on 40,000 photographs of 128 "
-        "pixels; where the paper's photographs are not available, the nearest that we have stand in for them. What "
-        "differs is said below each table: read down a column, not across from theirs to ours."
+        "A cell is **printed / ours**. Our networks are compact, trained for hours on 40,000 photographs of 128 "
+        "pixels. Where we do not have the paper's photographs, the most similar ones stand in for them; notes "
+        "below each table name the differences. Compare the numbers down a column, not theirs with ours."
     )
     show_printed(numbers[numbers["paper"] == name], paper.title, experiments)
 
-st.header("Run again")
+st.header("Our experiments")
 for this in experiments:
     show_experiment(this)

@@ -1,4 +1,4 @@
-"""White balance: how much of a simulated cast is left, in the statistics of Zhu and Funt's table 2."""
+"""White balance: how much of a simulated cast remains, in the statistics of Zhu and Funt's table 2."""
 
 import common
 import pandas as pd
@@ -36,10 +36,15 @@ st.caption(
 st.subheader("Before and after")
 method = st.selectbox("Method", table["method"].iloc[1:], key="method", bind="query-params")
 run = rows[rows["model"] == method]
-most = float(run[["angular_error", "angular_error_before"]].max().max())
+largest = float(run[["angular_error", "angular_error_before"]].max().max())
 figure = go.Figure()
 figure.add_scatter(
-    x=[0, most], y=[0, most], mode="lines", name="no change", line={"dash": "dot", "color": "#777777"}, hoverinfo="skip"
+    x=[0, largest],
+    y=[0, largest],
+    mode="lines",
+    name="no change",
+    line={"dash": "dot", "color": common.GRAY_COLOR},
+    hoverinfo="skip",
 )
 figure.add_scatter(
     x=run["angular_error_before"],
@@ -47,9 +52,9 @@ figure.add_scatter(
     text=run["photo"].astype(str) + ", " + run["cast"].astype(str),
     mode="markers",
     name="a photograph under a cast",
-    marker={"opacity": 0.6, "color": common.PALETTE[0]},
+    marker={"opacity": 0.6, **common.look(method).marker},
 )
 figure.update_xaxes(title="angle of the cast (°)")
 figure.update_yaxes(title="angle left (°)")
-common.shown(figure, f"Angular error after {method} against that of the cast", key="before-after")
+common.show_chart(figure, f"Angular error after {method} against that of the cast", key="before-after")
 common.link_images(store, protocol, method)

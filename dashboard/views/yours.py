@@ -1,0 +1,108 @@
+"""Results of one's own beside those that are here: from a folder, from the Hub, or uploaded; checked, then compared."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import answers
+import common
+import pandas as pd
+import streamlit as st
+from common import GRAY
+from store import HUB
+
+from colorlib.benchmarks import SCORES
+
+SCORED = {False: ("rmse", "psnr", "ciede2000", "saturation_difference"), True: ("angular_error",)}
+
+
+def keep_uploads() -> str:
+    """Write uploaded files to a results folder of this session, and say where that is; empty if there are none."""
+    uploads = st.file_uploader(
+        "Parquet files that `colorlib evaluate` or `colorlib score` wrote",
+        type="parquet",
+        accept_multiple_files=True,
+        key="uploads",
+    )
+    if not uploads:
+        return ""
+    kept = st.session_state.setdefault("uploaded", tempfile.TemporaryDirectory(prefix="colorlib-"))  # till it ends
+    for number, upload in enumerate(uploads):
+        content = upload.getvalue()
+        file = Path(kept.name, "uploaded", f"{number}-{Path(upload.name).name}")  # whatever its header says of a place
+        file.parent.mkdir(exist_ok=True)
+        if not file.exists() or file.read_bytes() != content:
+            file.write_bytes(content)
+    return str(kept.name)
+
+
+store = common.open_page("Yours", with_runs=False, with_yours=False)
+st.markdown(
+    "Compare your own results with those that are here. `colorlib evaluate` measures weights of your own, and "
+    "`colorlib score` pictures that any other program made. A run is accepted if it was measured under the protocol "
+    "that this dashboard has: the same photographs, size and lightness. Until you close this window, accepted runs "
+    "stand on every page."
+)
+on_space = bool(os.environ.get("SPACE_ID"))  # where visitors have no business in the server's folders
+place = st.text_input(
+    "A data set on the Hub" if on_space else "A folder of results on this machine, or a data set on the Hub",
+    key="yours",
+    bind="query-params",
+    placeholder="hf://datasets/OWNER/NAME" if on_space else "results, or hf://datasets/OWNER/NAME",
+).strip()
+if place and on_space and not place.startswith(HUB):
+    st.error(f"{place}: expected hf://datasets/OWNER/NAME")
+    place = ""
+places = [one for one in (place, keep_uploads()) if one]
+st.session_state["own_places"] = tuple(places)  # no list, which app.py would give back to a page
+if not places:
+    st.code(
+        "colorlib evaluate -m my.safetensors -b skimage -o results\n"
+        "colorlib benchmarks skimage --write inputs   # for another program\n"
+        "colorlib score pictures -b skimage --name DDColor -o results",
+        language="sh",
+    )
+    st.stop()
+for one in places:
+    try:
+        own, refused = common.open_own(one)
+    except OSError as error:
+        st.error(str(error))
+        continue
+    lines = [
+        {"verdict": "accepted", "method": run.model, "benchmark": run.protocol, "reason": None}
+        | {"made by": "another program" if run.external else "colorlib", "file": Path(run.file).name}
+        for run in own.runs.itertuples()
+    ]
+    lines += [{"verdict": "refused", "reason": why, "file": Path(file).name} for file, why in refused.items()]
+    if not lines:
+        st.info(f"There is no file PROTOCOL/METHOD.parquet in {one}.")
+        continue
+    names = ["verdict", "method", "benchmark", "made by", "file", "reason"]
+    common.show_table(pd.DataFrame(lines).reindex(columns=names), f"Runs of {one}, accepted or refused")
+    both = common.with_own(store, [one])
+    for protocol in own.protocols:
+        mine = set(zip(own.of(protocol)["model"], own.of(protocol)["weights"], strict=True))
+        scores = [s for s in SCORED[both.balances(protocol)] if s in common.scores_of(both, protocol)]
+        ranked = common.ranks(both, protocol, tuple(scores))
+        st.subheader(f"On {answers.plain(protocol)}")
+        rows = []
+        for score, table in ranked.groupby("score", sort=False):
+            how = SCORES[str(score)]
+            for row in table.itertuples():
+                if (row.model, row.weights) in mine:
+                    rows.append(
+                        {
+                            "method": row.model,
+                            "score": how.title + how.direction,
+                            "value": how.format(row.value),
+                            "rank": f"{row.rank}{' =' if row.tied else ''} of {len(table)}",
+                            "best": table["model"].iloc[0],
+                            "behind the best": how.format(row.behind),
+                            "95 %": f"{how.format(row.behind_low)} to {how.format(row.behind_high)}",
+                        }
+                    )
+        if rows:
+            common.show_table(pd.DataFrame(rows), f"Ranks of your methods on {protocol}")
+        elif {model for model, _ in mine} != {GRAY}:
+            st.caption("Your runs lack photographs that the others have, so they are not ranked.")
