@@ -1,187 +1,344 @@
-"""What the page says and what it looks like, apart from `style.css`."""
+"""The page: its parts side by side, and which event runs which handler. It is built without torch.
+
+The catalogue decides what is shown: a method that is ready there has its panel here.
+"""
 
 import html
-import json
-import math
-from collections.abc import Iterable, Mapping
+import logging
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import api
 import gradio as gr
-from visit import ALTERNATIVES, LARGE, UNCERTAINTY, Visit, classes_of
+import skimage
+import words
+from balance import Balance
+from board import few, painters
+from comparison import Comparison
+from downloads import Downloads, Write, saving
+from loading import load
+from methods import label, ready
+from panels import Changes, closed, make_slider, make_upload, outputs, settings, uploaded
+from results import Results
+from uploads import UnreadableError, sweep
 
-from colorlib import Scene, __version__, model_info
-from colorlib.models import Paper
+from colorlib.catalog import catalog
 
-TITLE = "Photographs in colour"
-HEADER = f"""<h1>{TITLE}</h1>
-<p>Give it a black-and-white photograph, and the classic deep-learning methods colour it, side by side.</p>"""
-WELCOME = "<p>Your photograph will be here, in colour. It is deleted within an hour and used for nothing else.</p>"
-FOOTER = f"""<p>The colours are guesses, no evidence of how things looked. No photograph is kept: all are deleted
-within an hour. colorlib {__version__}, Apache-2.0.</p>"""
-POSSIBLE = """<h2>What else it could be</h2>
-<p>This method weighs many colours for each place. Every alternative favours others where it is undecided.</p>"""
-TRANSFER = """<h2>Colours after another photograph</h2>
-<p>Give another photograph, of anything: the picture above takes its colours. Some methods can also colour it as if it
-were of that kind; then a black-and-white one will do.</p>"""
-BALANCE = """<h2>White balance</h2>
-<p>These methods keep the colours of your photograph and take away the tint of the light. Simulate a colour cast to see
-how well: the angles tell how far colours are from the original's, before and after. Less is better. They are those of
-the method at full strength, wherever the sliders are.</p>"""
-EXPIRED = "This photograph has been deleted, as all are within an hour. Upload it again."
-FAILED = "Something went wrong on the server. Try again, or try another photograph."
-POSSIBILITIES = {key: f"Alternative {number}" for number, key in enumerate(ALTERNATIVES, 1)} | {
-    UNCERTAINTY: "Uncertainty: black is sure, white the most undecided part"
-}
-EXAMPLES = {  # photographs of scikit-image
-    "camera.png": "Man with a camera",
-    "astronaut.png": "Astronaut",
-    "chelsea.png": "Cat",
-    "coffee.png": "Cup of coffee",
-    "motorcycle_left.png": "Motorcycle",
-    "rocket.jpg": "Rocket",
-}
+if TYPE_CHECKING:
+    from session import Session
 
-# Saves a file that the server has just finished, under its own name.
-SAVE = """(file) => {
-    if (!file) return;
-    const link = Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name});
-    document.body.append(link);
-    link.click();
-    link.remove();
-}"""
-SCROLL = "() => document.getElementById('comparison').scrollIntoView({behavior: 'smooth', block: 'nearest'})"
-# On a phone the results are further down than the screen: when a photograph has come, the page goes to them.
-REVEAL = """() => requestAnimationFrame(() => {
-    const status = document.getElementById("status");
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (document.getElementById("panel-gray") && status.getBoundingClientRect().top > innerHeight)
-        status.scrollIntoView({behavior: still ? "auto" : "smooth"});
-})"""
+LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
+PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
+SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+NETWORK = PRIVATE | {"concurrency_id": "network", "concurrency_limit": 1, "trigger_mode": "always_last"}
+PAINTING = NETWORK | {"concurrency_id": "painting", "concurrency_limit": 2, "show_progress": "hidden"}
+SAVING = PAINTING | {"concurrency_id": "saving", "concurrency_limit": 1, "trigger_mode": "once"}
+QUIET: dict[str, Any] = {"show_progress": "hidden"}  # for handlers whose steps show how far they are
 
 
-def head() -> str:
-    """What the page's head holds besides Gradio's own."""
-    script = Path(__file__).with_name("script.js").read_text(encoding="utf-8")
-    return f"<script>const EXAMPLES = {json.dumps(list(EXAMPLES.values()))};\n{script}</script>"
+class Page:
+    """The whole page. Its handlers return what changes, by component.
 
-
-def caption_html(
-    label: str, *notes: str, name: str = "", painted: Mapping[str, float | str] | None = None, of: str = ""
-) -> str:
-    """What stands below a picture.
-
-    Args:
-        label: of the picture.
-        *notes: about it.
-        name: what a button below it calls it; default: its label.
-        painted: the settings that it was painted with, by the ``elem_id`` of what sets them. While other ones are set,
-            the picture is marked as one that waits.
-        of: CSS selector of what is marked, around the caption; default: its panel.
+    Attributes:
+        blocks: what Gradio serves.
     """
-    spans = "".join(f"<span>{note}</span>" for note in notes if note)
-    data = f" data-name='{html.escape(name or label)}'"
-    data += f" data-painted='{html.escape(json.dumps(painted))}'" if painted else ""
-    data += f" data-of='{of}'" if of else ""
-    return f"<div class='caption'{data}><b>{html.escape(label)}</b>{spans}</div>"
 
+    def __init__(self) -> None:
+        self.painters, self.balancers = painters(), ready("balance")
+        self.blocks = gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=(LIFETIME // 6, LIFETIME))
+        with self.blocks:
+            self.session = gr.State(None, time_to_live=LIFETIME, delete_callback=lambda _: sweep())
+            with gr.Row():
+                gr.HTML(words.HEADER, padding=False, elem_id="header")
+                if "SPACE_ID" in os.environ:
+                    gr.DuplicateButton(variant="secondary", elem_id="duplicate")
+            with gr.Row(elem_id="page"):
+                with gr.Column(scale=1, min_width=280, elem_id="choices"):
+                    self._choices()
+                with gr.Column(scale=4, min_width=320, elem_id="pictures"):
+                    self._pictures()
+            with gr.Accordion("About the methods", open=False, elem_id="about"):
+                gr.HTML(words.about_html(self.painters + self.balancers), padding=False)
+            gr.HTML(words.FOOTER, padding=False, elem_id="footer")
+            self.downloads = Downloads()
+            self._listen_to_uploads()
+            self._listen_to_choices()
+            self._listen_to_buttons()
+            self._serve_scripts()
 
-def seconds_text(seconds: float) -> str:
-    """How long it took."""
-    return f"{seconds:.2f} s"
+    def _choices(self) -> None:
+        self.photo = make_upload("photo", "Your photograph")
+        self.remarks = gr.HTML(padding=False, visible=False, elem_id="remarks")
+        gr.Examples([[str(PHOTOGRAPHS / name)] for name in words.EXAMPLES], self.photo, label="Or one of these")
+        self.learned = [name for name in self.painters if catalog()[name].learned]
+        choices = [(label(name), name) for name in self.painters]
+        self.all = gr.Button(f"All {len(self.learned)} methods", size="md", elem_id="all")
+        with gr.Accordion("Choose methods", open=False, elem_id="choose"):
+            self.methods = gr.CheckboxGroup(choices, value=few(), show_label=False, elem_id="methods")
 
+    def _pictures(self) -> None:
+        self.status = gr.HTML(words.WELCOME, padding=False, elem_id="status")
+        with gr.Column(elem_id="example") as self.example:
+            before, after = PHOTOGRAPHS / "camera.png", Path(__file__).with_name("example.jpg")  # see example.py
+            make_slider("example-slider", (before, after))
+            gr.HTML(words.EXAMPLE, padding=False)
+        self.comparison = Comparison(self.painters)
+        with gr.Row(visible=False, equal_height=True, elem_id="dials") as self.dials:
+            self.strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", elem_id="strength")
+            self.saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="saturation")
+            self.save_all = gr.Button("Download all (zip)", size="md", elem_id="save-all")
+        self.results = Results(self.painters)
+        self.truth = gr.HTML(padding=False, visible=False, elem_id="truth")
+        self.comparison.build_below()
+        self.balance = Balance(self.balancers)
+        self.panels = [
+            panel
+            for part in (
+                self.results,
+                self.comparison.alternatives,
+                self.comparison.borrowing,
+                self.balance,
+            )
+            for panel in part.panels.values()
+        ]
 
-def angles_text(*angles: float) -> str:
-    """How far off colours are, step by step; nothing if that cannot be told."""
-    return "" if any(map(math.isnan, angles)) else " → ".join(f"{angle:.1f}°" for angle in angles)
+    # Handlers
 
+    def receive(
+        self, upload: dict[str, Any] | None, strength: float, saturation: float, session: "Session | None"
+    ) -> Iterator[Changes]:
+        """Read a new photograph and show it, or none."""
+        path = uploaded(upload)
+        if session is not None and path is not None and path.is_relative_to(session.folder):
+            yield {self.status: gr.skip()}  # our own preview of this session's upload
+            return
+        sweep()
+        changes = self._emptied() | {self.example: gr.Column(visible=path is None)}
+        if path is None:
+            yield changes | {self.status: words.WELCOME}  # remarks stay: the file that they are about is gone by itself
+            return
+        changes |= {self.remarks: gr.HTML(visible=False)}
+        yield changes | {self.status: words.reading_html(path.name)}
+        try:
+            arrived: Session = load().Session(path)
+        except (UnreadableError, FileNotFoundError) as error:
+            complaint = gr.HTML(words.complaint_html(words.reason(error)), visible=True)
+            yield changes | {self.photo: None, self.remarks: complaint, self.status: words.WELCOME}
+            return
+        arrived.strength, arrived.saturation = strength, saturation
+        changes |= self.results.photograph(arrived)
+        if arrived.source.suffix.lower() not in SHOWN_BY_BROWSERS:
+            changes[self.photo] = arrived.original or arrived.gray
+        text = words.warnings_html(arrived.source.name, arrived.warnings)
+        changes[self.remarks] = gr.HTML(text, visible=bool(text))
+        yield changes | {self.session: arrived, self.status: words.status_html(arrived, 0, 1)}
 
-def reading_html(name: str) -> str:
-    """That a file has come."""
-    return f"<p><b>{html.escape(name)}</b>: reading <progress></progress></p>"
+    def _emptied(self) -> Changes:
+        """Everything that is shown of a photograph goes: its files are about to be removed."""
+        return (
+            closed(self.panels)
+            | self.comparison.emptied()
+            | {
+                self.session: None,
+                self.truth: gr.HTML(visible=False),
+                self.dials: gr.Row(visible=False),
+                self.balance.column: gr.Column(visible=False),
+            }
+        )
 
+    def colour(self, names: list[str], compared: str | None, session: "Session | None") -> Iterator[Changes]:
+        """Run the ticked methods that have no result yet, one after the other, and hide those that are not ticked."""
+        if session is None:
+            yield {self.status: gr.skip()}  # without a step, Gradio would blank the outputs
+            return
+        done = {name for name in names if name in session.results}
+        painted: dict[str, tuple[dict[str, float | str], Changes]] = {}
+        # Each step repeats those before it: if two arrive at once, the browser loses what the second leaves out.
+        left = [name for name in self.painters if name in names and name not in done]
+        large = compared if compared in left else next(iter(left), None)
+        left.sort(key=lambda name: name != large)
+        coloured = session.colour(left)
+        answer: tuple[str | None, dict[str, float | str], Changes] = None, {}, {}
+        while left:
+            yield (
+                self._coloured(painted, done, session)
+                | self._answered(*answer, session)
+                | {self.status: words.status_html(session, len(done), len(names), self._recognisers(done, session))}
+            )
+            name, error = next(coloured)
+            left.remove(name)
+            if error:  # one method's failure does not take the others from the page
+                logging.error("%s failed", name, exc_info=error)
+                gr.Warning(words.FAILED, title=f"{html.escape(label(name))} could not colour the photograph")
+                continue
+            done.add(name)
+            painted[name] = settings(session), self.results.painted(name, session)
+            if session.compared is None:  # the first picture is large at once
+                before = settings(session)
+                answer = name, before, self.comparison.filled([name], session) | {self.dials: gr.Row(visible=True)}
+        comparable = [name for name in self.painters if name in done]
+        changes: Changes = {}
+        if session.compared in comparable:
+            changes = self._answered(*answer, session) | self.comparison.listed(comparable, session)
+        elif comparable:
+            changes = self.comparison.filled(comparable, session)
+        yield (
+            changes
+            | self._coloured(painted, done, session)
+            | {
+                self.status: words.status_html(session, 1, 1, self._recognisers(done, session)),
+                self.dials: gr.Row(visible=bool(comparable)),
+                self.comparison.column: gr.Column(visible=bool(comparable)),
+                self.comparison.below: gr.Column(visible=bool(comparable)),
+            }
+        )
 
-def status_html(visit: Visit, done: int, total: int, scenes: Iterable[str] = ()) -> str:
-    """Which photograph this is, how far it has come, and what the methods ``scenes`` take it for."""
-    height, width = visit.size
-    text = f"<b>{html.escape(visit.source.name)}</b>, {width} x {height} pixels. "
-    seen = "".join(scenes_html(name, visit.scenes[name]) for name in scenes)
-    if done < total:
-        step = f", {done + 1} of {total}" if total > 1 else ""
-        return f"<p>{text}Colouring{step} <progress value={done} max={total}></progress></p>{seen}"
-    return f"<p>{text}Times are for a copy of at most {LARGE} pixels; downloads have full size.</p>{seen}"
+    def _coloured(
+        self, painted: dict[str, tuple[dict[str, float | str], Changes]], done: set[str], session: "Session"
+    ) -> Changes:
+        """The panels of the methods that are done, with the new pictures.
 
+        A picture from before the sliders were moved is left out: it has been painted again since.
+        """
+        truth = words.truth_html(session.errors, done)
+        changes = self.results.shown(done) | {self.truth: gr.HTML(truth, visible=bool(truth))}
+        for before, picture in painted.values():
+            if before == settings(session):
+                changes |= picture
+        return changes
 
-def scenes_html(name: str, scenes: Iterable[Scene]) -> str:
-    """What a method takes the photograph for; what is not even likely by half a percent is left out."""
-    likely = [(scene.name.replace("_", " "), round(100 * scene.probability)) for scene in scenes]
-    shown = ", ".join(f"{html.escape(scene)} {percent}&nbsp;%" for scene, percent in likely if percent)
-    kinds = f"of the {len(classes_of(name))} kinds of scenes that {html.escape(model_info(name).label)} knows"
-    return f"<p class='scenes'>Looks like: {shown} ({kinds})</p>"
+    def _answered(
+        self, name: str | None, before: dict[str, float | str], changes: Changes, session: "Session"
+    ) -> Changes:
+        """The first picture on the slider, unless another was chosen or painted since."""
+        return changes if (session.compared, settings(session)) == (name, before) else {}
 
+    def _recognisers(self, names: set[str], session: "Session") -> list[str]:
+        return [name for name in self.painters if name in names and name in session.scenes]
 
-def refusal_html(complaint: str, others: Iterable[str]) -> str:
-    """Why no colours are taken from the other photograph, and which methods could take its style; or nothing."""
-    if not complaint:
-        return ""
-    names = " or ".join(html.escape(model_info(name).label) for name in others)
-    hint = f" Or choose {names} above, for its style." if names else ""
-    return f"<p role='status'>{html.escape(complaint)}.{hint}</p>"
+    def repaint(self, strength: float, saturation: float, session: "Session | None") -> Iterator[Changes]:
+        """Paint every picture with other settings of the sliders, the one on the large slider first."""
+        if session is None or session.compared is None:
+            yield {self.comparison.slider: gr.skip()}
+            return
+        session.strength, session.saturation = strength, saturation
+        steps: list[tuple[Callable[[], bool], Changes]] = []
+        for step in self._repainted(session.compared, session):
+            steps.append(step)
+            changes: Changes = {self.comparison.slider: gr.skip()}
+            for current, pictures in steps:
+                if current():
+                    changes |= pictures
+            yield changes
 
+    def _repainted(self, compared: str, session: "Session") -> Iterator[tuple[Callable[[], bool], Changes]]:
+        """The pictures, step by step; and whether they are still what the page is about, or another handler changed it.
 
-def reason(error: Exception) -> str:
-    """Why a file is not taken, for the visitor: who could not find it would say where on the server it should be."""
-    return EXPIRED if isinstance(error, FileNotFoundError) else str(error)
+        Gradio sends the last step once more at the end, so a step must not repeat what is outdated.
+        """
+        chosen, cast = session.chosen, session.cast
+        yield lambda: session.compared == compared, self.comparison.before_after(compared, session)
+        yield lambda: session.chosen == chosen, self.comparison.borrowing.painted(session)
+        for name in sorted(session.results, key=lambda name: name != compared):
+            yield lambda: True, self.results.painted(name, session)
+        for name in list(cast.results):
+            yield lambda: session.cast is cast, self.balance.painted(name, cast, session)
+        if chosen and session.explored and session.chosen == chosen:
+            yield lambda: session.chosen == chosen, self.comparison.alternatives.painted(chosen, session)
 
+    # Events
 
-def warnings_html(name: str, warnings: Iterable[str]) -> str:
-    """What was left out of a file, or assumed about it, each thing once."""
-    return "".join(f"<p role='status'>{html.escape(f'{name}: {warning}')}.</p>" for warning in dict.fromkeys(warnings))
+    def _listen_to_uploads(self) -> None:
+        arrival = self.photo.change(
+            self.receive,
+            [self.photo, self.strength, self.saturation, self.session],
+            [
+                *(self.photo, self.remarks, self.session, self.example, self.truth, self.balance.column),
+                *(self.status, self.dials, self.comparison.column, self.comparison.slider, self.comparison.below),
+                *(self.comparison.borrowing.reference, self.comparison.borrowing.refusal),
+                *outputs(self.panels),
+            ],
+            preprocess=False,  # colorlib.io reads the upload as it came
+            **NETWORK | QUIET,
+        )
+        arrival.then(None, js=words.REVEAL, **PRIVATE)
+        coloured, _ = (
+            event(
+                self.colour,
+                [self.methods, self.comparison.compared, self.session],
+                [
+                    *(self.status, self.dials, self.comparison.column, self.comparison.compared),
+                    *(self.truth, self.comparison.below),
+                    *self.comparison.outputs,
+                    *outputs(self.results.panels.values()),
+                ],
+                **NETWORK | QUIET,
+            )
+            for event in (arrival.then, self.methods.change)
+        )
+        for event in (coloured.then, self.balance.cast.input):
+            event(self.balance.simulate, [self.balance.cast, self.session], self.balance.outputs, **NETWORK | QUIET)
 
+    def _listen_to_choices(self) -> None:
+        self.all.click(lambda: self.learned, None, self.methods, **PAINTING)
+        dials, comparison = [self.strength, self.saturation, self.session], self.comparison
+        gr.on(
+            [self.strength.change, self.saturation.change],
+            self.repaint,
+            dials,
+            [comparison.slider, comparison.sides, *outputs(self.panels)],
+            **PAINTING,
+        )
+        comparison.compared.input(comparison.pick, [comparison.compared, *dials], comparison.outputs, **PAINTING)
+        for name in self.painters:
+            clicked = self.results.panels[name].image.select(
+                partial(comparison.compare, name), dials, [comparison.compared, *comparison.outputs], **PAINTING
+            )
+            clicked.then(None, js=words.SCROLL, **PRIVATE)
+        alternatives, borrowing = comparison.alternatives, comparison.borrowing
+        alternatives.button.click(
+            alternatives.explore, dials, alternatives.outputs, **PAINTING | {"trigger_mode": "once"}
+        )
+        gr.on(
+            [borrowing.reference.upload, borrowing.reference.clear],
+            borrowing.transfer,
+            [borrowing.reference, *dials],
+            [borrowing.reference, *borrowing.outputs],
+            preprocess=False,
+            # References may be as large as uploads, so they are read one at a time.
+            **SAVING
+            | {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": borrowing.reference},
+        )
 
-def complaint_html(complaint: str) -> str:
-    """Why a file is not taken."""
-    return f"<p role='alert'>{html.escape(complaint)}</p>"
+    def _listen_to_buttons(self) -> None:
+        inputs = [self.methods, self.strength, self.saturation, self.session]
+        writers: dict[gr.Button, Write] = {
+            self.save_all: lambda session, names: session.save_zip(name for name in names if name in session.results)
+        }
+        for name in self.painters:
+            writers[self.results.panels[name].save] = saving(lambda session, name: next(session.save([name])), name)
+        for key, panel in self.comparison.alternatives.panels.items():
+            writers[panel.save] = saving(lambda session, key: session.save_alternative(key), key)
+        for key, panel in self.comparison.borrowing.panels.items():
+            writers[panel.save] = saving(lambda session, key: session.save_borrowed(key), key)
+        for name in self.balancers:
+            writers[self.balance.panels[name].save] = saving(lambda session, name: session.save_balanced(name), name)
+        for button, write in writers.items():
+            self.downloads.attach(button, write, inputs, **SAVING)
 
-
-def about_html(names: Iterable[str]) -> str:
-    """Papers with their methods; of each what it is, and the licence of its weights."""
-    papers: dict[Paper | None, str] = {}
-    for info in map(model_info, names):
-        licence = f" Weights: {html.escape(info.weights.license)}." if info.weights else ""
-        item = f"<li><b>{html.escape(info.label)}</b>: {html.escape(info.summary)}{licence}</li>"
-        papers[info.paper] = papers.get(info.paper, "") + item
-    baselines_last = sorted(papers.items(), key=lambda entry: entry[0] is None)
-    return "".join(f"<p>{paper_html(paper)}</p><ul>{items}</ul>" for paper, items in baselines_last)
-
-
-def paper_html(paper: Paper | None) -> str:
-    """A reference with its link."""
-    if paper is None:
-        return "To compare with"
-    link = f"<a href='{html.escape(paper.url)}' target='_blank' rel='noopener'>{html.escape(paper.title)}</a>"
-    return f"{html.escape(paper.authors)}: {link}, {html.escape(paper.venue)} {paper.year}"
-
-
-def theme() -> gr.themes.Base:
-    """Neutral grays, which colours are judged against, and fonts that no other server is asked for."""
-    base = gr.themes.Base(primary_hue="neutral", secondary_hue="neutral", neutral_hue="neutral", font="system-ui")
-    return base.set(
-        body_background_fill="#d6d6d6",
-        body_background_fill_dark="#262626",
-        body_text_color_subdued="#4d4d4d",
-        body_text_color_subdued_dark="#b3b3b3",
-        block_background_fill="#e6e6e6",
-        block_background_fill_dark="#303030",
-        block_label_text_color="#333333",
-        block_title_text_color="#333333",
-        border_color_primary="#b3b3b3",
-        border_color_primary_dark="#4d4d4d",
-        input_background_fill="#f2f2f2",
-        input_background_fill_dark="#262626",
-        button_secondary_background_fill="#f2f2f2",
-        button_secondary_background_fill_hover="#ffffff",
-        button_secondary_background_fill_dark="#404040",
-        button_secondary_background_fill_hover_dark="#4d4d4d",
-        checkbox_label_background_fill="#f2f2f2",
-        checkbox_label_background_fill_dark="#404040",
-    )
+    def _serve_scripts(self) -> None:
+        """The public endpoints: Gradio wants a component for each argument and result."""
+        public: dict[str, Any] = {"preprocess": False, "concurrency_id": "saving"}
+        numbers = [self.strength, self.saturation]
+        with gr.Column(visible=False):
+            files, rows, endpoint = gr.File(file_count="multiple"), gr.JSON(), gr.Button()
+            choices = [(label(name), name) for name in self.balancers]
+            balancers = gr.CheckboxGroup(choices, value=self.balancers)
+        endpoint.click(api.colorize, [self.photo, self.methods, *numbers], [files, rows], api_name="colorize", **public)
+        endpoint.click(api.balance, [self.photo, balancers, *numbers], [files, rows], api_name="balance", **public)
+        endpoint.click(api.scenes, self.photo, rows, api_name="scenes", **public)

@@ -1,5 +1,5 @@
-// What Gradio's components leave out: names and keys for those who do not use a mouse, and marks on pictures that wait.
-// `EXAMPLES` is set by page.py.
+// Missing from Gradio's components: names and keys for visitors without a mouse, and marks on pictures that wait.
+// `EXAMPLES` is set by words.py.
 (() => {
   const SMALL_STEP = 2, LARGE_STEP = 10; // per cent of the picture
   const PHOTOS = {"#photo": "Your photograph", "#reference": "Another photograph"};
@@ -9,13 +9,13 @@
     if (element && element.getAttribute("aria-label") !== text) element.setAttribute("aria-label", text);
   };
 
-  // What the visitor has set: a number of a slider, or the text of a list.
+  // The value of a control: the number of a slider, or the text of a list.
   const setting = (id) => {
     const number = document.querySelector(`#${id} input[type=number]`);
     return number ? Number(number.value) : document.querySelector(`#${id} input`)?.value;
   };
 
-  // A caption tells with which settings its picture was painted. Until they are what is set, the picture waits.
+  // A caption holds the settings of its picture. While the controls have other values, the picture waits.
   const markWaiting = () => {
     for (const caption of document.querySelectorAll(".caption[data-painted]")) {
       const painted = Object.entries(JSON.parse(caption.dataset.painted));
@@ -52,15 +52,16 @@
     const status = document.getElementById("status");
     status?.setAttribute("role", "status");
     status?.setAttribute("aria-live", "polite");
-    const [before, after] = document.querySelectorAll("#slider img");
-    if (after) {
-      before.alt = "Before, in gray";
-      after.alt = `After, by ${setting("compared")}`;
+    for (const [slider, method] of [["#example-slider", "an example"], ["#slider", `by ${setting("compared")}`]]) {
+      const [before, after] = document.querySelectorAll(`${slider} img`);
+      if (!after) continue;
+      before.alt = "Before, grayscale";
+      after.alt = `After, ${method}`;
     }
   };
 
   // The handle between before and after. Gradio moves it by mouse only, and places it in pixels of the box around both.
-  const HANDLE = "#slider [data-testid=slider]";
+  const HANDLE = ".slider [data-testid=slider]";
   const span = (handle) => {
     const box = handle.parentElement.getBoundingClientRect();
     const image = handle.parentElement.querySelector("img");
@@ -73,10 +74,8 @@
     const {left, width} = span(handle);
     return Math.min(100, Math.max(0, (100 * (new DOMMatrix(handle.style.transform).e - left)) / width));
   };
-  const describeHandle = () => {
-    const handle = document.querySelector(HANDLE);
-    const image = document.querySelector("#slider img");
-    if (!handle || !image?.naturalWidth) return;
+  const describeHandle = (handle) => {
+    if (!handle.parentElement.querySelector("img")?.naturalWidth) return;
     const share = Math.round(cut(handle));
     const attributes = {
       role: "slider",
@@ -118,14 +117,15 @@
     requestAnimationFrame(() => {
       asked = false;
       nameAll();
-      describeHandle();
+      document.querySelectorAll(HANDLE).forEach(describeHandle);
       markWaiting();
     });
   };
   const watch = () => {
     const what = {childList: true, subtree: true, characterData: true, attributeFilter: ["src", "style"]};
     new MutationObserver(refresh).observe(document.body, what);
-    for (const event of ["input", "change", "load", "resize"]) window.addEventListener(event, refresh, true);
+    for (const event of ["input", "change", "resize"]) window.addEventListener(event, refresh, true);
+    document.addEventListener("load", refresh, true); // of pictures: these never reach the window
     refresh();
   };
   document.body ? watch() : document.addEventListener("DOMContentLoaded", watch);

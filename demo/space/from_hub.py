@@ -18,8 +18,9 @@ def refer(library: Path, repositories: list[str]) -> None:
     rows = json.loads(index.read_text(encoding="utf-8"))
     for repository in repositories:
         name = repository.partition("/")[2].replace("-", "_")
-        if name not in rows:
-            sys.exit(f"{repository}: expected OWNER/METHOD, the method being one of {', '.join(rows)}")
+        files = [method for method, row in rows.items() if row["file"]]  # the others combine methods
+        if name not in files:
+            sys.exit(f"{repository}: expected OWNER/METHOD, the method being one of {', '.join(files)}")
         rows[name]["repo"] = repository
         (library / "weights" / rows[name]["file"]).unlink()
     index.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

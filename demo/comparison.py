@@ -1,0 +1,105 @@
+"""Before and after: a slider over one method's result; and, below the others, what that method can do besides."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import words
+from alternatives import Alternatives
+from borrowing import Borrowing
+from methods import label
+from panels import Changes, make_slider, settings
+
+if TYPE_CHECKING:
+    from session import Session
+
+
+class Comparison:
+    """The slider, and the list of methods to show on it.
+
+    Handlers may run at the same time: Gradio reports one choice from a list twice, and visitors click quickly. So no
+    step hides what a later step of the same handler shows again, since the handler may find that another one has shown
+    it meanwhile. Pictures of the method before stay, marked as waiting, until those of the chosen method replace them.
+
+    Args:
+        methods: names of the methods, in order.
+    """
+
+    def __init__(self, methods: list[str]):
+        self.methods = methods
+        with gr.Column(visible=False, elem_id="comparison") as self.column:
+            self.slider = make_slider("slider")
+            self.sides = gr.HTML(padding=False, elem_id="sides")
+            self.compared = gr.Dropdown([], label="Before and after", elem_id="compared")
+
+    def build_below(self) -> None:
+        """What the method on the slider can do besides, where it is to stand."""
+        with gr.Column(visible=False, elem_id="below") as self.below:
+            self.alternatives = Alternatives()
+            self.borrowing = Borrowing(self.methods)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components that a choice changes, but for the list."""
+        return [self.slider, self.sides, *self.alternatives.outputs, *self.borrowing.outputs]
+
+    def before_after(self, name: str, session: "Session") -> Changes:
+        """The slider, and the names of its sides."""
+        painted, text = settings(session), f"Left: grayscale. Right: {label(name)}"
+        sides = words.caption_html(text, painted=painted, of="#slider") + words.why_html(name)
+        return {self.slider: session.compare(name), self.sides: sides}
+
+    def emptied(self) -> Changes:
+        """What is shown of a photograph goes."""
+        return self.borrowing.emptied() | {
+            self.slider: None,
+            self.column: gr.Column(visible=False),
+            self.below: gr.Column(visible=False),
+        }
+
+    def choose(self, name: str, session: "Session") -> Changes:
+        """Make everything below the slider about a method; nothing changes if it is already, or is so meanwhile."""
+        if session.chosen == name:
+            return {}
+        session.choose(name)
+        changes = self.alternatives.offered(name, session)
+        if session.reference is not None:  # else nothing is open, and one may just arrive
+            changes |= self.borrowing.borrowed(session)
+        return changes if session.chosen == name else {}
+
+    def listed(self, names: list[str], session: "Session") -> Changes:
+        """The list with the methods that have a result, among them the one on the slider."""
+        return {self.compared: gr.Dropdown([(label(one), one) for one in names], value=session.compared)}
+
+    def filled(self, names: list[str], session: "Session") -> Changes:
+        """The list with the methods that have a result, at least one, and the first of them on the slider."""
+        session.compared = name = names[0]
+        return (
+            self.listed(names, session)
+            | {self.column: gr.Column(visible=True), self.below: gr.Column(visible=True)}
+            | self.before_after(name, session)
+            | self.choose(name, session)
+        )
+
+    def pick(self, name: str, strength: float, saturation: float, session: "Session | None") -> Iterator[Changes]:
+        """Compare a method that was picked from the list; the list itself is left alone."""
+        yield from self._steps({}, name, strength, saturation, session)
+
+    def compare(self, name: str, strength: float, saturation: float, session: "Session | None") -> Iterator[Changes]:
+        """Compare a method whose picture was clicked."""
+        yield from self._steps({self.compared: name}, name, strength, saturation, session)
+
+    def _steps(
+        self, changes: Changes, name: str, strength: float, saturation: float, session: "Session | None"
+    ) -> Iterator[Changes]:
+        if session is None:
+            gr.Warning(words.EXPIRED)
+            yield {self.slider: gr.skip()}
+            return
+        session.strength, session.saturation = strength, saturation  # though its panel may still wait for them
+        session.compared = name
+        changes |= self.before_after(name, session)
+        yield changes  # at once; to borrow from another photograph takes longer
+        below = self.choose(name, session)
+        # Where another was picked meanwhile, its handler has the last word.
+        yield changes | below if session.compared == name else {self.slider: gr.skip()}

@@ -1,0 +1,27 @@
+"""Names and sizes that the page and a session share."""
+
+from typing import Any, NamedTuple
+
+CARD, LARGE = 640, 1024  # longest side, in pixels, of the pictures side by side and of the before/after slider
+ALTERNATIVES = tuple(f"alternative-{number}" for number in range(1, 7))
+GRAY = "gray"  # the photograph as the methods see it
+UNCERTAINTY, DISAGREEMENT = "uncertainty", "disagreement"
+TRANSFERRED, STYLED = "transferred", "styled"  # what a method can borrow from another photograph: colours, scene type
+NO_CAST = "None"
+CASTS: dict[str, dict[str, Any]] = {  # named after what is seen: ramps scale red and blue, green stays
+    "Reddish": {"red": 1.3, "blue": 0.7},
+    "Bluish": {"red": 0.7, "blue": 1.3},
+    "Purple on the left, green on the right": {"towards": "left"},
+    "Green on the left, purple on the right": {"towards": "right"},
+    "Purple above, green below": {"towards": "up"},
+    "Green above, purple below": {"towards": "down"},
+}
+
+
+class Errors(NamedTuple):
+    """How far a picture is from the original, by functions of colorlib.metrics."""
+
+    ciede2000: float
+    rmse: float
+    psnr: float
+    saturation: float

@@ -1,0 +1,510 @@
+"""A visitor's photograph: each method predicts its colours once, and the prediction is painted at any size.
+
+A prediction is small, so a session keeps it, and the photograph at the two sizes of the page. Moving a slider paints
+these again; a download reads the upload again and paints it at full size. This module needs torch: see :mod:`loading`.
+"""
+
+import contextvars
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import torch
+import torch.nn.functional as F
+import uploads
+from keys import ALTERNATIVES, CARD, CASTS, DISAGREEMENT, GRAY, LARGE, NO_CAST, STYLED, TRANSFERRED, UNCERTAINTY, Errors
+from methods import borrows_scene_type, takes_reference
+from torch import Tensor
+from uploads import TEMP, UnreadableError, remove_later
+
+from colorlib import Colorizer, Result, Scene, SideBySide, color, io
+from colorlib.casts import global_cast, ramp_cast
+from colorlib.gallery import has_colour
+from colorlib.metrics.functional import angular_error, ciede2000, psnr, rmse_alphabeta, saturation_difference
+from colorlib.transfer import shrink as shrink_for_network
+from colorlib.transfer import shrink_reference
+from colorlib.weights import share_encoders
+
+MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
+GPU_SECONDS = 20  # at most, for a network on ZeroGPU; the fewer, the shorter the queue
+_loading = threading.Lock()
+_loaded: dict[str, Colorizer] = {}
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+
+def on_gpu(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """Decorate a function that runs a network: on ZeroGPU, where Spaces share GPUs, it gets a process that has one.
+
+    Arguments and results are pickled there, so tensors are on the CPU. Everything else runs in a process without a GPU,
+    though torch says that there is one, so it must not load a method.
+    """
+    try:
+        import spaces  # every Gradio Space has it
+    except ModuleNotFoundError:
+        return function
+    lent: Callable[_Given, _Made] = spaces.GPU(duration=GPU_SECONDS)(function)
+    return lent
+
+
+@dataclass(frozen=True, eq=False)
+class CastState:
+    """The photograph under one cast of colour, for white balance.
+
+    Attributes:
+        cast: one of CASTS, or NO_CAST for the photograph as it was taken.
+        photo: the photograph under the cast, its longest side at most CARD.
+        angle: between its colours and those of the photograph as it was taken, see :func:`angle_between`.
+        results: the methods' results on ``photo``; predicted at this size, as each holds an array as large.
+        angles: between the colours of each result and those of the photograph as it was taken. Results count at full
+            strength and unchanged saturation: this scores the method, not the visitor's settings.
+    """
+
+    cast: str
+    photo: io.Photo
+    angle: float = 0
+    results: dict[str, Result] = field(default_factory=dict)
+    angles: dict[str, float] = field(default_factory=dict)
+
+
+class Session:
+    """A visitor's photograph and the methods' results on it.
+
+    Handlers of one visitor may run at the same time. Each reads here what the others have changed.
+
+    Args:
+        source: the upload, as it came.
+
+    Attributes:
+        size: height and width of the upload.
+        warnings: what was left out of the upload, or assumed about it, a sentence each.
+        card: the photograph, its longest side at most CARD.
+        large: the same, at most LARGE; this is what the methods are given.
+        results: predictions by method.
+        scenes: the likeliest scene types, by the methods that recognise scenes.
+        compared: the method that the slider shows; None before the first.
+        chosen: the method that the page below the slider is about, soon the same.
+        explored: whether the page shows its alternatives.
+        reference: another photograph, small, to borrow from; None if there is none.
+        preview: file of the same, for the page.
+        reference_warnings: what was left out of it, or assumed about it.
+        borrowed: results of the chosen method with what it borrows from the reference, by STYLED and TRANSFERRED.
+        cast: the photograph under the cast that is simulated now, for white balance.
+        strength: of the paint, see `colorlib.Result.adjust`.
+        saturation: likewise.
+        folder: for the pictures on the page; removed LINGER seconds after the last holder of the session is gone.
+        gray: file of the photograph as the methods see it, for the grid.
+        before: the same, large.
+        original: file of the photograph as it came, for the grid; None if it has no colour.
+        errors: of a photograph with colour, how far each method's picture is from it, at full strength and unchanged
+            saturation: this scores the method, not the visitor's settings. Under `GRAY` those of no colour at all.
+
+    Raises:
+        UnreadableError: the file is not a readable picture.
+        FileNotFoundError: the file has been deleted.
+    """
+
+    def __init__(self, source: Path):
+        photo = read(source)
+        height, width = photo.rgb.shape[-2:]
+        self.source, self.size, self.warnings = source, (height, width), photo.warnings
+        self.large = shrink(photo, LARGE)
+        self.card = self.large if max(self.large.height, self.large.width) <= CARD else shrink(photo, CARD)
+        self.results: dict[str, Result] = {}
+        self.scenes: dict[str, list[Scene]] = {}
+        self.strength = self.saturation = 1.0
+        self.compared: str | None = None
+        self.choose(None)
+        self.reference: io.Photo | None = None
+        self.preview: Path | None = None
+        self.reference_warnings: tuple[str, ...] = ()
+        self.cast = CastState(NO_CAST, self.card)
+        self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
+        weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
+        gray = to_gray(self.card.rgb)
+        self.gray = self.before = self._shown(GRAY, gray, self.card)
+        if self.large is not self.card:
+            self.before = self._shown("before", to_gray(self.large.rgb), self.large)
+        self.original = self._shown("original", self.card.rgb, self.card) if has_colour(self.card.rgb) else None
+        self.errors = {GRAY: errors_of(gray, self.card.rgb)} if self.original else {}
+
+    def choose(self, name: str | None) -> None:
+        """Make the page below the slider about another method, and forget the results of the one before."""
+        self.chosen, self.explored = name, False
+        self.borrowed: dict[str, Result] = {}
+
+    def colour(self, names: list[str]) -> Iterator[tuple[str, Exception | None]]:
+        """Run methods on the photograph, and let those that can recognise its scene type.
+
+        While the caller paints what is there, the next method runs. Who closes this stops the methods that are left.
+
+        Yields:
+            Each method, as it is done, and why it failed if it did.
+        """
+        for name, made, scenes in ahead(_colourings(self.large.rgb, names)):
+            if isinstance(made, Exception):
+                yield name, made
+                continue
+            self.results[name] = replace(made, photo=self.large)
+            if scenes:
+                self.scenes[name] = scenes
+            if self.original:
+                self.errors[name] = errors_of(paint(made, self.card, 1, 1).rgb, self.card.rgb)
+            yield name, None
+
+    def show(self, name: str) -> Path:
+        """A method's result for the grid, as PNG."""
+        return self._painted(name, self.results[name], self.card)
+
+    def compare(self, name: str) -> tuple[Path, Path]:
+        """The photograph in grayscale and a method's result, large."""
+        return self.before, self._painted("after", self.results[name], self.large)
+
+    def alternatives(self, name: str) -> dict[str, Path]:
+        """What is there besides a method's picture, for the grid.
+
+        By ALTERNATIVES and UNCERTAINTY, if it predicts a distribution, six colourings and where it is undecided; by
+        DISAGREEMENT, if methods have been combined, where these contradict each other.
+        """
+        result, found = self._on_card(name), {}
+        if result.prediction:
+            for key, sample in zip(ALTERNATIVES, result.samples(len(ALTERNATIVES)), strict=True):
+                found[key] = self._file(key)
+                sample.save(found[key], fast=True)
+            found[UNCERTAINTY] = self._shown(UNCERTAINTY, result.uncertainty_picture(), self.card)
+        if (combined := self.combined(name)) is not None:
+            picture = replace(combined, photo=self.card).disagreement_picture()
+            found[DISAGREEMENT] = self._shown(DISAGREEMENT, picture, self.card)
+        return found
+
+    def combined(self, name: str) -> Result | None:
+        """The result that says where methods disagree: the method's own, or beside a distribution another's."""
+        others = self.results.values() if self.results[name].prediction else []
+        return next((one for one in (self.results[name], *others) if one.disagreement is not None), None)
+
+    def save_alternative(self, key: str) -> Path:
+        """One of these at full size, by the chosen method.
+
+        Raises:
+            ValueError: no method is chosen, or it has none of the kind.
+        """
+        if self.chosen is None:
+            raise ValueError("no method was chosen")
+        result = self._on_card(self.chosen)
+        if key in ALTERNATIVES:
+            samples = result.samples(len(ALTERNATIVES))
+            (path,) = self._save(islice(samples, ALTERNATIVES.index(key), ALTERNATIVES.index(key) + 1))
+            return path.rename(path.with_stem(f"{path.stem}-{key}"))
+        if key == DISAGREEMENT:
+            combined = self.combined(self.chosen)
+            if combined is None:
+                raise ValueError("no methods were combined")
+            result = combined
+        photo = read(self.source)
+        path = self._file("full").with_name(f"{self.source.stem}-{result.model}-{key}.png")
+        whole = replace(result, photo=photo)
+        what = "Disagreement of methods" if key == DISAGREEMENT else "Uncertainty of colours"
+        io.write(
+            path,
+            whole.disagreement_picture() if key == DISAGREEMENT else whole.uncertainty_picture(),
+            alpha=photo.alpha,
+            bit_depth=photo.bit_depth,
+            metadata=photo.metadata,
+            dpi=photo.dpi,
+            provenance=f"{what},{result.provenance.removeprefix('Colorized')}",
+        )
+        return path
+
+    def _on_card(self, name: str) -> Result:
+        return replace(self.results[name], photo=self.card, strength=self.strength, saturation=self.saturation)
+
+    def set_reference(self, source: Path | None) -> None:
+        """Borrow from another photograph; None removes it.
+
+        Raises:
+            UnreadableError: the file is not a readable picture; the reference before stays.
+            FileNotFoundError: the file has been deleted; likewise.
+        """
+        if source is None:
+            self.reference = self.preview = None
+            self.reference_warnings = ()
+            return
+        photo = read(source)
+        small = shrink(photo, CARD)
+        preview = self._shown("reference", small.rgb, small)
+        self.reference, self.preview = shrink_for_network(photo), preview
+        self.reference_warnings = photo.warnings
+
+    def borrow(self) -> str:
+        """Let the chosen method borrow from the reference.
+
+        Where another method or another reference was chosen meanwhile, :attr:`borrowed` is left to them.
+
+        Returns:
+            Why it cannot borrow colours; empty if it can.
+        """
+        name, reference, complaint = self.chosen, self.reference, ""
+        borrowed: dict[str, Result] = {}
+        if name is not None and reference is not None:
+            result, borrows = self.results[name], borrows_scene_type(name)
+            try:
+                # Where nothing was learned, the reference is the only source of colour.
+                own = takes_reference(name) and not borrows
+                borrowed[TRANSFERRED] = with_colours(result, reference, by_method=own)
+            except ValueError as error:
+                complaint = str(error)
+            if borrows:
+                borrowed[STYLED] = predict(self.large, name, reference)
+        if (self.chosen, self.reference) == (name, reference):
+            self.borrowed = borrowed
+        return complaint
+
+    def show_borrowed(self, key: str) -> Path | None:
+        """A result of :meth:`borrow`, for the page; None if there is none."""
+        result = self.borrowed.get(key)
+        return None if result is None else self._painted(key, result, self.card)
+
+    def save_borrowed(self, key: str) -> Path:
+        """A result of :meth:`borrow` at full size."""
+        result = self.borrowed.get(key)
+        if result is None:
+            raise ValueError("there is no photograph to borrow from")
+        (path,) = self._save([result])
+        return path.rename(path.with_stem(f"{path.stem}-{key}"))
+
+    def simulate(self, cast: str) -> CastState:
+        """Put the photograph under another cast, and forget the results under the one before."""
+        if self.cast.cast != cast:
+            rgb = under_cast(self.card.rgb, cast) if cast in CASTS else self.card.rgb
+            photo = io.Photo(rgb, self.card.alpha, name=self.card.name)
+            self.cast = CastState(cast, photo, angle_between(rgb, self.card.rgb))
+        return self.cast
+
+    def show_cast(self, state: CastState) -> Path:
+        """The photograph under a cast, for the grid."""
+        return self._shown("light", state.photo.rgb, state.photo)
+
+    def balance(self, state: CastState, name: str) -> None:
+        """Run a method on the photograph under a cast, and measure the angle that is left."""
+        result = predict(state.photo, name)
+        state.angles[name] = angle_between(paint(result, state.photo, 1, 1).rgb, self.card.rgb)
+        state.results[name] = result  # last, as sliders repaint the results that exist
+
+    def show_balanced(self, state: CastState, name: str) -> Path:
+        """A method's result on the photograph under a cast, for the grid."""
+        return self._painted(name, state.results[name], state.photo)
+
+    def save_balanced(self, name: str) -> Path:
+        """The photograph as it was taken, at full size, its white balanced, whatever cast is simulated."""
+        (path,) = self._save([predict(self.large, name)])
+        return path
+
+    def save(self, names: Iterable[str]) -> Iterator[Path]:
+        """Results at full size."""
+        return self._save([self.results[name] for name in names])
+
+    def save_zip(self, names: Iterable[str]) -> Path:
+        """The files of :meth:`save` in one, which is not compressed, since PNG is."""
+        path = self._file("zip").with_name(f"{self.source.stem}-in-colour.zip")
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in self.save(names):
+                archive.write(file, file.name)
+                file.unlink()
+        return path
+
+    def _save(self, results: Iterable[Result]) -> Iterator[Path]:
+        return save_full_size(self.source, results, self.strength, self.saturation, self._file("full").parent)
+
+    def _painted(self, kind: str, result: Result, photo: io.Photo) -> Path:
+        """A prediction on a copy of the photograph, for the page."""
+        path = self._file(kind)
+        paint(result, photo, self.strength, self.saturation).save(path, fast=True)
+        return path
+
+    def _shown(self, kind: str, rgb: Tensor, photo: io.Photo) -> Path:
+        """A picture (3, H, W), with the alpha of a copy of the photograph, for the page."""
+        path = self._file(kind)
+        io.write(path, rgb, alpha=photo.alpha, fast=True)
+        return path
+
+    def _file(self, kind: str) -> Path:
+        """A new path, as browsers cache by path. Paths of the same kind that were replaced LINGER seconds ago go."""
+        parent = self.folder / kind
+        parent.mkdir(exist_ok=True)
+        now = time.time_ns()
+        old = sorted(parent.iterdir())  # each was replaced when the next was made
+        for folder, successor in pairwise(old):
+            if now - int(successor.name) > uploads.LINGER * 1e9:
+                shutil.rmtree(folder)
+        folder = parent / str(now)
+        folder.mkdir()
+        return folder / f"{self.source.stem}-{kind}.png"
+
+
+def read(source: Path) -> io.Photo:
+    """Read a visitor's file.
+
+    Raises:
+        UnreadableError: the file is not a readable picture.
+        FileNotFoundError: the file has been deleted.
+    """
+    try:
+        return io.read(source, max_pixels=MAX_PIXELS)
+    except io.TooLargeError as error:
+        size, limit = f"{error.width} x {error.height} pixels", f"{MAX_PIXELS / 1e6:.0f} million"
+        advice = "Make a smaller copy and try again."
+        raise UnreadableError(f"{source.name} has {size}. This page accepts up to {limit}. {advice}") from error
+    except io.ImageError as error:
+        kinds = "The file is damaged, not a picture, or of an unsupported kind such as a camera's raw file."
+        advice = "Save it as JPEG, PNG or TIFF and try again."
+        raise UnreadableError(f"{source.name} cannot be read as a photograph. {kinds} {advice}") from error
+
+
+def colorizer(name: str) -> Colorizer:
+    """A method. It is loaded when it is first needed, and once, however many ask at the same time."""
+    with _loading:
+        if name not in _loaded:
+            _loaded[name] = Colorizer(name)
+        return _loaded[name]
+
+
+def ahead(made: Iterator[_Made]) -> Iterator[_Made]:
+    """The same, but the next is made, in another thread, while the caller uses the one before."""
+    with ThreadPoolExecutor(1) as worker:  # which ends with what it is at when the caller leaves
+
+        def ask() -> Future[_Made | None]:
+            context = contextvars.copy_context()  # by which Gradio and ZeroGPU know whose request it is
+            return worker.submit(lambda: context.run(lambda: next(made, None)))
+
+        coming = ask()
+        while (thing := coming.result()) is not None:
+            coming = ask()
+            yield thing
+
+
+def side_by_side(names: list[str]) -> SideBySide:
+    """Methods that share what they have in common."""
+    colorizers = [colorizer(name) for name in names]
+    with _loading:
+        share_encoders((one.model, one.weights.encoder) for one in colorizers if one.weights)
+    return SideBySide(colorizers)
+
+
+@on_gpu
+def _colourings(rgb: Tensor, names: list[str]) -> Iterator[tuple[str, Result | Exception, list[Scene]]]:
+    """What each method predicts, as of :func:`_predict`, or why it failed; and the scene types that it recognises."""
+    # Together they share their work. Whoever comes first does not wait until all of them are loaded.
+    for batch in [names] if all(name in _loaded for name in names) else [[name] for name in names]:
+        yield from _together(io.Photo(rgb), batch)
+
+
+def _together(photo: io.Photo, names: list[str]) -> Iterator[tuple[str, Result | Exception, list[Scene]]]:
+    try:
+        steps = list(side_by_side(names).steps(photo)) if names else []
+    except Exception as error:  # one that cannot be loaded leaves the others
+        yield from ((name, error, []) for name in names)
+        return
+    for method, colour in steps:
+        try:
+            made = _without_photo(colour())
+            scenes = method.scenes(photo) if method.classes else []
+        except Exception as error:
+            yield method.name, error, []
+            continue
+        yield method.name, made, scenes
+
+
+def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Result:
+    """Run a method's network. Pictures are painted when they are needed."""
+    return replace(_predict(photo.rgb, name, reference), photo=photo)
+
+
+@on_gpu
+def _predict(rgb: Tensor, name: str, reference: io.Photo | None) -> Result:
+    """A prediction on the CPU, where sessions have room; without the photograph, which the caller has."""
+    return _without_photo(colorizer(name)(rgb, reference=reference))
+
+
+def _without_photo(result: Result) -> Result:
+    return replace(result, photo=io.Photo(torch.empty(3, 0, 0)), paint=result.paint.cpu())
+
+
+@on_gpu
+def recognise(photo: io.Photo, name: str) -> list[Scene]:
+    """The likeliest scene types, by a method that recognises some."""
+    return colorizer(name).scenes(photo)
+
+
+def with_colours(result: Result, reference: io.Photo, by_method: bool) -> Result:
+    """A prediction in the colours of another photograph.
+
+    Args:
+        result: the prediction.
+        reference: the other photograph.
+        by_method: whether the method itself uses the photograph; else its colours are transferred to the prediction.
+
+    Raises:
+        ValueError: the other photograph has no colour.
+    """
+    if by_method:
+        return predict(result.photo, result.model, shrink_reference(reference))
+    return result.transfer(reference)
+
+
+def paint(result: Result, photo: io.Photo, strength: float, saturation: float) -> Result:
+    """The prediction on a copy of the photograph, of any size; the network does not run."""
+    return replace(result, photo=photo).adjust(strength, saturation)
+
+
+def save_full_size(
+    source: Path, results: Iterable[Result], strength: float, saturation: float, folder: Path
+) -> Iterator[Path]:
+    """PNGs with the alpha, bit depth and metadata of the upload, which is read again; one after the other."""
+    photo = read(source)
+    for result in results:
+        path = folder / f"{source.stem}-{result.model}.png"
+        paint(result, photo, strength, saturation).save(path)
+        yield path
+
+
+def shrink(photo: io.Photo, longest: int) -> io.Photo:
+    """A copy for the page: 8 bits, without metadata, no side longer than ``longest``."""
+    height, width = photo.rgb.shape[-2:]
+    scale = min(1, longest / max(height, width))
+    size = [max(1, round(side * scale)) for side in (height, width)]
+
+    def resize(planes: Tensor) -> Tensor:
+        return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+    return io.Photo(resize(photo.rgb), None if photo.alpha is None else resize(photo.alpha), name=photo.name)
+
+
+def to_gray(rgb: Tensor) -> Tensor:
+    """The lightness alone, as the methods see it: sRGB (3, H, W) -> sRGB (3, H, W)."""
+    return color.lightness_to_gray(color.rgb_to_lightness(rgb)).expand(3, -1, -1)
+
+
+def angle_between(rgb: Tensor, truth: Tensor) -> float:
+    """Mean angle in degrees between the colours of two pictures, (3, H, W); nan where all of the second is dark."""
+    return angular_error(rgb[None], truth[None]).item()
+
+
+def errors_of(rgb: Tensor, truth: Tensor) -> Errors:
+    """How far a picture is from another, both sRGB (3, H, W)."""
+    scores = (ciede2000, rmse_alphabeta, psnr, saturation_difference)
+    return Errors(*(score(rgb[None], truth[None]).item() for score in scores))
+
+
+def under_cast(rgb: Tensor, cast: str) -> Tensor:
+    """A simulated cast of colour, one of CASTS: sRGB (3, H, W) -> sRGB (3, H, W)."""
+    settings = CASTS[cast]
+    return (ramp_cast if "towards" in settings else global_cast)(rgb[None], **settings)[0]

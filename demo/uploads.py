@@ -1,0 +1,31 @@
+"""Files of visitors: where they lie, and when they go. Nothing here needs torch."""
+
+import shutil
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
+LINGER = 10  # seconds that a file is kept after its successor has come: a browser may be about to ask for it
+
+
+class UnreadableError(Exception):
+    """A visitor's file that cannot be used; the message explains it without any term of the library."""
+
+
+def remove_later(folder: Path) -> None:
+    """Remove a folder after LINGER seconds."""
+    timer = threading.Timer(LINGER, partial(shutil.rmtree, folder, ignore_errors=True))
+    timer.daemon = True
+    timer.start()
+
+
+def sweep() -> None:
+    """Remove the empty folders that deleted uploads leave, as they are named by a hash of the upload."""
+    for folder in Path(TEMP.name).iterdir():
+        with suppress(OSError):  # not empty, or gone already
+            if time.time() - folder.stat().st_mtime > 60:  # Gradio may be about to write into a younger one
+                folder.rmdir()

@@ -1,0 +1,249 @@
+"""The words of the page, its markup and its colours, apart from `style.css`. Nothing here needs torch."""
+
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from board import errors, few
+from keys import ALTERNATIVES, DISAGREEMENT, GRAY, LARGE, STYLED, TRANSFERRED, UNCERTAINTY, Errors
+from methods import label, scene_types, short
+
+from colorlib import __version__
+from colorlib.benchmarks.report import HELD_OUT
+from colorlib.catalog import Paper, catalog
+
+if TYPE_CHECKING:
+    from session import Session
+
+    from colorlib import Scene
+
+TITLE = "Photographs in colour"
+HEADER = f"""<h1>{TITLE}</h1>
+<p>Upload a black-and-white photograph and see it in colour, by one method of each classic paper or by all.</p>"""
+WELCOME = "<p>Your photograph will appear here, in colour. It is deleted within an hour and used for nothing else.</p>"
+EXAMPLE = f"""<div class='caption'><b>An example. Left: the photograph. Right: {label(few()[0])}</b></div>"""
+FOOTER = f"""<p>The colours are guesses, not evidence of how things really looked. No photograph is kept: all are
+deleted within an hour. colorlib {__version__}, Apache-2.0.</p>"""
+ALTERNATIVES_HEADER = """<h2>How sure are these colours?</h2>
+<p>The alternatives pick other colours where the method is unsure. The maps show where that is, and where methods
+contradict each other.</p>"""
+TRANSFER_HEADER = """<h2>Colours of another photograph</h2>
+<p>Upload another photograph, of anything: the picture above takes its colours. Some methods can borrow just the scene
+type; a black-and-white photograph works for that.</p>"""
+TRUTH_HEADER = """<h2>How near is each method to the truth?</h2>
+<p>Your photograph has colours. It was turned gray, and the methods coloured it without having seen the original. The
+difference is what an eye sees (CIEDE2000): about 1 is just noticeable. RMSE and PSNR are what most papers print; of
+PSNR, more is better. Saturation tells how much paler (-) or stronger (+) the colours are. Gray seldom tells which
+colour was there, so what is far from the truth may still look true.</p>"""
+BALANCE_HEADER = """<h2>White balance</h2>
+<p>These methods remove the tint of the light and keep the colours of your photograph. Simulate a colour cast to see how
+well they do. The angles show how far the colours are from the original's, before and after; smaller is better. They are
+those of the method at full strength, whatever the sliders are set to.</p>"""
+EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
+FAILED = "Something went wrong on the server. Try again, or try another photograph."
+BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
+VARIANTS = {key: f"Alternative {number}" for number, key in enumerate(ALTERNATIVES, 1)} | {
+    UNCERTAINTY: "Uncertainty: black where the method is sure, white where it is least sure",
+    DISAGREEMENT: "Disagreement: black where three methods say the same colour, white where each says another",
+}
+EXAMPLES = {  # photographs of scikit-image
+    "camera.png": "Man with a camera",
+    "astronaut.png": "Astronaut",
+    "chelsea.png": "Cat",
+    "coffee.png": "Cup of coffee",
+    "motorcycle_left.png": "Motorcycle",
+    "rocket.jpg": "Rocket",
+}
+
+# Saves a file that the server has just finished, under its name.
+SAVE = """(file) => {
+    if (!file) return;
+    const link = Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name});
+    document.body.append(link);
+    link.click();
+    link.remove();
+}"""
+SCROLL = "() => document.getElementById('comparison').scrollIntoView({behavior: 'smooth', block: 'nearest'})"
+# On a phone the results are below the first screen: when a photograph has arrived, the page scrolls to them.
+REVEAL = """() => requestAnimationFrame(() => {
+    const status = document.getElementById("status");
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (document.getElementById("panel-gray") && status.getBoundingClientRect().top > innerHeight / 2)
+        status.scrollIntoView({behavior: still ? "auto" : "smooth"});
+})"""
+
+
+def head() -> str:
+    """The script of the page, for its head."""
+    script = Path(__file__).with_name("script.js").read_text(encoding="utf-8")
+    return f"<script>const EXAMPLES = {json.dumps(list(EXAMPLES.values()))};\n{script}</script>"
+
+
+def caption_html(
+    label: str, *notes: str, name: str = "", painted: Mapping[str, float | str] | None = None, of: str = ""
+) -> str:
+    """The caption below a picture.
+
+    Args:
+        label: of the picture.
+        *notes: about it.
+        name: of the picture in the label of the button below; default: its label.
+        painted: the settings that the picture shows, by the ``elem_id`` of their controls. While a control has another
+            value, the page marks the picture as waiting.
+        of: CSS selector of the element to mark, which surrounds the caption; default: its panel.
+    """
+    spans = "".join(f"<span>{note}</span>" for note in notes if note)
+    data = f" data-name='{html.escape(name or label)}'"
+    data += f" data-painted='{html.escape(json.dumps(painted))}'" if painted else ""
+    data += f" data-of='{of}'" if of else ""
+    return f"<div class='caption'{data}><b>{html.escape(label)}</b>{spans}</div>"
+
+
+def why_html(name: str) -> str:
+    """How near a method comes to true colours, and whether it is the one to begin with."""
+    if name not in errors() or not catalog()[name].learned:
+        return ""
+    less = round(100 * (1 - errors()[name]))
+    change = f"{less}&nbsp;% smaller" if less > 0 else f"{-less}&nbsp;% larger"
+    said = f"On photographs that it had never seen, its error is {change} than that of leaving them gray."
+    board = f"The mean of {', '.join(HELD_OUT)}: row <code>{name}</code> of the leaderboard."
+    if name == few()[0]:
+        return f"<p><b>Recommended</b>, as no other method here has a smaller error. {said} <small>{board}</small></p>"
+    return f"<p>{said} <small>{board}</small></p>"
+
+
+def truth_html(errors: Mapping[str, Errors], names: Iterable[str]) -> str:
+    """A table of how far the pictures of methods are from the original, the nearest first; gray has no rank.
+
+    Args:
+        errors: by method; without any, there is no original.
+        names: the methods that are shown.
+    """
+    shown = sorted((name for name in (*names, GRAY) if name in errors), key=errors.__getitem__)
+    if shown in ([], [GRAY]):
+        return ""
+    ranks = iter(range(1, len(shown)))
+    rows = ""
+    for name in shown:
+        rank, text = ("", "No colour at all") if name == GRAY else (next(ranks), html.escape(label(name)))
+        one = errors[name]
+        cells = f"{one.ciede2000:.1f}", f"{one.rmse:.3f}", f"{one.psnr:.1f} dB", f"{100 * one.saturation:+.0f} %"
+        rows += f"<tr><td>{rank}</td><th scope='row'>{text}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    columns = "Rank", "Method", "Difference", "RMSE", "PSNR", "Saturation"
+    head = "".join(f"<th scope='col'>{column}</th>" for column in columns)
+    return f"{TRUTH_HEADER}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def paper_text(name: str) -> str:
+    """The title of a method's paper, for the small type below its name."""
+    paper = catalog()[name].paper
+    return f"<small>{html.escape(paper.title)}</small>" if paper else ""
+
+
+def seconds_text(seconds: float) -> str:
+    """A time, as captions show it."""
+    return f"{seconds:.2f} s"
+
+
+def angles_text(*angles: float) -> str:
+    """How far colours are from the original's, step by step; empty if that is unknown."""
+    return "" if any(map(math.isnan, angles)) else " → ".join(f"{angle:.1f}°" for angle in angles)
+
+
+def reading_html(name: str) -> str:
+    """The status while a file is read."""
+    return f"<p><b>{html.escape(name)}</b>: reading <progress></progress></p>"
+
+
+def status_html(session: "Session", done: int, total: int, recognisers: Iterable[str] = ()) -> str:
+    """The photograph, the progress on it, and the scene types that the methods ``recognisers`` see in it."""
+    height, width = session.size
+    text = f"<b>{html.escape(session.source.name)}</b>, {width} x {height} pixels. "
+    seen = "".join(scenes_html(name, session.scenes[name]) for name in recognisers)
+    if done < total:
+        step = f", {done + 1} of {total}" if total > 1 else ""
+        return f"<p>{text}Colouring{step} <progress value={done} max={total}></progress></p>{seen}"
+    times = f"Times are for at most {LARGE} pixels, shared work counted once."
+    return f"<p>{text}{times} Downloads have full size.</p>{seen}"
+
+
+def scenes_html(name: str, scenes: Iterable["Scene"]) -> str:
+    """The scene types that a method sees in the photograph; those below half a percent are left out."""
+    likely = [(scene.name.replace("_", " "), round(100 * scene.probability)) for scene in scenes]
+    shown = ", ".join(f"{html.escape(scene)} {percent}&nbsp;%" for scene, percent in likely if percent)
+    known = f"of the {len(scene_types(name))} scene types that {html.escape(short(name))} knows"
+    return f"<p class='scenes'>Looks like: {shown} ({known})</p>"
+
+
+def refusal_html(complaint: str, others: Iterable[str]) -> str:
+    """Why the other photograph gives no colours, and which methods could borrow its scene type; empty if it does."""
+    if not complaint:
+        return ""
+    names = " or ".join(html.escape(label(name)) for name in others)
+    hint = f" Or choose {names} above, to borrow its scene type." if names else ""
+    return f"<p role='status'>{html.escape(complaint)}.{hint}</p>"
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be used, for the visitor. The message of a missing file would name a path on the server."""
+    return EXPIRED if isinstance(error, FileNotFoundError) else str(error)
+
+
+def warnings_html(name: str, warnings: Iterable[str]) -> str:
+    """The warnings about a file, each once."""
+    return "".join(f"<p role='status'>{html.escape(f'{name}: {warning}')}.</p>" for warning in dict.fromkeys(warnings))
+
+
+def complaint_html(complaint: str) -> str:
+    """Why a file cannot be used, as an alert."""
+    return f"<p role='alert'>{html.escape(complaint)}</p>"
+
+
+def about_html(names: Iterable[str]) -> str:
+    """The papers with their methods: a sentence about each, and the licence of its weights."""
+    groups: dict[str, str] = {}
+    for entry in (catalog()[name] for name in names):
+        licence = f" Weights: {html.escape(entry.weights.license)}." if entry.weights else ""
+        item = f"<li><b>{html.escape(label(entry.name))}</b>. {html.escape(entry.summary)}{licence}</li>"
+        combined = entry.weights is not None and entry.weights.members
+        source = "Several methods together" if combined else paper_html(entry.paper)
+        groups[source] = groups.get(source, "") + item
+    baselines_last = sorted(groups.items(), key=lambda group: group[0] == paper_html(None))
+    return "".join(f"<p>{source}</p><ul>{items}</ul>" for source, items in baselines_last)
+
+
+def paper_html(paper: Paper | None) -> str:
+    """A reference with its link."""
+    if paper is None:
+        return "Baselines, to compare with"
+    link = f"<a href='{html.escape(paper.url)}' target='_blank' rel='noopener'>{html.escape(paper.title)}</a>"
+    return f"{html.escape(paper.authors)}: {link}, {html.escape(paper.venue)} {paper.year}"
+
+
+def theme() -> gr.themes.Base:
+    """Neutral grays, against which colours are judged, and a font that needs no other server."""
+    base = gr.themes.Base(primary_hue="neutral", secondary_hue="neutral", neutral_hue="neutral", font="system-ui")
+    return base.set(
+        body_background_fill="#d6d6d6",
+        body_background_fill_dark="#262626",
+        body_text_color_subdued="#4d4d4d",
+        body_text_color_subdued_dark="#b3b3b3",
+        block_background_fill="#e6e6e6",
+        block_background_fill_dark="#303030",
+        block_label_text_color="#333333",
+        block_title_text_color="#333333",
+        border_color_primary="#b3b3b3",
+        border_color_primary_dark="#4d4d4d",
+        input_background_fill="#f2f2f2",
+        input_background_fill_dark="#262626",
+        button_secondary_background_fill="#f2f2f2",
+        button_secondary_background_fill_hover="#ffffff",
+        button_secondary_background_fill_dark="#404040",
+        button_secondary_background_fill_hover_dark="#4d4d4d",
+        checkbox_label_background_fill="#f2f2f2",
+        checkbox_label_background_fill_dark="#404040",
+    )
