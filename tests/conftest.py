@@ -1,19 +1,22 @@
-import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
 from skimage import data
 from torch import Tensor
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Several processes share the cores; torch's own threads would then wait for each other.
-    torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# Several processes share the cores; torch's own threads would then wait for each other. And convolutions round by how
+# many threads there are: files that colorlib.batch writes, by one, are compared with what is painted in tests.
+torch.set_num_threads(1)
 
 CHROMIUM = [
     "--headless",
@@ -25,6 +28,14 @@ CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit's tests put the page in the place of ``__main__``, which processes that are spawned later would run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +66,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
+    from playwright.sync_api import sync_playwright
+
     names = ("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         # None: the one that playwright has installed itself.

@@ -13,7 +13,8 @@ from colorlib.benchmarks import Method
 from colorlib.casts import global_cast, ramp_cast
 from colorlib.metrics.functional import angular_error
 from colorlib.models import WhiteBalance
-from colorlib.models._base import relit, smooth_gains
+from colorlib.models._base import smooth_gains
+from colorlib.painting import relit
 from colorlib.targets import Picture
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+import colorlib
 from colorlib.benchmarks import AbsentError, DataError, PhotoSet, list_benchmarks, photos, protocol
 from colorlib.benchmarks.photos import Listed, Photo, find, of_folder, read_list
 from colorlib.io import ImageError
@@ -422,8 +423,8 @@ def test_files_of_one_name_that_differ_are_said(data: Path, tmp_path: Path, hash
 @pytest.mark.parametrize("hashed", [False, True])
 def test_of_copies_the_first_is_taken(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: bool):
     """In whatever order the disk has them."""
-    files_in = photos.io.files_in
-    monkeypatch.setattr(photos.io, "files_in", lambda folder, **how: sorted(files_in(folder, **how), reverse=True))
+    files_in = colorlib.io.files_in
+    monkeypatch.setattr(colorlib.io, "files_in", lambda folder, **how: sorted(files_in(folder, **how), reverse=True))
     digest = hashlib.sha256(CONTENTS["pear.png"]).hexdigest() if hashed else ""
     (tmp_path / "lists" / "fruit.csv").write_text(f"photo,sha256\npear.png,{digest}\n")
     for folder in "bac":

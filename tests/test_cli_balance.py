@@ -3,12 +3,8 @@
 import io
 import json
 import re
-import signal
-import subprocess
 import sys
 import tarfile
-import time
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from files import tree
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -23,9 +20,9 @@ from typer.testing import CliRunner
 from typer.testing import Result as Run
 
 import colorlib
-from colorlib import cli, targets
+from colorlib import targets
 from colorlib.cli import app
-from colorlib.models._weights import save_weights
+from colorlib.tensors import save_weights
 
 COLORLIB = Path(sys.executable).parent / "colorlib"
 PHOTOS = {
@@ -51,12 +48,13 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+def shown(result: colorlib.Result) -> np.ndarray:
+    """Its 8 bits, which are painted in one pass; those of rounded floats may differ by one."""
+    return np.asarray(result.image.convert("RGB"))
+
+
 def eight_bits(planes: torch.Tensor) -> np.ndarray:
     return planes.mul(255).round().to(torch.uint8).movedim(0, -1).numpy()
-
-
-def tree(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -142,34 +140,13 @@ def test_balance_has_what_colorize_has(tmp_path: Path):
     assert "4 balanced, 1 failed, 0 skipped" in call(*command, "--overwrite").stderr
 
 
-def test_an_interrupted_balance_resumes(tmp_path: Path):
-    scans, out = tmp_path / "scans", tmp_path / "out"
-    for number in range(40):
-        save(scans / f"{number}.png", np.tile(PHOTOS["coffee"], (6, 6, 1)))
-    command = [COLORLIB, "balance", scans, "-o", out, "--model", "gray_world"]
-    # A shell in whose background the tests run has told them, and so the batch, to ignore Ctrl-C.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    batch = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
-    deadline = time.monotonic() + 120
-    while batch.poll() is None and len(list(out.glob("*.png"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    batch.send_signal(signal.SIGINT)
-    _, stderr = batch.communicate(timeout=60)
-    assert batch.returncode == 130, stderr
-    assert "running the same command again resumes here.\n" in stderr
-    done = tree(out)
-    assert 2 <= len(done) < 40
-    assert f"{40 - len(done)} balanced, 0 failed, {len(done)} skipped" in call(*command[1:]).stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("colorize", "--model", "gray_world"), "gray_world balances photographs in colour; run `colorlib balance`"),
+        (("colorize", "--model", "gray_world"), "gray_world removes colour casts; run `colorlib balance`"),
         (("colorize", "--model", "color_by_colorization"), "run `colorlib balance` instead"),  # and has no weights
-        (("colorize", "--model", "{balancer}"), "color_by_colorization_small balances photographs in colour"),
-        (("balance", "--model", "welsh02"), "welsh02 colours photographs in gray; run `colorlib colorize` instead"),
+        (("colorize", "--model", "{balancer}"), "color_by_colorization_small removes colour casts"),
+        (("balance", "--model", "welsh02"), "welsh02 colours grayscale photographs; run `colorlib colorize` instead"),
         (("balance", "--model", "gray_word"), "did you mean gray_world"),
         (("balance", "--model", "gray_world", "--samples", "2"), "No such option"),
         (("balance", "--model", "gray_world", "--reference", "photo.png"), "No such option"),
@@ -209,8 +186,8 @@ def test_the_method_takes_after_a_reference(photo: Path, references: Path, model
     assert run.exit_code == 0, run.output
     colorizer = colorlib.Colorizer(model)
     found = pixels(out / "photo.png")
-    assert (found == eight_bits(colorizer(photo, reference=reference).rgb)).all()
-    assert not (found == eight_bits(colorizer(photo).rgb)).all()
+    assert (found == shown(colorizer(photo, reference=reference))).all()
+    assert not (found == shown(colorizer(photo))).all()
     assert colorlib.io.read_provenance(out / "photo.png").endswith(", after coffee.png")
 
 
@@ -221,7 +198,7 @@ def test_other_transfers_stay_for_methods_that_take_references(photo: Path, refe
         command = ("colorize", photo, "-o", out, "--model", model, "--reference", references / "coffee.png")
         assert call(*command, *options).exit_code == 0
         result = colorlib.Colorizer(model)(photo).transfer(references / "coffee.png", "quantile")
-        assert (pixels(out / "photo.png") == eight_bits(result.rgb)).all()
+        assert (pixels(out / "photo.png") == shown(result)).all()
 
 
 def test_style_comes_from_a_gray_photograph_where_only_its_lightness_counts(photo: Path, references: Path):
@@ -230,7 +207,7 @@ def test_style_comes_from_a_gray_photograph_where_only_its_lightness_counts(phot
     command = ("colorize", photo, "-o", out, "--reference", gray)
     assert call(*command, "--model", "iizuka16_small", "--transfer", "style").exit_code == 0
     after = colorlib.Colorizer("iizuka16_small")(photo, reference=gray)
-    assert (pixels(out / "photo.png") == eight_bits(after.rgb)).all()
+    assert (pixels(out / "photo.png") == shown(after)).all()
     for model in ("welsh02", "iizuka16_small"):
         run = call(*command, "--model", model, "--overwrite")
         assert run.exit_code == 2
@@ -250,7 +227,7 @@ def test_of_a_folder_each_photograph_gets_the_nearest(tmp_path: Path, references
         nearest = gallery.nearest(colorlib.io.read(path).rgb)
         assert nearest.name == path.name or model != "welsh02"
         assert colorlib.io.read_provenance(out / path.name).endswith(f", after {nearest.name}")
-        assert (pixels(out / path.name) == eight_bits(colorlib.Colorizer(model)(path, reference=nearest).rgb)).all()
+        assert (pixels(out / path.name) == shown(colorlib.Colorizer(model)(path, reference=nearest))).all()
     assert "0 colored, 0 failed, 2 skipped" in call(*command).stderr
 
 
@@ -260,18 +237,24 @@ def test_of_a_folder_each_photograph_gets_the_nearest(tmp_path: Path, references
         (("--transfer", "style"), "--transfer style needs a picture"),
         (
             ("--transfer", "style", "--reference", "photo.png", "--model", "iizuka16_local_small"),
-            "iizuka16_local_small takes after no photograph; --transfer style goes with iizuka16_small, welsh02",
+            "--reference photo.png: iizuka16_local_small takes no reference; style works with iizuka16_small, welsh02",
         ),
         (
             ("--transfer", "style", "--reference", "photo.png", "--model", "larsson16_small"),
-            "takes after no photograph",
+            "larsson16_small takes no reference",
         ),
-        (("--reference", "refs"), "--reference refs: is a folder; name a file, or use --transfer style with iizuka16"),
+        (
+            ("--reference", "refs"),
+            "--reference refs: is a folder; choose a file, or transfer style with iizuka16",
+        ),
         (("--reference", "refs", "--transfer", "quantile", "--model", "welsh02"), "--reference refs: is a folder"),
         (("--reference", "refs", "--transfer", "energy", "--model", "larsson16_small"), "--reference refs: is a fol"),
         (("--reference", "refs", "--model", "welsh02"), "--reference refs: no photograph is in this folder"),
-        (("--reference", "gone", "--transfer", "style"), "--reference gone: there is no such file"),
-        (("--reference", ".", "--model", "welsh02"), "out/photo.png would lie among the references, in ."),
+        (
+            ("--reference", "gone", "--transfer", "style", "--model", "welsh02"),
+            "--reference gone: there is no such file",
+        ),
+        (("--reference", ".", "--model", "welsh02"), "out/photo.png would be written into the folder of references, ."),
     ],
 )
 def test_references_that_do_not_go(photo: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str):
@@ -348,7 +331,7 @@ def test_scenes_as_json_and_what_fails(photo: Path, classifier: Path):
         ),
         (("photo.png", "--model", "gray_world"), "such as iizuka16_small"),
         (("photo.png", "--model", "iizuka"), "unknown model 'iizuka'"),
-        (("gone.png", "--model", "{classifier}"), "gone.png: nothing is there by this name or pattern"),
+        (("gone.png", "--model", "{classifier}"), "gone.png: no such file or pattern"),
         (("empty", "--model", "{classifier}"), "no images in empty"),
         (("photo.png", "--top", "0"), "--top"),
     ],
@@ -424,7 +407,7 @@ def test_large_photographs_are_shrunk(tmp_path: Path):
     [
         (("--data", "empty", "-o", "t.safetensors"), "no photograph was read from empty; nothing has been written"),
         (("--data", "broken.png", "-o", "t.safetensors"), "no photograph was read from broken.png"),
-        (("--data", "gone", "-o", "t.safetensors"), "gone: nothing is there by this name"),
+        (("--data", "gone", "-o", "t.safetensors"), "gone: no such file or folder"),
         (("--data", "photo.png", "-o", "photo.png"), "expected a name that ends in .safetensors"),
         (("--data", "photo.png", "-o", "broken.png/t.safetensors"), "broken.png"),
         (("--data", "photo.png"), "Missing option '--out'"),
@@ -477,4 +460,3 @@ def test_help_of_the_commands():
         run = call(command, "--help")
         assert run.exit_code == 0
         assert part in " ".join(run.stdout.split())
-    assert cli.DONE == {"colorize": "colored", "balance": "balanced"}

@@ -325,3 +325,13 @@ def test_cuda_is_cpu(convert, prepare, dtype, atol, device):
     assert (got.device.type, got.dtype) == (device, dtype)
     # In float32 1e-4, doubled for a, b, u and v: differences of numbers near 1 scaled by 200 to 1300.
     assert_close(got.cpu(), convert(x), rtol=atol / 10, atol=atol if got.max() > 10 else atol / 2)
+
+
+def test_accelerators_reduce_chroma_as_the_cpu_does():
+    """There all colours take part, here those outside alone: the same to the last bit."""
+    lab = torch.cat([torch.rand(2, 1, 40, 50) * 100, torch.randn(2, 2, 40, 50) * 40], dim=1)
+    linear = color._xyz_to_linear(color.lab_to_xyz(lab))
+    outside = ((linear < color.DARKEST) | (linear > color.BRIGHTEST)).any(dim=1, keepdim=True)
+    assert 0.2 < outside.float().mean() < 0.9
+    everywhere = torch.stack(color.bisected(*lab.unbind(dim=1)), dim=1)
+    assert torch.equal(color._reduce_chroma(lab, linear), torch.where(outside, everywhere, linear))

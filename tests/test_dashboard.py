@@ -2,7 +2,10 @@
 
 import base64
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +16,21 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from scipy import stats
 from streamlit.testing.v1 import AppTest
 
 from colorlib import Colorizer
 from colorlib.benchmarks import SCORES, experiment
 from colorlib.benchmarks.experiments import EXPERIMENTS, TIMINGS
 from colorlib.benchmarks.results import SHIPPED, read_header, read_run, write_run
+from colorlib.catalog import catalog
 from colorlib.metrics.functional import angular_error, ciede2000, rmse_alphabeta
 
 ROOT = Path(__file__).parent.parent / "dashboard"
 sys.path.insert(0, str(ROOT))  # as streamlit does; its modules are found by their own names
 
 import bench  # noqa: E402
+import common  # noqa: E402
 import counterparts  # noqa: E402
 import pictures  # noqa: E402
 from store import Store, UnreadableError  # noqa: E402
@@ -42,7 +48,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch):
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
         for key, value in query.items():
             app.query_params[key.replace("_", "-")] = value
-        if page != "leaderboard":
+        if page != "overview":
             app.switch_page(f"views/{page}.py")
         return app.run()
 
@@ -57,12 +63,29 @@ def few(tmp_path: Path) -> Path:
     return tmp_path
 
 
+FIRST_PAGE = """
+import sys
+from streamlit.testing.v1 import AppTest
+app, sys.argv = AppTest.from_file(sys.argv[1], default_timeout=300), ["app.py"]
+app.run()
+assert not app.exception
+print(app.title[0].value, len(app.dataframe[0].value) > 5, "torch" in sys.modules)
+"""
+
+
+def test_the_first_page_is_shown_without_torch(tmp_path: Path):
+    command = [sys.executable, "-c", FIRST_PAGE, str(ROOT / "app.py")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT.parent)]), "HOME": str(tmp_path)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.stdout == "Overview True False\n", run.stderr
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_runs(open_page, page: str):
     app = open_page(page)
     assert not app.exception
     assert app.title[0].value == page.replace("_", " ").capitalize()
-    assert app.dataframe or page == "distributions"
+    assert app.dataframe or page in ("distributions", "yours")
 
 
 def _files(protocol: str) -> dict[str, pd.DataFrame]:
@@ -474,8 +497,8 @@ def test_a_damaged_column_takes_no_page_down(open_page, few: Path, page: str):
     app = open_page(page, few)
     assert not app.exception
     said = " ".join(warning.value for warning in app.warning)
-    assert ("its rows cannot be read" in said) == (page != "papers")
-    read = {"white_balance": [casts], "leaderboard": [file, seconds], "speed": [seconds], "papers": []}
+    assert ("its rows cannot be read" in said) == (page not in ("papers", "yours"))
+    read = {"white_balance": [casts], "leaderboard": [file, seconds], "speed": [seconds], "papers": [], "yours": []}
     for path in read.get(page, [file]):
         assert str(path) in said
     if page == "leaderboard":
@@ -539,3 +562,344 @@ def test_docstrings_show_no_roles(open_page):
     assert not [text for text in texts if ":func:" in text or ":class:" in text]
     formulas = " ".join(x.value for x in app.latex)
     assert all(how.formula in formulas for how in SCORES.values())
+
+
+# Overview
+
+OVERVIEW = ["coco@1", "opencountry-test@1", "people@1", "coco-global@1"]
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shipped results of a held-out benchmark, a small one, one in distribution, and one of white balance."""
+    folder = tmp_path_factory.mktemp("some")
+    for protocol in OVERVIEW:
+        shutil.copytree(SHIPPED / protocol, folder / protocol, ignore=shutil.ignore_patterns("*+*", "seconds"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def overview(some: Path) -> AppTest:
+    """The page as it opens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["app.py", str(some)])
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300).run()
+    assert not app.exception
+    return app
+
+
+def _plain(protocol: str) -> dict[str, pd.DataFrame]:
+    """Of each method without settings its rows by photograph, as pandas reads them."""
+    return {name: f.set_index("photo") for name, f in _files(protocol).items() if ":" not in name}
+
+
+def _pooled(f: pd.DataFrame, picked: np.ndarray) -> float:
+    return float(np.average(f["rmse"].to_numpy()[picked], weights=(f["height"] * f["width"]).to_numpy()[picked]))
+
+
+def _paired(files: dict[str, pd.DataFrame], one: str, other: str) -> tuple[float, float, float]:
+    """The difference of two methods in RMSE, and its interval by a bootstrap of this test's own."""
+    first, second = files[one], files[other].loc[files[one].index]
+    pixels = (first["height"] * first["width"]).to_numpy(float)
+    error = (first["rmse"] - second["rmse"]).to_numpy(float) * pixels
+    drawn = np.random.default_rng(7).integers(len(first), size=(1500, len(first)))
+    difference = error[drawn].sum(axis=1) / pixels[drawn].sum(axis=1)
+    return (error.sum() / pixels.sum(), *np.percentile(difference, [2.5, 97.5]))
+
+
+def test_the_first_table_answers_which_is_best(overview: AppTest):
+    """Which is best in RMSE, by how much, on which benchmarks it ties, and whether that is significant."""
+    table = overview.dataframe[0].value.set_index("benchmark")
+    assert table.index.tolist() == ["coco", "opencountry-test", "people *"]
+    for shown, protocol in (("coco", "coco@1"), ("people *", "people@1")):
+        files, row = _plain(protocol), table.loc[shown]
+        means = {name: _pooled(f, np.arange(len(f))) for name, f in files.items() if name != "grayscale"}
+        first, second = sorted(means, key=lambda name: means[name])[:2]
+        assert (row["best"], row["next"]) == (first, second)
+        assert row["value"] == pytest.approx(means[first])
+        gray = _pooled(files["grayscale"], np.arange(len(files["grayscale"])))
+        assert row["gray"] == pytest.approx(gray)
+        coloured = {name: f[f["chroma_true"] >= 1] for name, f in files.items()}
+        of_coloured = [_pooled(coloured[name], np.arange(len(coloured[name]))) for name in (first, "grayscale")]
+        assert row["gain"] == pytest.approx(100 * (of_coloured[0] / of_coloured[1] - 1))
+        lead, low, high = _paired(files, second, first)
+        assert row["lead"] == pytest.approx(lead)
+        assert [float(x) for x in row["interval"].split(" to ")] == pytest.approx([low, high], abs=0.1 * (high - low))
+        ties = []
+        for name in means:
+            if name != first and means[name] < means[first] * 1.2:
+                _, low, high = _paired(files, name, first)
+                assert abs(low) > 1e-4, "a bound so near to 0 says nothing about the page"
+                ties += [name] if low < 0 else []
+        assert set([] if pd.isna(row["ties"]) else row["ties"].split(", ")) == set(ties)
+        assert row["significant"] == ("no" if ties else "yes")
+
+
+def test_the_sentence_says_what_the_table_says(overview: AppTest):
+    table = overview.dataframe[0].value.set_index("benchmark")
+    held = table.loc[["coco", "opencountry-test"]]
+    said = overview.markdown[0].value
+    best = said.split("`")[1]
+    firsts = held[held["best"] == best]
+    count = f"all {len(held)}" if len(firsts) == len(held) else f"{len(firsts)} of {len(held)}"
+    assert said.startswith(f"**`{best}` has the lowest RMSE on {count} held-out benchmarks**")
+    shares = sorted(f"{-gain:.0f}" for gain in firsts["gain"])
+    assert f"{' to '.join(dict.fromkeys(shares))} % less than grayscale" in said
+    for benchmark, row in held.iterrows():
+        if row["best"] == best and row["significant"] == "yes":
+            assert "It is significantly ahead of every other method on" in said
+            assert f"{benchmark} (by {row['lead']:.4f})" in said
+        elif row["best"] != best:
+            assert f"On {benchmark} `{row['best']}` is first, which it ties with" in said
+            assert best in row["ties"]
+        else:
+            assert f"On {benchmark} it ties with `{row['ties'].split(', ')[0]}`" in said
+
+
+def test_four_scores_are_drawn_over_the_benchmarks(overview: AppTest):
+    """Every point is a mean over photographs, RMSE over pixels; gray is the line to beat; a method looks the same."""
+    figures = [json.loads(chart.proto.spec) for chart in overview.get("plotly_chart")]
+    titles = [figure["layout"]["yaxis"]["title"]["text"] for figure in figures]
+    assert titles == ["RMSE ↓", "PSNR (dB) ↑", "angular error (°) ↓", "saturation diff. (%) → 0", "angular error (°) ↓"]
+    files = {protocol: _plain(protocol) for protocol in OVERVIEW}
+    of = {
+        "RMSE ↓": lambda f: _pooled(f, np.arange(len(f))),
+        "PSNR (dB) ↑": lambda f: f["psnr"].mean(),
+        "angular error (°) ↓": lambda f: f["angular_error"].mean(),
+        "saturation diff. (%) → 0": lambda f: 100 * f["saturation_difference"].mean(),
+    }
+    looks: dict[str, set[str]] = {}
+    for title, figure in zip(titles[:4], figures, strict=False):
+        gray, *methods = figure["data"]
+        assert gray["name"] == "grayscale"
+        assert gray["line"]["dash"] == "dot"
+        expected = [of[title](files[p]["grayscale"]) for p in OVERVIEW[:3]]
+        assert gray["y"][::3] == pytest.approx(expected, rel=1e-4)
+        assert len(methods) >= 10
+        for trace in methods:
+            looks.setdefault(trace["name"], set()).add(str(trace["marker"] | {"size": 0}))
+            expected = [of[title](files[p][trace["name"]]) for p in OVERVIEW[:3]]
+            assert _numbers(trace["y"]) == pytest.approx(expected, rel=1e-3)
+            assert min(_numbers(trace["error_y"]["array"])) > 0
+    assert all(len(one) == 1 for one in looks.values())
+    assert len({str(one) for one in looks.values()}) == len(looks)
+    cast, *balanced = figures[4]["data"]
+    casts = files["coco-global@1"]
+    assert cast["y"][0] == pytest.approx(casts["gray_world"]["angular_error_before"].mean())
+    assert {trace["name"]: _numbers(trace["y"])[0] for trace in balanced} == pytest.approx(
+        {name: f["angular_error"].mean() for name, f in casts.items()}, rel=1e-4
+    )
+
+
+def test_ranks_count_the_methods_that_are_better(overview: AppTest):
+    table = overview.dataframe[1].value.set_index("method")
+    files = _plain("coco@1")
+    assert set(table.index) == set(files) - {"grayscale"}
+    for name in ("larsson16_small", "dahl16_small", "iizuka16_small", "welsh02"):
+        others = [other for other in table.index if other != name]
+        better = sum(_paired(files, other, name)[2] < 0 for other in others)
+        assert abs(int(table.loc[name, "coco"].split()[0]) - 1 - better) <= 1  # one bound may lie at 0
+    assert table["mean rank"].is_monotonic_increasing
+
+
+def test_a_score_of_the_overview_is_in_its_address(open_page, some: Path):
+    app = open_page("overview", some, score="PSNR")
+    assert "has the highest PSNR on" in app.markdown[0].value
+    files = {name: f["psnr"].mean() for name, f in _plain("coco@1").items() if name != "grayscale"}
+    row = app.dataframe[0].value.set_index("benchmark").loc["coco"]
+    assert row["best"] == max(files, key=lambda name: files[name])
+    assert row["value"] == pytest.approx(max(files.values()))
+
+
+def test_a_method_looks_the_same_whatever_else_is_there():
+    names = [name for name in catalog() if name.endswith("_small")]
+    assert len({common.look(name) for name in names}) == len(names)
+    variant, own = common.look("larsson16_small:look=vivid"), common.look("larsson16_small")
+    assert (variant.color, variant.symbol) == (own.color, f"{own.symbol}-open")
+    assert common.look("DDColor").symbol in common.UNKNOWN_SYMBOLS
+
+
+# Head to head, and results of one's own
+
+
+def test_two_methods_are_compared_photograph_by_photograph(open_page, some: Path):
+    app = open_page("head_to_head", some, benchmark_colorize="coco@1", one="larsson16_small", other="dahl16_small")
+    assert not app.exception
+    files = _plain("coco@1")
+    one, other = files["larsson16_small"], files["dahl16_small"].loc[files["larsson16_small"].index]
+    difference, low, high = _paired(files, "dahl16_small", "larsson16_small")
+    said = app.markdown[0].value
+    assert said.startswith("**`larsson16_small` has the lower RMSE** than `dahl16_small`" if low > 0 else "**`")
+    assert f"by {abs(difference):.4f} (95 %: " in said
+    bounds = [float(x) for x in re.search(r"95 %: (\S+) to (\S+)\)", said).groups()]
+    assert bounds == pytest.approx([low, high], abs=0.1 * (high - low))
+    won = (one["rmse"] < other["rmse"]).mean()
+    assert f"`larsson16_small` is better on {100 * won:.0f} % of 228 photographs" in said
+    gains = (other["rmse"] - one["rmse"]).sort_values(ascending=False, kind="stable")
+    table = app.dataframe[0].value.set_index("photograph")
+    assert table.index.tolist() == [*gains.index[:6], *gains.index[-6:]]
+    assert table["gain"].to_list() == pytest.approx([*gains.iloc[:6], *gains.iloc[-6:]], rel=1e-5)
+    points = json.loads(app.get("plotly_chart")[0].proto.spec)["data"][1]
+    assert sorted(_numbers(points["y"])) == pytest.approx(sorted(one["rmse"]), rel=1e-6)
+
+
+def test_the_matrix_is_that_of_students_test_with_holms_correction(open_page, some: Path):
+    app = open_page("head_to_head", some, benchmark_colorize="coco@1", score="PSNR (dB)")
+    files = _plain("coco@1")
+    names = list(files)
+    values = {name: f["psnr"].loc[files[names[0]].index].to_numpy(float) for name, f in files.items()}
+    pairs = [(a, b) for k, a in enumerate(names) for b in names[:k]]
+    p = np.array([stats.ttest_rel(values[a], values[b]).pvalue for a, b in pairs])
+    order = np.argsort(p)
+    corrected = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    clear = {frozenset(pairs[k]): x < 0.05 for k, x in zip(order, corrected, strict=True) if not 0.01 < x < 0.2}
+    figure = json.loads(app.get("plotly_chart")[1].proto.spec)["data"][0]
+    z = figure["z"]
+    cells = np.frombuffer(base64.b64decode(z["bdata"]), z["dtype"]).reshape(len(names), len(names))
+    for a, b in pairs:
+        cell = cells[figure["y"].index(a), figure["x"].index(b)]
+        if frozenset((a, b)) in clear:
+            better = np.sign(values[a].mean() - values[b].mean())
+            assert cell == (better if clear[frozenset((a, b))] else 0), (a, b)
+    assert any("Holm" in caption.value for caption in app.caption)
+
+
+def test_ones_own_results_stand_beside_the_others(open_page, some: Path, tmp_path: Path):
+    """A peer's pictures, here grayscale with a slight tint that is scored elsewhere, and a run that is refused."""
+    run, rows = read_run(next((SHIPPED / "coco@1").glob("dahl16_small-*.parquet")))
+    better = rows.assign(rmse=0.5 * rows["rmse"])
+    mine = replace(run, model="DDColor", weights="1" * 64, external=True)
+    other = replace(run, model="Older", weights="2" * 64, digest="0" * 64)
+    for one in (mine, other):
+        write_run(tmp_path / one.file, one, pa.Table.from_pandas(better.drop(columns=list(run.COLUMNS))))
+    app = open_page("yours", some, yours=str(tmp_path))
+    assert not app.exception
+    verdicts = app.dataframe[0].value.set_index("verdict")
+    assert verdicts.loc["accepted", ["method", "made by"]].tolist() == ["DDColor", "another program"]
+    assert f"the digest of its protocol is {'0' * 12}" in verdicts.loc["refused", "reason"]
+    row = app.dataframe[1].value.set_index("score").loc["RMSE ↓"]
+    count = len(_plain("coco@1"))  # without gray, with one's own
+    assert row[["rank", "best"]].tolist() == [f"1 = of {count}", "DDColor"]
+    assert float(row["value"]) == pytest.approx(_pooled(better, np.arange(len(better))), abs=1e-4)
+    app.switch_page("views/overview.py").run()
+    table = app.dataframe[0].value.set_index("benchmark")
+    assert table.loc["coco", "best"] == "DDColor"
+    assert table.loc["opencountry-test", "best"] != "DDColor"
+    assert "Older" not in set(app.dataframe[1].value["method"])
+    assert any(caption.value.endswith("made by other programs: `DDColor`.") for caption in app.caption)
+    app.query_params["benchmark-colorize"] = "coco@1"
+    app.switch_page("views/leaderboard.py").run()
+    made = app.dataframe[0].value.set_index("method")["made by"]
+    assert made[made != "colorlib"].to_dict() == {"DDColor": "another program"}
+
+
+def test_a_folder_of_ones_own_that_is_not_there_is_named(open_page, some: Path, tmp_path: Path):
+    assert "nowhere" in open_page("yours", some, yours=str(tmp_path / "nowhere")).error[0].value
+    assert "There is no file" in open_page("yours", some, yours=str(tmp_path)).info[0].value
+
+
+# The file of `colorlib speed`
+
+
+@pytest.fixture
+def speeds() -> pd.DataFrame:
+    """Made-up rows: two methods at two sizes, one also in ONNX Runtime; Iizuka's at the size of the photograph."""
+    rows = [
+        ("dahl16_small", 256, 192, True, "torch", 0.020, 0.010, 1.0e9, 30.0),
+        ("dahl16_small", 1024, 192, True, "torch", 0.050, 0.010, 1.0e9, 90.0),
+        ("gray_world", 256, None, True, "torch", 0.001, np.nan, 0, 5.0),
+        ("gray_world", 1024, None, True, "torch", 0.012, np.nan, 0, 70.0),
+        ("dahl16_small", 1024, 192, True, "onnx", 0.040, np.nan, 1.0e9, 80.0),
+        ("iizuka16", 512, 512, False, "torch", 0.777, 0.700, 5.0e10, 160.0),
+    ]
+    columns = (
+        "model",
+        "side",
+        "network",
+        "resized",
+        "runtime",
+        "seconds",
+        "network_seconds",
+        "operations",
+        "megabytes",
+    )
+    table = pd.DataFrame(rows, columns=columns).astype({"network": "Int64"})
+    table = table.assign(fastest=0.9 * table["seconds"], slowest=1.5 * table["seconds"], dtype="float32", repeats=9)
+    table["share"] = 2 * table["operations"] / table["network_seconds"] / 400e9
+    machine = {"device": "Testium 9", "kind": "cpu", "threads": 2, "matrix_gflops": 400.0, "copy_gbs": 21.5}
+    return table.assign(**machine, torch="2.15.0", colorlib="0.1.0")
+
+
+@pytest.mark.parametrize("with_runs", [True, False])
+def test_the_file_of_speed_is_shown(open_page, few: Path, tmp_path: Path, speeds: pd.DataFrame, with_runs: bool):
+    """Beside runs of benchmarks, and without any."""
+    if not with_runs:
+        for folder in list(few.iterdir()):
+            shutil.rmtree(folder)
+    speeds.to_parquet(tmp_path / "speed.parquet", index=False)
+    app = open_page("speed", tmp_path)
+    assert not app.exception
+    assert not app.warning
+    tables = [frame.value for frame in app.dataframe]
+    [sizes] = [table for table in tables if "share of the peak (%)" in table]
+    assert sizes["method"].tolist() == ["gray_world", "dahl16_small"]
+    gray, dahl = (sizes.set_index("method").loc[name] for name in ("gray_world", "dahl16_small"))
+    times = {"256 x 256 (ms)": 20, "1024 x 1024 (ms)": 50, "network (ms)": 10}
+    assert dahl.to_dict() == pytest.approx(
+        times | {"operations (G)": 1, "share of the peak (%)": 50, "memory (MB)": 90}
+    )
+    assert gray[["network (ms)", "operations (G)", "share of the peak (%)"]].isna().all()
+    assert gray[["256 x 256 (ms)", "memory (MB)"]].tolist() == pytest.approx([1, 70])
+    [runtimes] = [table.set_index("method") for table in tables if "Testium 9, 2 threads, ONNX Runtime" in table]
+    assert runtimes.loc["dahl16_small"].to_dict() == pytest.approx(
+        {"Testium 9, 2 threads": 50, "Testium 9, 2 threads, ONNX Runtime": 40}
+    )
+    said = " ".join(caption.value for caption in app.caption)
+    assert "a matrix product reached 400 GFLOP/s, which is the peak, and a copy 21.5 GB/s" in said
+    assert "An operation is a multiply-add" in said
+    figures = {}
+    for chart in app.get("plotly_chart"):
+        figure = json.loads(chart.proto.spec)
+        figures[figure["layout"]["xaxis"]["title"]["text"]] = figure["data"]
+    dots = figures["time for a photograph (ms)"]
+    assert {trace["name"]: _numbers(trace["x"]) for trace in dots} == {
+        "256 x 256": pytest.approx([20, 1]),
+        "1024 x 1024": pytest.approx([50, 12]),
+    }
+    assert _numbers(dots[0]["error_x"]["array"]) == pytest.approx([10, 0.5])
+    assert _numbers(dots[0]["error_x"]["arrayminus"]) == pytest.approx([2, 0.1])
+    assert _numbers(figures["share of the peak (%)"][0]["x"]) == pytest.approx([50])
+    assert [sorted(_numbers(trace["x"])) for trace in figures["memory (MB)"]] == [
+        [5, 30],
+        [70, 90],
+    ]
+    # Beside Iizuka's own numbers stands what the file has of his network, at the photograph's size.
+    printed = tables[-1].set_index("size")
+    assert printed["iizuka16, cpu (s)"].dropna().to_dict() == {"512 × 512": pytest.approx(0.777)}  # noqa: RUF001
+    assert len(printed) == 4
+    app.selectbox(key="how").set_value("Testium 9, 2 threads, ONNX Runtime").run()
+    [sizes] = [frame.value for frame in app.dataframe if "memory (MB)" in frame.value and "method" in frame.value][:1]
+    assert sizes.set_index("method")["1024 x 1024 (ms)"].to_dict() == {"dahl16_small": pytest.approx(40)}
+
+
+def test_a_folder_without_the_file_of_speed_says_how_to_make_one(open_page, few: Path):
+    app = open_page("speed", few)
+    assert any("colorlib speed -o results/speed.parquet" in info.value for info in app.info)
+    included = pd.read_csv(TIMINGS)
+    ours = app.dataframe[-1].value.set_index("size")["iizuka16, cpu (s)"]
+    [seconds] = included.query("model == 'iizuka16' and side == 512 and network == 512 and kind == 'cpu'")["seconds"]
+    assert ours.loc["512 × 512"] == pytest.approx(seconds)  # noqa: RUF001
+
+
+@pytest.mark.parametrize("content", ["cut", "foreign", "text"])
+def test_a_spoilt_file_of_speed_is_named(open_page, few: Path, speeds: pd.DataFrame, content: str):
+    file = few / "speed.parquet"
+    (speeds.drop(columns="share") if content == "foreign" else speeds).to_parquet(file, index=False)
+    if content != "foreign":
+        file.write_bytes(file.read_bytes()[:-9] if content == "cut" else b"seconds: few")
+    app = open_page("speed", few)
+    assert not app.exception
+    [warning] = [warning.value for warning in app.warning]
+    assert warning.startswith("speed.parquet is left out: ")
+    assert ("it has no column share" in warning) == (content == "foreign")
+    assert len(app.dataframe) >= 3

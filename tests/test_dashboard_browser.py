@@ -58,7 +58,7 @@ def cells(page: Page) -> list[list[str]]:
 
 
 def test_from_a_row_to_its_images_and_back(page: Page, browser: Browser, url: str):
-    page.goto(f"{url}/?benchmark-colorize=skimage%401")
+    page.goto(f"{url}/leaderboard?benchmark-colorize=skimage%401")
     settled(page, "Leaderboard")
     methods = [row[0] for row in cells(page)[1:]]
     place = methods.index("larsson16_small")
@@ -107,7 +107,7 @@ def test_from_a_row_to_its_images_and_back(page: Page, browser: Browser, url: st
 
 
 def test_the_file_of_a_view_equals_the_view(page: Page, url: str):
-    page.goto(f"{url}/?benchmark-colorize=coco%401&methods=larsson16_small,%20welsh")
+    page.goto(f"{url}/leaderboard?benchmark-colorize=coco%401&methods=larsson16_small,%20welsh")
     settled(page, "Leaderboard")
     with page.expect_download() as coming:
         page.get_by_role("button", name="CSV of this view").click()
@@ -123,8 +123,8 @@ def test_the_file_of_a_view_equals_the_view(page: Page, url: str):
 def test_numbers_are_on_the_first_screen(page: Page, url: str):
     page.set_viewport_size({"width": 1400, "height": 900})
     page.goto(url)
-    settled(page, "Leaderboard")
-    cells(page)
+    settled(page, "Overview")
+    expect(page.get_by_test_id("stDataFrame").first.locator("table").get_by_text("coco", exact=True)).to_have_count(1)
     box = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box
     assert box["y"] + ROW < 400
@@ -132,7 +132,12 @@ def test_numbers_are_on_the_first_screen(page: Page, url: str):
 
 def test_a_phone_shows_everything_within_its_width(page: Page, url: str):
     page.set_viewport_size({"width": 390, "height": 800})
-    for name, title in (("", "Leaderboard"), ("images?benchmark-colorize=skimage%401", "Images"), ("papers", "Papers")):
+    for name, title in (
+        ("", "Overview"),
+        ("leaderboard", "Leaderboard"),
+        ("images?benchmark-colorize=skimage%401", "Images"),
+        ("papers", "Papers"),
+    ):
         page.goto(f"{url}/{name}")
         settled(page, title)
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -26,7 +26,9 @@ from test_demo import (
     broken_file,
     chroma,
     deep_file,
+    few,
     gray_file,
+    label,
     rgba_file,
     serve,
 )
@@ -47,7 +49,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The demo, freshly opened; fails if the browser had anything to complain of. Parameters go to the context."""
+    """The demo with every learned method ticked; fails if the browser had anything to complain of.
+
+    Parameters go to the context.
+    """
     options = {"viewport": {"width": 1440, "height": 900}, **getattr(request, "param", {})}
     with window(browser, PATIENCE, **options) as page:
         complaints: list[str] = []
@@ -57,6 +62,9 @@ def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator
         page.on("request", lambda sent: complaints.append(sent.url) if not sent.url.startswith(LOCAL) else None)
         page.goto(url)
         page.wait_for_selector("#photo input[type=file]", state="attached")
+        page.get_by_role("button", name="Choose methods").click()
+        page.click("#all")
+        expect(page.locator("#methods input:checked")).to_have_count(len(LEARNED))
         yield page
         assert not complaints
 
@@ -73,7 +81,7 @@ def upload(page: Page, file: Path) -> None:
 
 def settled(page: Page, name: str) -> None:
     expect(page.locator("#status")).to_contain_text(f"{name}, ")
-    expect(page.locator("#status")).to_contain_text("downloads have full size")
+    expect(page.locator("#status")).to_contain_text("Downloads have full size")
     expect(page.locator("#slider img")).to_have_count(2)
 
 
@@ -97,18 +105,25 @@ def pixels_on_page(page: Page, selector: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
 
+def same_picture(shown: np.ndarray, expected: np.ndarray) -> bool:
+    """The page paints floats, and a file of 8 bits is painted from tables: a tie may be rounded otherwise."""
+    apart = np.abs(shown.astype(int) - expected)
+    return bool(apart.max() <= 1 and (apart > 0).mean() < 1e-4)
+
+
 def test_from_photograph_to_download(page, tmp_path):
     source = gray_file(tmp_path, (1350, 900))
-    about = page.locator("#about li").filter(has_text=colorlib.model_info(METHOD).label).first
+    about = page.locator("#about li").filter(has_text=label(METHOD)).first
+    expect(about).to_be_hidden()
+    page.get_by_role("button", name="About the methods").click()
     expect(about).to_be_visible()
     upload(page, source)
-    expect(about).to_be_hidden()
     panels = page.locator("#panels img")
     expect(panels).to_have_count(1 + len(LEARNED))
     assert len({(box["y"], box["width"], box["height"]) for box in (panels.nth(i).bounding_box() for i in (0, 1))}) == 1
     assert chroma(pixels_on_page(page, "#image-gray img")) == 0
     assert chroma(pixels_on_page(page, f"#image-{METHOD} img")) > 10
-    assert re.search(r"\b\d+\.\d\d s$", page.inner_text(f"#panel-{METHOD} .caption"))
+    assert re.search(r"\b\d+\.\d\d s$", page.inner_text(f"#panel-{METHOD} .caption"), re.MULTILINE)
 
     with page.expect_download() as arriving:
         page.click(f"#save-{METHOD}")
@@ -142,9 +157,35 @@ def test_from_photograph_to_download(page, tmp_path):
     assert np.array_equal(np.asarray(image_of(arriving.value).convert("L")), np.asarray(Image.open(source)))
 
 
+def test_first_screen_shows_an_example_and_what_the_visitor_gets(browser, url, tmp_path):
+    with window(browser, PATIENCE, viewport={"width": 1440, "height": 900}) as page:
+        page.goto(url)
+        example = page.locator("#example")
+        for picture, alt in enumerate(("Before, grayscale", "After, an example")):
+            shown = example.locator("img").nth(picture)
+            expect(shown).to_have_attribute("alt", alt)
+            page.wait_for_function("image => image.naturalWidth == 512", arg=shown.element_handle())
+        before, after = (pixels_on_page(page, f"#example img >> nth={number}") for number in (0, 1))
+        assert chroma(before) == 0 < 50 < chroma(after)
+        expect(example).to_contain_text(label(few()[0]))
+        handle = page.get_by_role("slider", name="Before and after")
+        handle.focus()
+        page.keyboard.press("End")
+        expect(handle).to_have_attribute("aria-valuenow", "100")
+        for box in ("#photo", "#example", "#all"):
+            expect(page.locator(box)).to_be_in_viewport()
+        upload(page, gray_file(tmp_path))
+        expect(example).to_be_hidden()
+        expect(page.locator("#panels img")).to_have_count(1 + len(few()))
+        expect(page.locator("#compared input")).to_have_value(label(few()[0]))
+        expect(page.locator("#sides")).to_contain_text("Recommended")
+        page.click("#all")
+        expect(page.locator("#panels img")).to_have_count(1 + len(LEARNED))
+
+
 def test_zip_holds_every_method_shown(page, tmp_path):
     upload(page, gray_file(tmp_path, (700, 500)))
-    page.get_by_label("Grayscale", exact=True).check()
+    page.get_by_label(label("grayscale"), exact=True).check()
     expect(page.locator("#image-grayscale img")).to_have_count(1)
     settled(page, "gray.png")
     with page.expect_download() as arriving:
@@ -161,16 +202,16 @@ def test_zip_holds_every_method_shown(page, tmp_path):
 
 def test_click_on_a_result_compares_it(page, tmp_path):
     upload(page, gray_file(tmp_path))
-    page.get_by_label("Grayscale", exact=True).check()
+    page.get_by_label(label("grayscale"), exact=True).check()
     expect(page.locator("#image-grayscale img")).to_have_count(1)
     settled(page, "gray.png")
-    expect(page.locator("#compared input")).not_to_have_value("Grayscale")
+    expect(page.locator("#compared input")).not_to_have_value(label("grayscale"))
     page.click("#image-grayscale img")
-    expect(page.locator("#compared input")).to_have_value("Grayscale")
+    expect(page.locator("#compared input")).to_have_value(label("grayscale"))
     expect(page.locator("#slider")).to_be_in_viewport()
-    page.get_by_label("Grayscale", exact=True).uncheck()
+    page.get_by_label(label("grayscale"), exact=True).uncheck()
     expect(page.locator("#image-grayscale img")).to_have_count(0)
-    expect(page.locator("#compared input")).not_to_have_value("Grayscale")
+    expect(page.locator("#compared input")).not_to_have_value(label("grayscale"))
 
 
 @pytest.fixture
@@ -190,13 +231,13 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
     choose(page, MANY_COLOURS)
     page.click("#explore")
     alternatives = page.locator("#alternatives img")
-    expect(alternatives).to_have_count(7)
+    expect(alternatives).to_have_count(8)
     expect(page.locator("#explore")).to_be_hidden()
-    labels = [alternatives.nth(number).get_attribute("alt") for number in range(7)]
+    labels = [alternatives.nth(number).get_attribute("alt") for number in range(8)]
     assert labels[:6] == [f"Alternative {number}" for number in range(1, 7)]
-    pictures = [pixels_on_page(page, f"#alternatives img >> nth={number}") for number in range(7)]
+    pictures = [pixels_on_page(page, f"#alternatives img >> nth={number}") for number in range(8)]
     assert {picture.shape for picture in pictures} == {(427, 640, 3)}
-    assert len({picture.tobytes() for picture in pictures}) == 7
+    assert len({picture.tobytes() for picture in pictures}) == 8
     assert chroma(pictures[6]) == 0 < min(map(chroma, pictures[:6]))
     assert pictures[6].max() == 255
     # At full size, what the library gives.
@@ -229,7 +270,6 @@ def test_alternatives_and_colours_of_another_photograph(page, tmp_path):
     assert "colours after astronaut.png" in full.info["Software"]
 
 
-@pytest.mark.nightly  # it has failed once in four runs, where both cores were busy: the page then misses a change
 def test_another_method_takes_the_colours_of_the_same_photograph(page, tmp_path):
     """It begins anew, but for the other photograph, which is asked for its colours again."""
     upload(page, gray_file(tmp_path))
@@ -253,10 +293,11 @@ def test_style_of_another_photograph(page, tmp_path):
     # A gray one has no colours. The page says so, keeps it, and names the method that can use it.
     page.set_input_files("#reference input[type=file]", CAMERA)
     expect(page.locator("#refusal")).to_contain_text("camera.png: it is gray and has no colour to take")
-    expect(page.locator("#refusal")).to_contain_text(f"Or choose {colorlib.model_info(SCENIC).label} above")
+    expect(page.locator("#refusal")).to_contain_text(f"Or choose {label(SCENIC)} above")
     expect(page.locator("#reference img")).to_have_count(1)
     expect(page.locator("#panel-transferred")).to_be_hidden()
     choose(page, SCENIC)
+    page.locator("#panel-styled").scroll_into_view_if_needed()  # a browser may load a picture only when it is near
     expect(page.locator("#image-styled img")).to_be_visible()
     styled = pixels_on_page(page, "#image-styled img")
     expected = colorlib.Colorizer(SCENIC)(tmp_path / "gray.png", reference=CAMERA).image
@@ -272,6 +313,7 @@ def test_style_of_another_photograph(page, tmp_path):
     expect(page.locator("#refusal")).to_be_hidden()
     expect(page.locator("#panel-styled")).to_be_hidden()
     page.set_input_files("#reference input[type=file]", PICTURES / "coffee.png")
+    page.locator("#panel-styled").scroll_into_view_if_needed()
     expect(page.locator("#image-styled img")).to_be_visible()
     expect(page.locator("#image-transferred img")).to_be_visible()
     both = [pixels_on_page(page, f"#image-{name} img") for name in ("styled", "transferred")]
@@ -285,7 +327,7 @@ def test_scenes_are_named(page):
     best = colorlib.Colorizer(SCENIC).scenes(PICTURES / "rocket.jpg")[0]
     likely = f"Looks like: {best.name.replace('_', ' ')} {100 * best.probability:.0f}\N{NO-BREAK SPACE}%"
     expect(page.locator("#status")).to_contain_text(likely)
-    page.get_by_label(colorlib.model_info(SCENIC).label, exact=True).uncheck()
+    page.get_by_label(label(SCENIC), exact=True).uncheck()
     expect(page.locator("#status")).not_to_contain_text("Looks like")
 
 
@@ -322,7 +364,7 @@ def test_white_balance(page, tmp_path):
     assert np.abs(again[dark].mean(axis=0) - plain[dark].mean(axis=0)).max() < 6
 
     # A method of another kind, ticked meanwhile, leaves it as it is; a new photograph is shown in the same light.
-    page.get_by_label("Grayscale", exact=True).check()
+    page.get_by_label(label("grayscale"), exact=True).check()
     expect(page.locator("#image-grayscale img")).to_have_count(1)
     expect(first).to_contain_text("With the cast")
     upload(page, PICTURES / "chelsea.png")
@@ -332,14 +374,14 @@ def test_white_balance(page, tmp_path):
 
 def choose(page: Page, name: str) -> None:
     """In the list above the slider."""
-    label = colorlib.model_info(name).label
-    if page.locator("#compared input").input_value() == label:
+    text = label(name)
+    if page.locator("#compared input").input_value() == text:
         return
     after = page.locator("#slider img").last
     before = after.get_attribute("src") or ""
     page.click("#compared input")
-    page.get_by_role("option", name=label, exact=True).click()
-    expect(page.locator("#compared input")).to_have_value(label)
+    page.get_by_role("option", name=text, exact=True).click()
+    expect(page.locator("#compared input")).to_have_value(text)
     expect(after).not_to_have_attribute("src", before)  # what hangs on the choice has come with the picture
 
 
@@ -380,7 +422,7 @@ def test_sixteen_bit_tiff_is_shown_and_downloaded_with_its_depth(page, tmp_path)
         page.click(f"#save-{METHOD}")
     assert colorlib.io.read(arriving.value.path()).bit_depth == 16
     # Ticking a method later still means the upload, not the preview.
-    page.get_by_label("Grayscale", exact=True).check()
+    page.get_by_label(label("grayscale"), exact=True).check()
     expect(page.locator("#image-grayscale img")).to_have_count(1)
     settled(page, "deep.tif")
 
@@ -427,10 +469,9 @@ def test_keys_move_the_slider_between_before_and_after(page, tmp_path):
 
 def test_everything_has_a_name(page):
     upload(page, PICTURES / "coffee.png")
-    labels = [colorlib.model_info(name).label for name in [*LEARNED, *BALANCERS]]
-    for label in labels:
-        page.get_by_role("button", name=f"Download PNG: {label}", exact=True).scroll_into_view_if_needed()
-        expect(page.get_by_role("img", name=label, exact=True)).to_be_visible()
+    for text in map(label, [*LEARNED, *BALANCERS]):
+        page.get_by_role("button", name=f"Download PNG: {text}", exact=True).scroll_into_view_if_needed()
+        expect(page.get_by_role("img", name=text, exact=True)).to_be_visible()
     for example in ("Man with a camera", "Astronaut", "Cat", "Cup of coffee", "Motorcycle", "Rocket"):
         expect(page.get_by_role("button", name=example, exact=True)).to_be_visible()
     expect(page.get_by_role("img", name="Your photograph", exact=True)).to_be_visible()
@@ -441,7 +482,7 @@ def test_everything_has_a_name(page):
     expect(status).to_have_attribute("aria-live", "polite")
     choose(page, MANY_COLOURS)
     page.click("#explore")
-    many = colorlib.model_info(MANY_COLOURS).label
+    many = label(MANY_COLOURS)
     for picture in ("alternative 1", "alternative 6", "uncertainty"):
         expect(page.get_by_role("button", name=f"Download PNG: {many}, {picture}", exact=True)).to_be_visible()
     page.set_input_files("#reference input[type=file]", PICTURES / "astronaut.png")
@@ -459,8 +500,12 @@ def test_everything_has_a_name(page):
 def test_focus_is_seen(page, tmp_path):
     box = page.get_by_role("button", name="Drop an image file here to upload: Your photograph")
     expect(box).to_be_visible()
-    page.keyboard.press("Tab")
-    outlined(box)
+    for _ in range(12):  # back from the button that ticks all methods
+        page.keyboard.press("Shift+Tab")
+        outlined(page.locator(":focus"))
+        if box.evaluate("e => e === document.activeElement"):
+            break
+    expect(box).to_be_focused()
     upload(page, gray_file(tmp_path))
     for selector in (
         "#strength input[type=number]",
@@ -499,16 +544,16 @@ def test_pictures_that_wait_for_what_was_set_are_marked(page, tmp_path):
     image = page.locator(f"#image-{METHOD} img")
     expect(page.locator(f"#panel-{METHOD}[data-waiting]")).to_have_count(0)
     assert image.evaluate("e => getComputedStyle(e).opacity") == "1"
-    expected = colorlib.Colorizer(METHOD)(tmp_path / "gray.png").adjust(1, 0.3).image
-    assert np.array_equal(pixels_on_page(page, f"#image-{METHOD} img"), np.asarray(expected))
+    expected = np.asarray(colorlib.Colorizer(METHOD)(tmp_path / "gray.png").adjust(1, 0.3).image)
+    assert same_picture(pixels_on_page(page, f"#image-{METHOD} img"), expected)
     # Another one, compared while it may still wait, is compared as it will be.
     page.locator("#saturation input[type=number]").fill("0.6")
     page.locator("#saturation input[type=number]").press("Enter")
     choose(page, SCENIC)
     expected = np.asarray(colorlib.Colorizer(SCENIC)(tmp_path / "gray.png").adjust(1, 0.6).image)
-    expect(page.locator("#sides")).to_contain_text(colorlib.model_info(SCENIC).label)
+    expect(page.locator("#sides")).to_contain_text(label(SCENIC))
     for _ in range(2):
-        assert np.array_equal(pixels_on_page(page, "#slider img >> nth=1"), expected)
+        assert same_picture(pixels_on_page(page, "#slider img >> nth=1"), expected)
         # A painting that began before leaves the slider to what was chosen since.
         for name in LEARNED:  # a browser may load a picture only when it comes into view
             page.locator(f"#panel-{name}").scroll_into_view_if_needed()
@@ -561,9 +606,9 @@ def test_on_a_phone_it_shows_that_it_works(page):
     expect(progress).to_be_in_viewport()
     settled(page, "coffee.png")
     expect(status).to_be_in_viewport()
-    expect(page.locator("#image-gray img")).to_be_in_viewport()
+    expect(page.locator("#slider img").first).to_be_in_viewport()
     # A method that is ticked later, with the results out of sight: the visitor stays where the box is.
-    box = page.get_by_label(colorlib.model_info(BORROWER).label, exact=True)
+    box = page.get_by_label(label(BORROWER), exact=True)
     box.scroll_into_view_if_needed()
     page.evaluate("scrollTo(0, scrollY - 400)")
     expect(status).not_to_be_in_viewport()

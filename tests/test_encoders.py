@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import data
 from torch import Tensor, nn
 
-from colorlib import color
+from colorlib import color, create_model
 from colorlib.models._backbones import _HED_MEAN, VGG16_LAYERS, Encoder, _hed_tensors, _lite0_file, create_encoder
 
 NIPS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks" / "imagenet-nips"
@@ -153,3 +153,26 @@ def test_both_views_of_lite0_hold_what_a_method_has_learned():
         )
     torch.testing.assert_close(expanded, learned, rtol=0, atol=1e-5)
     assert not torch.allclose(fresh, learned, atol=0.1)
+
+
+def test_maps_that_were_read_once_serve_every_method():
+    """Two methods on one encoder: it runs once, they answer as alone, and a picture of another size is read anew."""
+    methods = [create_model(name) for name in ("dahl16_small", "larsson16_small")]
+    encoder = methods[0].encoder
+    runs = []
+    encoder.stages[0].register_forward_hook(lambda *_: runs.append(1))
+    lightness, other = (torch.linspace(0, 100, 64 * side).view(1, 1, 64, side) for side in (96, 64))
+    with torch.no_grad():
+        methods[1].encoder = encoder
+        alone = [method(lightness) for method in methods]
+        assert len(runs) == 2
+        with encoder.reading(lightness):
+            together = [method(lightness) for method in methods]
+            assert len(runs) == 3
+            smaller = methods[0](other)
+            assert len(runs) == 4
+        assert torch.equal(smaller, methods[0](other))
+        methods[0](lightness)
+        assert len(runs) == 6  # nothing is kept
+    for first, second in zip(alone, together, strict=True):
+        torch.testing.assert_close(second, first, rtol=0, atol=0)

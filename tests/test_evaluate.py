@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from skimage import color as skcolor
 from skimage import metrics as skmetrics
+from typer.testing import CliRunner
 
 import colorlib
 from colorlib import benchmarks, create_model, io
@@ -23,7 +25,9 @@ from colorlib.benchmarks import DataError, Method, evaluate, protocol, runner, s
 from colorlib.benchmarks.results import Run, read_header
 from colorlib.benchmarks.tables import table
 from colorlib.casts import KINDS
+from colorlib.cli import app
 from colorlib.metrics import functional
+from colorlib.metrics.functional import blotch, skin_ciede2000
 from colorlib.models import ColorModel
 from colorlib.targets import Regression
 
@@ -93,6 +97,11 @@ def test_a_module_is_measured_as_the_colorizer_paints_it(photos: Path):
         corrected = (painted + true.mean(0) - painted.mean(0)).clamp(0, 1)
         psnr = skmetrics.peak_signal_noise_ratio(true.numpy(), corrected.numpy(), data_range=1)
         assert rows.loc[name, "psnr"] == pytest.approx(psnr, abs=1e-3)
+        pair = corrected[None], true[None]
+        assert rows.loc[name, "blotch"] == blotch(*pair).item()
+        tones = rows.loc[name, ["skin_dark", "skin_medium", "skin_light"]].to_numpy(dtype=float)
+        np.testing.assert_allclose(tones, skin_ciede2000(*pair)[0], rtol=1e-3)
+    assert rows["skin_dark"].notna().any()
     assert list(rows.index) == sorted(path.name for path in photos.iterdir())
     assert (rows["model"] == "halved").all()
     assert rows["weights"].str.fullmatch("[0-9a-f]{64}").all()
@@ -230,6 +239,16 @@ def test_the_good_chunks_survive_a_bad_photograph(photos: Path, tmp_path: Path, 
     assert len(rows) == 40
 
 
+def test_what_reading_left_out_is_said_once(tmp_path: Path):
+    """Three pages, of which the first is measured: a warning of Python's, and a line of the command's."""
+    tifffile.imwrite(tmp_path / "pages.tif", np.full((3, 20, 30, 3), 90, np.uint8), photometric="rgb")
+    expected = "pages.tif: it has 3 pages; the first was read, the others were left"
+    with pytest.warns(UserWarning, match=expected):
+        evaluate("grayscale", tmp_path)
+    run = CliRunner().invoke(app, ["evaluate", "-m", "grayscale", "-b", str(tmp_path), "-o", str(tmp_path / "out")])
+    assert run.stderr.count(expected) == 1, run.stderr
+
+
 def test_white_balance_is_measured_beside_its_casts(photos: Path):
     whole = replace(protocol("coco-ramps"), name="here", photos=benchmarks.PhotoSet("photos", "this test"))
     rows = evaluate("gray_world", whole, photos.parent)
@@ -319,6 +338,17 @@ def test_settings_change_the_decoder_of_this_run_only(photos: Path):
     assert not np.allclose(sample[0], sample[2])
 
 
+def test_mirror_is_a_setting(photos: Path):
+    rows = evaluate("larsson16_small:look=vivid,mirror=true", photos, limit=4)
+    colorizer = colorlib.Colorizer("larsson16_small", mirror=True)
+    for photo, psnr in zip(rows["photo"], rows["psnr"], strict=True):
+        true = io.read(photos / photo).rgb
+        painted = colorizer(true).rgb
+        corrected = (painted + true.mean(0) - painted.mean(0)).clamp(0, 1)
+        assert psnr == pytest.approx(skmetrics.peak_signal_noise_ratio(true.numpy(), corrected.numpy()), abs=0.01)
+    assert not np.allclose(rows["psnr"], evaluate("larsson16_small:look=vivid", photos, limit=4)["psnr"], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("method", "benchmark", "message"),
     [
@@ -332,6 +362,8 @@ def test_settings_change_the_decoder_of_this_run_only(photos: Path):
         ("iizuka16_small:fading=0", "skimage", "Regression has no setting 'fading'"),
         ("iizuka16_small:transfer=energy", "skimage", "predicts no distribution"),
         ("iizuka16_small:picture=network", "skimage", "only white balance"),
+        ("iizuka16_small:mirror=yes", "skimage", "there is no setting mirror=yes; expected mirror to be true"),
+        ("color_by_colorization_small:mirror=true", "skimage-global", "mirror=True is for methods that colour"),
     ],
 )
 def test_what_cannot_be_measured_is_said(method: str, benchmark: str, message: str):

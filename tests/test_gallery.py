@@ -13,7 +13,8 @@ from skimage import data
 from torch import Tensor
 
 from colorlib import color, io
-from colorlib.gallery import Gallery, default_gallery, local_deviation, reduced
+from colorlib.gallery import Gallery, default_gallery
+from colorlib.image import local_deviation, reduced
 
 PHOTOS = {
     "astronaut": data.astronaut,
@@ -105,7 +106,7 @@ def test_what_cannot_be_read_is_named_and_left_out(folder: Path, tmp_path: Path)
 
 
 def test_no_photograph_in_colour_is_an_error(folder: Path, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"no photograph in colour: .*and 1 in gray; give it files or folders"):
+    with pytest.raises(ValueError, match=r"no photograph in colour: .*and 1 without colour; give it files or folders"):
         Gallery([folder / "camera.png"])
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     reason = r"none that can be read \(.*broken\.jpg is left out of the gallery: .*\); give it files or folders"

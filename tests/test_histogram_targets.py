@@ -10,20 +10,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import ndimage, stats
 from scipy.special import log_softmax
 from skimage import color as skcolor
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from colorlib import color
+from colorlib.color import correct_lightness
 from colorlib.targets import (
     Histogram,
     HueChroma,
     LabJoint,
     LabMarginal,
     complex_expectation,
-    correct_lightness,
     entropy,
     expectation,
     fade,
@@ -38,6 +38,24 @@ from colorlib.targets import (
 @pytest.fixture(params=[HueChroma, LabMarginal, LabJoint])
 def target(request: pytest.FixtureRequest) -> Histogram:
     return request.param()
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.0])
+def test_smoothed_logits_are_those_that_scipy_gives(target: Histogram, sigma: float):
+    """Set on a target that exists, as a user does: cells are decided with their neighbours, the border repeated."""
+    logits = torch.randn(2, target.channels, 9, 12, generator=torch.Generator().manual_seed(0))
+    expected = ndimage.gaussian_filter(logits, sigma, axes=(2, 3), mode="nearest", radius=math.ceil(3 * sigma))
+    sharp = [histogram.clone() for histogram in target.histograms(logits)]
+    lightness = torch.full((2, 1, 9, 12), 50.0)
+    at_once = target.to_ab(torch.from_numpy(expected), lightness)
+    target.smoothing = sigma
+    torch.testing.assert_close(target.smoothed(logits), torch.from_numpy(expected), rtol=0, atol=2e-5)
+    torch.testing.assert_close(target.to_ab(logits, lightness), at_once, rtol=1e-3, atol=1e-3)
+    assert all((a - b).abs().max() > 0.01 for a, b in zip(target.histograms(logits), sharp, strict=True))
+    target.smoothing = 0
+    assert all(torch.equal(a, b) for a, b in zip(target.histograms(logits), sharp, strict=True))
+    with pytest.raises(ValueError, match="expected a smoothing of at least 0 cells, got -1"):
+        target.smoothing = -1
 
 
 def _channels_last(x: Tensor) -> np.ndarray:

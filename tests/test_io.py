@@ -1034,6 +1034,20 @@ def test_png_is_written_quickly(tmp_path: Path) -> None:
     assert (tmp_path / "ours.png").stat().st_size < 1.15 * (tmp_path / "pillow.png").stat().st_size
 
 
+def test_fast_png_is_the_same_picture_by_simpler_means(tmp_path: Path) -> None:
+    for name, fast in (("small.png", False), ("fast.png", True)):
+        write(tmp_path / name, planes(PHOTO), provenance=NOTE, fast=fast)
+        exactly(read(tmp_path / name).rgb, planes(PHOTO))
+        assert read_provenance(tmp_path / name) == NOTE
+    data, rows = (tmp_path / "fast.png").read_bytes(), b""
+    while data := data.removeprefix(b"\x89PNG\r\n\x1a\n"):
+        size, kind = struct.unpack(">I4s", data[:8])
+        rows, data = rows + (data[8 : 8 + size] if kind == b"IDAT" else b""), data[12 + size :]
+    # The first byte of each row names its filter: every row is the difference to the one above.
+    assert set(zlib.decompress(rows)[:: 1 + 3 * PHOTO.shape[1]]) == {2}
+    assert (tmp_path / "fast.png").stat().st_size < 1.3 * (tmp_path / "small.png").stat().st_size
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of memory through /proc")
 @pytest.mark.parametrize("kind", ["jpg", "tif"])
 def test_24_megapixels_in_bounded_memory(kind: str, tmp_path: Path) -> None:

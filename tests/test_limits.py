@@ -1,6 +1,7 @@
 """Memory and time that the project promises, each measured in a process of its own."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,51 @@ def test_a_scan_of_24_megapixels(name: str, most: float, tmp_path: Path):
     measured = _measure([name], tmp_path / "scan.jpg", tmp_path / "out.jpg", runs=1)[name]
     assert measured["bytes"] < most
     assert measured["seconds"] < 60  # 5 to 10 on two free cores; it would be minutes if it grew faster than the pixels
+
+
+BOUNDED = """
+import re, sys, torch
+from colorlib import Colorizer
+from colorlib.io import store
+torch.set_num_threads(1)
+store.IN_MEMORY = 1 << 22  # so that pictures of a few megapixels count as large
+colorizer = Colorizer("lin21_convnet_small")
+for path in sys.argv[1:]:
+    open("/proc/self/clear_refs", "w").write("5")
+    colorizer(path).save(path.replace("scan", "out"))
+    print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [("jpg", 8), ("png", 8), ("png", 16), ("tif", 16)])
+def test_memory_does_not_grow_with_the_picture(suffix: str, bits: int, tmp_path: Path):
+    """From 2 to 12 megapixels: 30 MB of pixels more in 8 bits and 60 in 16, decoded and once more to be encoded."""
+    import torch
+    from skimage import data
+
+    import colorlib.io
+
+    paths = []
+    for height, width in ((1200, 1700), (3000, 4000)):
+        picture = torch.from_numpy(data.astronaut()).permute(2, 0, 1) / 255
+        tall = picture.repeat(1, height // 512 + 1, width // 512 + 1)[:, :height, :width]
+        paths.append(str(tmp_path / f"scan-{height}.{suffix}"))
+        colorlib.io.write(paths[-1], tall, bit_depth=bits)
+    run = subprocess.run([sys.executable, "-c", BOUNDED, *paths], capture_output=True, text=True, check=True)
+    small, large = (int(line) * 1024 for line in run.stdout.splitlines())
+    assert large - small < 25e6
+
+
+@pytest.mark.parametrize(("command", "most"), [("--help", 0.5), ("models", 1.0)])
+def test_the_shell_starts_quickly(command: str, most: float):
+    """In seconds of the CPU, of which other processes take none away; the best of three, since caches may be cold."""
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "colorlib", command], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) < most
 
 
 WHOLE = """

@@ -87,7 +87,7 @@ def asked(hub: LoopbackHub, method: str, part: str) -> list[tuple[str | None, in
     ]
 
 
-@pytest.mark.parametrize("kind", ["model", "dataset"])
+@pytest.mark.parametrize("kind", [pytest.param("model", marks=pytest.mark.nightly), "dataset"])
 def test_a_folder_goes_up_and_comes_back_at_the_pinned_revision(kind: str, hub: LoopbackHub, tmp_path: Path):
     files = {
         "README.md": b"---\nlicense: apache-2.0\n---\n",

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 import colorlib
 from colorlib import color, create_model
-from colorlib.models._weights import load_weights, save_weights
-from colorlib.targets import LuvBins, _luv_to_ab, gaussian_blur
+from colorlib.color import uv_to_ab
+from colorlib.image import gaussian_blur
+from colorlib.targets import LuvBins
+from colorlib.tensors import load_weights, save_weights
 
 CENTRES = np.arange(-98, 100, 4.0)
 
@@ -297,9 +299,9 @@ def test_luv_to_ab_is_scikit_images_for_every_srgb_colour():
     rgb = torch.cat([rgb, torch.eye(3, dtype=torch.float64) / 255], dim=1)[None, :, None]  # and the darkest primaries
     luv = skcolor.rgb2luv(rgb.numpy(), channel_axis=1)
     expected = skcolor.xyz2lab(skcolor.luv2xyz(luv, channel_axis=1), channel_axis=1)[:, 1:]
-    found = _luv_to_ab(torch.from_numpy(luv[:, 1:]), torch.from_numpy(luv[:, :1]))
+    found = uv_to_ab(torch.from_numpy(luv[:, 1:]), torch.from_numpy(luv[:, :1]))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
-    single = _luv_to_ab(torch.from_numpy(luv[:, 1:]).float(), torch.from_numpy(luv[:, :1]).float())
+    single = uv_to_ab(torch.from_numpy(luv[:, 1:]).float(), torch.from_numpy(luv[:, :1]).float())
     np.testing.assert_allclose(single.numpy(), expected, atol=0.02)
 
 
@@ -307,13 +309,13 @@ def test_luv_to_ab_is_the_printed_formula():
     luv = np.array([[50.0, 30, -40], [70, -40, 60], [20, 5, -10], [90, 10, 20], [5, 1, -2]])
     expected = _lab_of_luv(luv)[:, 1:]
     columns = torch.from_numpy(luv).T[None, :, None]
-    found = _luv_to_ab(columns[:, 1:], columns[:, :1])[0, :, 0].T
+    found = uv_to_ab(columns[:, 1:], columns[:, :1])[0, :, 0].T
     np.testing.assert_allclose(found.numpy(), expected, atol=0.02)
 
 
 def test_luv_to_ab_of_gray_is_gray():
     lightness = torch.linspace(0, 100, 101).view(1, 1, 1, -1)
-    assert _luv_to_ab(torch.zeros(1, 2, 1, 101), lightness).abs().max() < 0.02
+    assert uv_to_ab(torch.zeros(1, 2, 1, 101), lightness).abs().max() < 0.02
 
 
 def test_absurd_predictions_are_finite_at_every_lightness():
@@ -322,17 +324,17 @@ def test_absurd_predictions_are_finite_at_every_lightness():
     for u, v in product(steps, steps):
         for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
             uv = torch.tensor([u * signs[0], v * signs[1]]).view(1, 2, 1, 1).expand(-1, -1, 1, lightness.shape[-1])
-            ab = _luv_to_ab(uv, lightness)
+            ab = uv_to_ab(uv, lightness)
             assert ab.isfinite().all()
             assert ab.abs().max() < 1000
-    assert _luv_to_ab(torch.full((1, 2, 1, 1), 1e8), torch.zeros(1, 1, 1, 1)).abs().max() < 1  # black has no colour
+    assert uv_to_ab(torch.full((1, 2, 1, 1), 1e8), torch.zeros(1, 1, 1, 1)).abs().max() < 1  # black has no colour
 
 
 def test_an_impossible_colour_of_the_dark_keeps_its_direction():
     """At L = 3, u = 90 is no colour: what comes out is less of it, not another hue."""
     for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
         u, v = 90 * np.cos(angle), 90 * np.sin(angle)
-        ab = _luv_to_ab(torch.tensor([u, v]).float().view(1, 2, 1, 1), torch.full((1, 1, 1, 1), 3.0)).flatten().tolist()
+        ab = uv_to_ab(torch.tensor([u, v]).float().view(1, 2, 1, 1), torch.full((1, 1, 1, 1), 3.0)).flatten().tolist()
         _, *found = _luv_of_lab(np.array([3.0, *ab]))
         assert np.hypot(*found) < 30
         direction = complex(*found) / np.hypot(*found)

@@ -19,7 +19,7 @@ from torch.testing import assert_close
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from colorlib import color
-from colorlib.metrics import functional
+from colorlib.metrics import _batches, functional
 from colorlib.metrics.functional import (
     angles,
     angular_error,
@@ -159,7 +159,7 @@ def test_every_value_against_numpy_and_scikit_image(pair: tuple[Tensor, Tensor],
 
 def test_a_value_has_one_way_to_be_computed(pair: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch):
     """Slices of two images, so that the last one is smaller."""
-    monkeypatch.setattr(functional, "_CACHED_PIXELS", 2 * 128 * 160)
+    monkeypatch.setattr(_batches, "CACHED_PIXELS", 2 * 128 * 160)
     found, (preds, target) = image_metrics(*pair), pair
     expected = {name: metric(preds, target) for name, metric in PAIRS.items()}
     expected |= {name: metric(preds) for name, metric in SINGLES.items()}
@@ -172,7 +172,7 @@ def test_a_value_has_one_way_to_be_computed(pair: tuple[Tensor, Tensor], monkeyp
 
 def test_an_image_s_values_do_not_depend_on_its_batch(pair: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch):
     together = image_metrics(*pair)
-    monkeypatch.setattr(functional, "_CACHED_PIXELS", 1)
+    monkeypatch.setattr(_batches, "CACHED_PIXELS", 1)
     for order in ([0, 1, 2], [2, 0, 1]):
         for name, values in image_metrics(*(x[order] for x in pair)).items():
             assert_close(values, together[name][order], rtol=1e-5, atol=1e-6, msg=name)

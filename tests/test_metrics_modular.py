@@ -54,6 +54,8 @@ CASES: dict[str, tuple[Callable[[], Metric], Callable[[Tensor, Tensor], Tensor |
         lambda p, t: (functional.colorfulness(p) - functional.colorfulness(t)).abs().double().mean(),
     ),
     "ciede2000": (metrics.CIEDE2000, lambda p, t: functional.ciede2000(p, t).double().mean()),
+    "blotch": (metrics.BlotchShare, lambda p, t: functional.blotch(p, t).double().mean()),
+    "skin": (metrics.SkinCIEDE2000, lambda p, t: functional.skin_ciede2000(p, t).double().nanmean(dim=0)),
     "ssim": (metrics.SSIM, lambda p, t: functional.ssim(p, t).double().nanmean()),
 }
 SPLITS = (1, 3, 1)

@@ -248,7 +248,8 @@ def test_the_shell_paints_what_the_library_paints(folder: Path, tmp_path: Path):
             assert (row["height"], row["width"]) == (result.photo.height, result.photo.width), name
             if Path(row["output"]).suffix.lower() not in (".jpg", ".jpeg", ".mpo"):  # which are lossy
                 painted = np.asarray(to_pil(read(row["output"]).rgb))
-                assert np.array_equal(painted, np.asarray(to_pil(result.rgb))), name
+                ours = np.asarray(result.image.convert("RGB"))
+                assert np.abs(painted.astype(int) - ours).max() <= 1, name  # 16 bits are rounded a second time
 
 
 def test_training_sees_what_the_library_reads(folder: Path):

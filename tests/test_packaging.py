@@ -1,11 +1,17 @@
 """What holds the house together: who may import whom, what is shipped, what is not named."""
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+import colorlib.targets
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,3 +73,62 @@ def test_no_registry_is_named_and_constraints_hold_no_address():
 def test_files_are_light():
     for path in _tracked():
         assert path.stat().st_size <= (16e6 if path.suffix == ".safetensors" else 1e6), path
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("colorlib.targets:size_of", "colorlib.image:size_of"), ("colorlib.targets:AB_BOUND", "colorlib.color:AB_BOUND")],
+)
+def test_names_that_moved_still_work_and_say_where_they_are(old: str, new: str):
+    module, _, name = old.partition(":")
+    where, _, there = new.partition(":")
+    with pytest.warns(DeprecationWarning, match=f"{module}.{name} is now {where}.{there}"):
+        found = getattr(importlib.import_module(module), name)
+    assert found is getattr(importlib.import_module(where), there)
+
+
+def test_names_that_never_were_are_still_errors():
+    with pytest.raises(AttributeError, match=r"colorlib\.targets' has no attribute 'resise_area'"):
+        colorlib.targets.resise_area  # noqa: B018
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Modules and names that a file imports from colorlib, lazily too; what only type checkers see is left out."""
+    tree = ast.parse(path.read_text())
+    unseen = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for branch in node.body
+        for inner in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in unseen and (node.module or "").startswith("colorlib"):
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_import_goes_in_a_circle():
+    """A sort by dependencies fails if there is one."""
+    modules = {_module(path): path for path in (ROOT / "colorlib").rglob("*.py")}
+    graph = {
+        name: {f"{source}.{what}" if f"{source}.{what}" in modules else source for source, what in _imports(path)}
+        - {name, "colorlib"}
+        for name, path in modules.items()
+    }
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("colorlib.color") < order.index("colorlib.targets") < order.index("colorlib.models")
+    assert order.index("colorlib.models") < order.index("colorlib.weights") < order.index("colorlib.colorizer")
+
+
+def test_private_names_stay_in_their_room():
+    """A module with an underscore is imported from its own package only, and a name with one from nowhere else."""
+    for package in ("colorlib", "training", "demo", "dashboard"):
+        for path in (ROOT / package).rglob("*.py"):
+            for module, name in _imports(path):
+                owner, *private = re.split(r"\._(?!_)", f"{module}.{name}", maxsplit=1)
+                room = _module(path) if path.name == "__init__.py" else _module(path).rpartition(".")[0]
+                assert not private or f"{room}.".startswith(f"{owner}."), f"{path} imports {name} from {module}"

@@ -27,11 +27,11 @@ from colorlib import create_model
 from colorlib.models import _backbones
 from colorlib.models._backbones import Encoder, create_encoder
 from colorlib.models._layers import fold_batchnorm
-from colorlib.models._weights import load_weights, save_weights
 from colorlib.models.color_by_colorization import ColorByColorization
 from colorlib.models.hwang16 import Hwang16Classification
 from colorlib.models.lin21 import Lin21, Lin21ConvNet
 from colorlib.targets import LuvBins, Rebalanced, Regression, ab_counts, rebalancing_weights
+from colorlib.tensors import load_weights, save_weights
 from training.task import ColorTask
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"

@@ -30,6 +30,8 @@ DIGESTS = {
     "opencountry@1": "ac8aa394ea25efd1",
     "imagenet-nips@1": "1b913b9b59c98d0d",
     "coco@1": "7ed3da6a238625b3",
+    "people@1": "13a25b69190eade4",
+    "ctest10k-sample@1": "8d3256ae63579158",
     "ctest10k@1": "609f15256c4933d9",
     "cval1k@1": "59678f77456cc8d0",
     "sun6@1": "4333cd7b8b730823",

@@ -194,11 +194,11 @@ def _python(words: Sequence[str], whole: bool) -> None:
                 _fit(rest)
         case ["training", "shards" | "experiment" as command, *options]:
             _parse(import_module(f"training.{command}").app, options, whole)
-        case ["training.trial", recipe, *options]:
+        case ["training.trial" | "training.throughput", recipe, *options]:
             _fit(["fit", "--config", recipe, *options])
         case ["training.export", *options]:
             _parse(_of_typer(import_module(module).export), options, whole)
-        case ["training.vivid", *options]:
+        case ["training.vivid" | "training.certainty", *options]:
             _parse(_of_typer(import_module(module).main), options, whole)
         case ["colorlib.benchmarks.report" | "colorlib.catalog"]:
             assert (ROOT / f"{module.replace('.', '/')}.py").is_file()

@@ -106,6 +106,39 @@ def test_photographs_without_a_value_are_left_out():
     assert (row["value"], row["photos"]) == (2, 2)
 
 
+def test_how_far_tones_of_skin_are_apart():
+    """The distance between the means, in each draw; an interval of its own, by a bootstrap by indices."""
+    tones = np.random.default_rng(3).random((60, 3)) + np.array([1.0, 3.0, 2.0])
+    tones[:40, 0] = np.nan
+    names = ("skin_dark", "skin_medium", "skin_light")
+    rows = _rows(count=60, **dict(zip(names, tones.T, strict=True)))
+    summary = summarize(rows, resamples=4000)
+    row = _score(summary, "skin_apart")
+    assert row["value"] == pytest.approx(np.ptp(np.nanmean(tones, axis=0)))
+    assert (row["photos"], _score(summary, "skin_dark")["photos"]) == (60, 20)
+    drawn = np.ptp(np.nanmean(tones[np.random.default_rng(5).integers(60, size=(4000, 60))], axis=1), axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    assert (row["low"], row["high"]) == pytest.approx((low, high), abs=0.1 * (high - low))
+    gray = _rows("grayscale", count=60, **dict(zip(names, 2 * tones.T, strict=True)))
+    compared = summarize(pd.concat([gray, rows]), against="grayscale")
+    assert _score(compared, "skin_apart")["ratio"] == pytest.approx(0.5)
+    for lacking in ("skin_dark", "skin_light"):
+        assert "skin_apart" not in set(summarize(rows.drop(columns=lacking))["score"])
+
+
+def test_older_rows_lack_columns_and_stay_readable():
+    newer = _rows("newer", blotch=[1.0, 0.0] * 25, skin_dark=np.nan, skin_medium=9.0, skin_light=8.0)
+    both = pd.concat([_rows("older"), newer])
+    summary = summarize(both)
+    assert _score(summary, "blotch", "newer")["value"] == 0.5
+    assert not {"blotch", "skin_light"} & set(summary.loc[summary["model"] == "older", "score"])
+    _, header, *lines = table(both).splitlines()
+    older, newer_line = sorted(lines, key=lambda line: "newer" in line)
+    assert re.search(r"blotches \(%\) +CIEDE2000 of skin: dark, medium, light \(apart\) +seconds$", header)
+    assert re.search(r"50\.0 +-, 9\.00, 8\.00 \(-\)", newer_line)
+    assert "9.00" not in older
+
+
 def test_comparison_is_paired():
     gray = _rows("grayscale")
     better = _rows("better", rmse=0.9 * gray["rmse"], width=gray["width"], psnr=gray["psnr"])
@@ -392,7 +425,7 @@ def test_benchmarks_are_listed_with_what_is_at_hand():
     for name in list_benchmarks():
         assert protocol(name).id in out
     assert re.search(r"skimage@1 +colorize +5 ", out)
-    assert re.search(r"ctest10k@1 +colorize +not here ", out)
+    assert re.search(r"ctest10k@1 +colorize +not found ", out)
 
 
 def test_shipped_results_are_of_todays_protocols_and_weights():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
+from scipy.ndimage import correlate1d, label
 from skimage import color as skcolor
 
 from colorlib.benchmarks import SCORES
@@ -24,6 +24,8 @@ FUNCTIONS |= {
     "sigma": np.std,
     "dE_00": lambda y, picture: skcolor.deltaE_ciede2000(_lab(y), _lab(picture), channel_axis=0),
     "g": lambda x: _blurred(x),
+    "arg": lambda x, y: np.arctan2(y, x),
+    "N": lambda mask: _blotches(mask),
 }
 
 
@@ -52,6 +54,13 @@ def _blurred(x: Array) -> Array:
     for axis in (1, 2):
         x = correlate1d(x, taps / taps.sum(), axis=axis, mode="mirror")
     return x
+
+
+def _blotches(mask: NDArray[np.bool_]) -> int:
+    """How many connected patches of 0.2 to 5 % of the pixels a mask has."""
+    labels, _ = label(mask, structure=np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())[1:] / mask.size
+    return int(((areas >= 0.002) & (areas <= 0.05)).sum())
 
 
 def _python(latex: str) -> str:
@@ -93,8 +102,8 @@ def _evaluated(formula: str, target: Array, preds: Array, rank: int = 1) -> floa
     main, *definitions = formula.split(r", \quad ")
     names: dict[str, Any] = {**FUNCTIONS, "SUM": _Sum(), "n": target[0].size, "pi": np.pi, "r": rank}
     for hat, rgb in (("", target), ("hat", preds)):
-        values = [*rgb, *_lab(rgb)[1:], *skcolor.rgb2luv(rgb, channel_axis=0)[1:], rgb]
-        names |= {hat + name: value for name, value in zip("RGBabuvy", values, strict=True)}
+        values = [*rgb, *_lab(rgb), *skcolor.rgb2luv(rgb, channel_axis=0)[1:], rgb]
+        names |= {hat + name: value for name, value in zip("RGBLabuvy", values, strict=True)}
     for definition in definitions:
         name, _, body = definition.partition(" = ")
         if name == "k(x)":
@@ -103,7 +112,7 @@ def _evaluated(formula: str, target: Array, preds: Array, rank: int = 1) -> floa
         name = name.strip("\\")
         names[name] = eval(_python(body), names)
         hatted = re.sub(
-            r"(?<![A-Za-z\\])(?:hat )?([RGBym])(?![A-Za-z(])", r"hat\1", _python(body).replace("hat", "hat ")
+            r"(?<![A-Za-z\\])(?:hat )?([RGBymab])(?![A-Za-z(])", r"hat\1", _python(body).replace("hat", "hat ")
         )
         names[f"hat{name}"] = eval(hatted, names)
     return float(eval(_python(main), names))
@@ -134,6 +143,9 @@ def _function(name: str, target: Array, preds: Array) -> float:
         value = function(picture, y)
     if how.metric == "bin_accuracy":
         value = value[:, "uv".index(name[-1])]
+    if how.metric == "skin_ciede2000":
+        tones = value[0].tolist()
+        value = max(tones) - min(tones) if how.parts else tones[("skin_dark", "skin_medium", "skin_light").index(name)]
     return float(how.transform(value.numpy())[0]) if name.endswith("absolute") else float(value)
 
 
@@ -157,6 +169,7 @@ def test_every_score_is_described():
     for name, how in SCORES.items():
         assert (how.target is not None) == (how.better == "nearer")
         assert not isinstance(how.target, str) or SCORES[how.target].better is None
+        assert all(list(SCORES).index(part) < list(SCORES).index(name) for part in how.parts)
         assert name == "seconds" or (how.formula and how.source and hasattr(functional, how.metric))
     titles = [how.title for how in SCORES.values()]
     assert len(set(titles)) == len(titles)
@@ -179,6 +192,7 @@ def test_scores_rank_towards_their_best():
     assert ranks["chroma"] == [2, 1, 0]
     assert distance(table, "chroma_true").tolist() == [0, 0, 0]
     assert with_targets(("chroma", "psnr")) == ("chroma", "psnr", "chroma_true")
+    assert with_targets(("skin_apart",)) == ("skin_apart", "skin_dark", "skin_medium", "skin_light")
     assert SCORES["saturation_difference"].title + SCORES["saturation_difference"].direction == (
         "saturation diff. (%) → 0"
     )

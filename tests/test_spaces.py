@@ -192,8 +192,10 @@ def test_what_is_missing_is_found():
 
 
 # A stand-in for the package of that name: CUDA seems to be there, and using it fails, as do the threads of a Gradio
-# app on ZeroGPU; what is decorated runs in a fork, where there is a GPU or, here, the truth about it.
+# app on ZeroGPU; what is decorated runs in a fork, where there is a GPU or, here, the truth about it. What a generator
+# yields comes as it is made.
 ZERO_GPU = """
+import inspect
 import multiprocessing
 
 import torch
@@ -211,7 +213,11 @@ torch.cuda.is_available, torch._C._cuda_init = lambda: True, fail
 
 
 def GPU(duration):
-    return lambda function: lambda *given: lend(function, given)
+    def decorated(function):
+        several = inspect.isgeneratorfunction(function)
+        return lambda *given: lend(function, given) if several else [*lend(function, given)][0]
+
+    return decorated
 
 
 def lend(function, given):
@@ -221,43 +227,45 @@ def lend(function, given):
     worker.start()
     there.close()
     here.send(given)
-    made = here.recv()
-    here.send("received")  # tensors come in memory that is the worker's
+    while (made := here.recv()) != "all":
+        yield made
+        here.send("received")  # tensors come in memory that is the worker's
     worker.join()
-    return made
 
 
 def work(function, pipe):
     torch.cuda.is_available, torch._C._cuda_init = truth
     torch.set_num_threads(1)  # those of the process before are not here
-    pipe.send(function(*pipe.recv()))
-    pipe.recv()
+    made = function(*pipe.recv())
+    for one in made if inspect.isgenerator(made) else [made]:
+        pipe.send(one)
+        pipe.recv()
+    pipe.send("all")
 """
-VISIT = """
+SESSION = """
 import sys
 from pathlib import Path
 
 import skimage
 import torch
 
-import visit
+import session
 
 data, names = Path(skimage.__file__).parent / "data", ["iizuka16_small", "larsson16_small"]
-one = visit.Visit(data / "rocket.jpg")
-for name in names:
-    one.colour(name)
+one = session.Session(data / "rocket.jpg")
+assert [*one.colour(names)] == [(name, None) for name in names]
 one.choose(names[0])
-one.refer(data / "coffee.png")
-assert one.take_after() == ""
-light = one.illuminate("Reddish")
-one.balance(light, "shades_of_gray")
+one.set_reference(data / "coffee.png")
+assert one.borrow() == ""
+state = one.simulate("Reddish")
+one.balance(state, "shades_of_gray")
 assert all(result.photo is one.large for result in one.results.values())
-pictures = [*map(one.show, names), *map(one.show_after, one.after), one.show_balanced(light, "shades_of_gray")]
+pictures = [*map(one.show, names), *map(one.show_borrowed, one.borrowed), one.show_balanced(state, "shades_of_gray")]
 pictures += [*one.alternatives(names[1]).values(), *one.save(names)]
-torch.save([visit.io.read(path).rgb for path in pictures], sys.argv[1])
+torch.save([session.io.read(path).rgb for path in pictures], sys.argv[1])
 print([(scene.name, round(scene.probability, 6)) for scene in one.scenes[names[0]]])
 if spaces := sys.modules.get("spaces"):
-    assert spaces.calls == ["_predict", "recognise", *["_predict"] * 3], spaces.calls
+    assert spaces.calls == ["_colourings", "_predict", "_predict"], spaces.calls
 """
 
 
@@ -269,7 +277,7 @@ def test_on_zerogpu_networks_run_where_the_gpu_is(tmp_path: Path):
     said, pictures = [], []
     for path in ([ROOT / "demo"], [tmp_path / "stand-in", ROOT / "demo"]):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", VISIT, str(tmp_path / "pictures.pt")]
+        command = [sys.executable, "-c", SESSION, str(tmp_path / "pictures.pt")]
         run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stderr
         said.append(run.stdout)
@@ -320,7 +328,8 @@ class TestAssembled:
         shipped |= {folder for path in shipped for folder in path.parents if library in folder.parents}
         assert files_of(demo / "colorlib") == {path.relative_to(library).as_posix() for path in shipped}
         assert {path.name for path in demo.iterdir()} == {
-            *("README.md", "requirements.txt", "app.py", "page.py", "visit.py", "style.css", "script.js"),
+            *("README.md", "requirements.txt", "style.css", "script.js", "example.jpg"),
+            *(path.name for path in (ROOT / "demo").glob("*.py")),
             *("colorlib", "colorlib_torch-0.1.0.dist-info"),
         }
         own = {path for path in files_of(checkout / "dashboard") if "__pycache__" not in path}
@@ -442,7 +451,7 @@ def test_the_demo_runs_as_a_gradio_space(checkout: Path, tmp_path: Path, page: P
         expect(page.get_by_role("button", name="Duplicate Space")).to_be_visible()
         page.locator("#choices .gallery-item").first.click()
         expect(page.locator("#panel-larsson16_small img")).to_be_visible()
-        expect(page.locator("#status")).to_contain_text("downloads have full size")
+        expect(page.locator("#status")).to_contain_text("Downloads have full size")
 
 
 @pytest.mark.nightly

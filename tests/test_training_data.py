@@ -341,10 +341,10 @@ def test_the_seed_is_the_runs(tars: Path):
     assert not all(map(torch.equal, one, other))
 
 
-def _fit_outside(recipe: Path, *runs: tuple[str, ...]) -> None:
-    """One run after the other, in a process that may be forked: no thread of it computes."""
+def _fit_outside(*runs: tuple[Path, tuple[str, ...]]) -> None:
+    """One recipe with its options after the other, in a process that may be forked: no thread of it computes."""
     code = "import json, sys; from training.__main__ import main; [main(run) for run in json.loads(sys.argv.pop())]"
-    arguments = [["fit", "--config", str(recipe), "--data.workers=1", *more] for more in runs]
+    arguments = [["fit", "--config", str(recipe), "--data.workers=1", *more] for recipe, more in runs]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, json.dumps(arguments)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
@@ -358,11 +358,11 @@ def test_two_processes_validate_and_go_on_as_one(tars: Path, tmp_path: Path):
     two = ("--trainer.devices=2", "--trainer.strategy=ddp_fork", f"--data.val=[{tars}/photos-1.tar]")
     whole, parts = (_recipe(tmp_path / name, tars, "iizuka16_small", every=2) for name in ("whole", "parts"))
     to_the_end = (*two, "--trainer.max_steps=4")
-    _fit_outside(whole, to_the_end)
-    _fit_outside(parts, (*two, "--trainer.max_steps=2"), (*to_the_end, "--ckpt_path=last"))
+    stopped = (*two, "--trainer.max_steps=2")
+    _fit_outside((whole, to_the_end), (parts, stopped), (parts, (*to_the_end, "--ckpt_path=last")))
     for name in ("train/loss", "val/psnr"):
-        stopped = [cell for run in (0, 1) for cell in _column(parts.parent, name, run)]
-        assert stopped == _column(whole.parent, name)
+        cells = [cell for run in (0, 1) for cell in _column(parts.parent, name, run)]
+        assert cells == _column(whole.parent, name)
     state = _state(whole.parent)
     assert state["PhotoData"]["positions"].shape == (2, 1, 2)
     # The average weights that were validated last, by one process.
@@ -555,5 +555,5 @@ def test_the_command_packs_what_the_command_trains_on(tree: Path, tmp_path: Path
     assert run.returncode == 0, run.stderr
     assert "17 files in 2 shards; 2 could not be read" in run.stderr
     recipe = _recipe(tmp_path / "run", tmp_path / "out", "iizuka16_small", every=6)
-    _fit_outside(recipe, (f"--data.train=[{tmp_path}/out/photos-{{000000..000001}}.tar]",))
+    _fit(recipe, f"--data.train=[{tmp_path}/out/photos-{{000000..000001}}.tar]")
     assert _state(recipe.parent)["global_step"] == 6

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -29,6 +30,7 @@ from torch.utils.data import DataLoader
 from typer.testing import CliRunner
 
 from colorlib import create_model
+from colorlib.benchmarks import experiment, list_experiments
 from colorlib.cli import app as command_line
 from colorlib.targets import LuvBins
 from training.callbacks import GuardedCheckpoint, SampleGrid, TrainingDiverged, sample_grid
@@ -257,7 +259,7 @@ def _offline(path: Path, table: Path) -> list[str]:
     """For weights that would have to be fetched, and colours that would have to be counted first."""
     wanted = yaml.safe_load(path.read_text())["model"].get("model_args", {})
     args = [f"--model.model_args.table={table}"] if "table" in wanted else []
-    if not path.stem.removesuffix("_2").endswith("_small"):
+    if not re.sub(r"_[23]$", "", path.stem).endswith("_small") and not path.stem.startswith("heads"):
         args.append("--trainer.precision=32-true")
         args += ["--model.model_args.encoder_weights=null"] if "encoder_weights" in wanted else []
     return args
@@ -284,6 +286,14 @@ class _Ends(Callback):
 def test_every_recipe_trains(recipe: Path, folder: Path, table: Path, tmp_path: Path):
     """Two steps: what is to be trained changes, what is frozen does not, and the checkpoint is what was trained."""
     cli = _recipe(recipe, folder, tmp_path, *_offline(recipe, table))
+    of_experiments = {how.recipe for name in list_experiments() for how in experiment(name).trainings.values()}
+    of_several = isinstance(cli.model.model_name, list)
+    assert (
+        recipe.name in of_experiments
+        or of_several
+        or re.sub(r"_[23]$", "", recipe.stem) in (cli.model.model_name, "debug")
+    )
+    assert cli.model.model.training
     ends = _Ends()
     cli.trainer.callbacks.append(ends)
     cli.trainer.fit(cli.model, cli.datamodule)
@@ -317,16 +327,28 @@ def _names(task: ColorTask, modules: list[nn.Module]) -> list[str]:
     return [name for name, module in task.named_modules() if any(module is one for one in modules)]
 
 
+class _Read(RecipeCLI):
+    """Only reads, since building takes seconds."""
+
+    def instantiate_classes(self) -> None:
+        pass
+
+
 def test_recipes_watch_alike():
     """Both loggers, learning rates, pictures and guarded checkpoints, last, in the run's own folder."""
     for path in RECIPES.glob("*.yaml"):
-        trainer = yaml.safe_load(path.read_text())["trainer"]
-        root = trainer["default_root_dir"]
-        assert [one["class_path"].rpartition(".")[2] for one in trainer["logger"]] == ["CSVLogger", "TensorBoardLogger"]
-        assert [one["init_args"]["save_dir"] for one in trainer["logger"]] == [root, root]
-        names = [one["class_path"].rpartition(".")[2] for one in trainer["callbacks"]]
+        args = ["--config", str(path)]
+        config = _Read(ColorTask, PhotoData, run=False, args=args, save_config_callback=None).config
+        trainer, root = config.trainer, f"runs/{path.stem}"
+        assert trainer.default_root_dir == root
+        assert [one.class_path.rpartition(".")[2] for one in trainer.logger] == ["CSVLogger", "TensorBoardLogger"]
+        assert [one.init_args.save_dir for one in trainer.logger] == [root, root]
+        names = [one.class_path.rpartition(".")[2] for one in trainer.callbacks]
         assert names[-3:] == ["LearningRateMonitor", "SampleGrid", "GuardedCheckpoint"]
-        assert trainer["callbacks"][-1]["init_args"]["dirpath"] == f"{root}/checkpoints"
+        saving = trainer.callbacks[-1].init_args
+        assert saving.dirpath == f"{root}/checkpoints"
+        assert trainer.max_steps % saving.every_n_train_steps == 0  # or the last steps would not be saved
+        assert np.min(config.data.resize) >= config.data.size
 
 
 @pytest.mark.slow

@@ -7,8 +7,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from colorlib import WeightsError, create_model
-from colorlib.models import _weights
-from colorlib.models._weights import file_sha256, load_weights, read_metadata, save_weights, weights_index
+from colorlib.catalog import EMBEDDED, weights_index
+from colorlib.models import ColorModel
+from colorlib.tensors import file_sha256, load_weights, read_metadata, save_encoder, save_weights
+from colorlib.weights import write_in_one_piece
 
 
 @pytest.fixture
@@ -18,8 +20,8 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", sorted(weights_index()))
-def test_embedded_files_are_what_the_index_says(name: str):
+@pytest.mark.parametrize("name", sorted(name for name, info in weights_index().items() if not info.members))
+def test_embedded_files_are_what_the_index_says(name: str, tmp_path: Path):
     info = weights_index()[name]
     assert file_sha256(info.path) == info.sha256
     assert info.path.stat().st_size <= 16e6
@@ -28,6 +30,9 @@ def test_embedded_files_are_what_the_index_says(name: str):
     assert Path(__file__).parent.parent.joinpath(info.recipe).is_file()
     metadata = read_metadata(info.path)
     assert metadata["model"] == name
+    assert metadata.get("encoder", "") == info.encoder
+    if info.encoder:
+        assert write_in_one_piece(info.path, tmp_path / "whole.safetensors") == info.whole
     matrices = [tensor for tensor in load_file(info.path).values() if tensor.is_floating_point() and tensor.ndim > 1]
     assert {tensor.dtype for tensor in matrices} == {torch.float16}
     model = create_model(name, pretrained=True, **json.loads(metadata["model_args"]))
@@ -35,8 +40,12 @@ def test_embedded_files_are_what_the_index_says(name: str):
 
 
 def test_embedded_files_stay_light():
-    assert sum(path.stat().st_size for path in _weights.EMBEDDED.iterdir()) <= 90e6
-    assert {info.file for info in weights_index().values()} == {p.name for p in _weights.EMBEDDED.glob("*.safetensors")}
+    assert sum(path.stat().st_size for path in EMBEDDED.iterdir() if path.is_file()) <= 60e6
+    encoders = {info.encoder for info in weights_index().values()} - {""}
+    files = {info.file for info in weights_index().values() if not info.members} | {
+        f"encoder-{sha256[:8]}.safetensors" for sha256 in encoders
+    }
+    assert files == {path.name for path in EMBEDDED.glob("*.safetensors")}
 
 
 def test_missing_unknown_and_misshapen_tensors_are_named(saved: Path):
@@ -101,4 +110,67 @@ def test_diverged_weights_are_not_saved(tmp_path: Path):
         nn.init.constant_(net.weight, value)
         with pytest.raises(WeightsError, match="weight holds values that are not finite"):
             save_weights(net, tmp_path / "net.safetensors", {})
+    assert not list(tmp_path.iterdir())
+
+
+# --- one encoder, several heads ---------------------------------------------------------------------------------------
+
+ON_LITE0 = ("dahl16_small", "hwang16_classification_small", "larsson16_small", "lin21_small")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an encoder with random weights."""
+    torch.manual_seed(0)
+    return save_encoder(create_model("larsson16_small"), tmp_path_factory.mktemp("encoder"))
+
+
+def _on(encoder: Path, name: str) -> ColorModel:
+    """A method with random weights on that encoder."""
+    model, tensors = create_model(name), load_file(encoder)
+    state = {ours: tensors[theirs] for ours, theirs in model.encoder_names().items()}
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+@pytest.mark.parametrize("name", ON_LITE0)
+def test_a_head_finds_the_encoder_that_it_names(name: str, encoder: Path, tmp_path: Path):
+    """The stages' view and that of the expansions, from one file; the whole and its two parts are the same."""
+    model, file = _on(encoder, name), encoder.parent / f"{name}.safetensors"
+    sha256 = save_weights(model, file, {"model": name}, encoder)
+    assert file.stat().st_size < 0.5 * encoder.stat().st_size or name == "lin21_small"  # whose head is wide
+    assert not load_file(file).keys() & model.encoder_names().keys()
+    assert read_metadata(file)["encoder"] == file_sha256(encoder)
+
+    whole = tmp_path / "whole.safetensors"
+    assert write_in_one_piece(file, whole) == save_weights(model, tmp_path / "other.safetensors", {"model": name})
+    lightness = torch.linspace(0, 100, 64 * 64).view(1, 1, 64, 64)
+    with torch.no_grad():
+        parts, one = (create_model(name, weights=path)(lightness) for path in (file, whole))
+        expected = model(lightness)
+    torch.testing.assert_close(parts, one, rtol=0, atol=0)
+    torch.testing.assert_close(parts, expected, rtol=0.02, atol=0.02 * expected.abs().max().item())  # half precision
+    load_weights(create_model(name), file, sha256)
+
+
+def test_a_head_without_its_encoder_says_what_is_missing(encoder: Path, tmp_path: Path):
+    head, copy = tmp_path / "head.safetensors", tmp_path / encoder.name
+    save_weights(_on(encoder, "dahl16_small"), head, {"model": "dahl16_small"}, encoder)
+    with pytest.raises(WeightsError, match=rf"leaves out its encoder, and {encoder.name}, which holds it, is neither"):
+        create_model("dahl16_small", weights=head)
+    content = bytearray(encoder.read_bytes())
+    content[-1] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(WeightsError, match="expected " + file_sha256(encoder)):
+        create_model("dahl16_small", weights=head)
+    copy.write_bytes(encoder.read_bytes())
+    create_model("dahl16_small", weights=head)
+
+
+def test_an_encoder_is_left_out_only_if_it_is_the_same(encoder: Path, tmp_path: Path):
+    torch.manual_seed(1)
+    with pytest.raises(WeightsError, match=r"the model's encoder is not that of .*: encoder\.stages\.0"):
+        save_weights(create_model("dahl16_small"), tmp_path / "head.safetensors", {}, encoder)
+    with pytest.raises(WeightsError, match="it has none"):
+        save_weights(create_model("lin21_convnet_small"), tmp_path / "head.safetensors", {}, encoder)
     assert not list(tmp_path.iterdir())

@@ -12,9 +12,10 @@ from torch import Tensor
 
 import colorlib
 from colorlib import Colorizer, color, create_model
-from colorlib.gallery import default_gallery, reduced
+from colorlib.color import AB_BOUND
+from colorlib.gallery import default_gallery
+from colorlib.image import reduced
 from colorlib.models.welsh02 import Welsh02, jittered_grid, luminance_remapping, pixels_of
-from colorlib.targets import AB_BOUND
 
 
 @pytest.fixture(scope="module")
