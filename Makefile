@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard space-demo space-dashboard wheel test nightly lint format clean
+.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -15,6 +15,12 @@ dashboard: .venv/.dashboard
 	COLORLIB_RESULTS="$(RESULTS)" COLORLIB_DATA="$(DATA)" \
 		$(BIN)/streamlit run dashboard/app.py --server.port $(DASHBOARD_PORT)
 
+# Close other programs first. RESULTS= the folder of results that gets speed.parquet; OPTIONS= of `colorlib speed`, such
+# as --quick
+speed: .venv/.dashboard
+	$(BIN)/colorlib speed --out $(or $(RESULTS),results)/speed.parquet $(OPTIONS)
+	@echo "$(or $(RESULTS),results)/speed.parquet has the rows. make dashboard RESULTS=$(or $(RESULTS),results) shows them on the page Speed."
+
 # Folders to push to Spaces. The library is on no package index, and a Gradio Space installs its requirements before it
 # has any other file: so the library itself goes beside the app, and its requirements into the app's.
 # MODELS="OWNER/METHOD OWNER/METHOD": repositories on the Hub that hold these methods' weights, instead of the Space; the
@@ -22,7 +28,7 @@ dashboard: .venv/.dashboard
 space-demo: wheel
 	rm -rf build/space-demo
 	mkdir build/space-demo
-	cp demo/*.py demo/*.css demo/*.js build/space-demo
+	cp demo/*.py demo/*.css demo/*.js demo/*.jpg build/space-demo
 	$(BIN)/python -m zipfile -e build/wheel/*.whl build/space-demo
 	$(if $(MODELS),$(BIN)/python demo/space/from_hub.py build/space-demo/colorlib $(MODELS))
 	{ $(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --constraints constraints.txt pyproject.toml; \
@@ -48,7 +54,8 @@ wheel: .venv/.uv
 test: lint .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# What is too slow or too rare for every push: clean installs of both Spaces, faults of a Hub.
+# What is too slow or too rare for every push, such as clean installs of both Spaces, faults of a Hub, and full-size
+# networks that differ from another one in their target only.
 nightly: .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal -m nightly
 
