@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # Several processes share the cores; torch's own threads would then wait for each other. And convolutions round by how
-# many threads there are: files that colorlib.batch writes, by one, are compared with what is painted in tests.
+# many threads there are: files that a batch or a process of its own writes are compared with what is painted here.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 
 CHROMIUM = [
     "--headless",
