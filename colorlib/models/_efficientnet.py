@@ -1,7 +1,7 @@
 """EfficientNet-Lite (Tan and Le 2019, without squeeze-and-excitation and with ReLU6), up to its last block.
 
-Parameters have the names and the order of timm's `tf_efficientnet_lite0`, so that weights made with it fit. Unlike
-timm's, every block is a plain sequence, in which batch normalisations can be folded into the convolutions.
+Parameters have the names and the order of timm's `tf_efficientnet_lite0` and `lite2`, so that weights made with them
+fit. Unlike timm's, every block is a plain sequence, in which batch normalisations can be folded into the convolutions.
 """
 
 import math
@@ -38,19 +38,32 @@ class Residual(nn.Sequential):
         return input + output
 
 
-def trunk() -> tuple[nn.Sequential, list[nn.Sequential]]:
-    """The stem for three colours, at stride 2, and the seven groups of blocks of EfficientNet-Lite0."""
+def trunk(width: float = 1, depth: float = 1) -> tuple[nn.Sequential, list[nn.Sequential]]:
+    """The stem for three colours, at stride 2, and the seven groups of blocks of an EfficientNet-Lite.
+
+    Args:
+        width: factor of Lite0's channels, to multiples of 8; the stem keeps its own.
+        depth: factor of Lite0's blocks, rounded up; the first and the last group keep theirs, as in all of Lite.
+    """
     layers: dict[str, nn.Module] = {
         "conv_stem": _conv(3, STEM_CHANNELS, 3, stride=2),
         "bn1": nn.BatchNorm2d(STEM_CHANNELS, eps=_EPS),
         "act1": nn.ReLU6(inplace=True),
     }
-    widths = [STEM_CHANNELS, *(channels for *_, channels in _GROUPS)]
-    groups = []
+    widths = [STEM_CHANNELS, *(_rounded(channels * width) for *_, channels in _GROUPS)]
+    groups: list[nn.Sequential] = []
     for (inputs, outputs), (count, kernel, stride, expansion, _) in zip(pairwise(widths), _GROUPS, strict=True):
         first = _block(inputs, outputs, kernel, stride, expansion)
+        if 0 < len(groups) < len(_GROUPS) - 1:
+            count = math.ceil(count * depth)
         groups.append(nn.Sequential(first, *(_block(outputs, outputs, kernel, 1, expansion) for _ in range(count - 1))))
     return nn.Sequential(OrderedDict(layers)), groups
+
+
+def _rounded(channels: float) -> int:
+    """To the nearest multiple of 8, but never down by more than a tenth."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:
