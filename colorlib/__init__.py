@@ -27,11 +27,12 @@ __all__ = [
     "list_models",
     "metrics",
     "model_info",
+    "steering",
     "transfer",
 ]
 
 if TYPE_CHECKING:
-    from colorlib import batch, benchmarks, casts, catalog, color, io, metrics, transfer
+    from colorlib import batch, benchmarks, casts, catalog, color, io, metrics, steering, transfer
     from colorlib.colorizer import Colorizer, Scene
     from colorlib.gallery import Gallery
     from colorlib.models import list_models, model_info
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        submodules=["batch", "benchmarks", "casts", "catalog", "color", "io", "metrics", "transfer"],
+        submodules=["batch", "benchmarks", "casts", "catalog", "color", "io", "metrics", "steering", "transfer"],
         submod_attrs={
             "colorizer": ["Colorizer", "Scene"],
             "gallery": ["Gallery"],

@@ -1,23 +1,27 @@
 """What the user's verb returns: a photograph and the paint on it, to look at, to vary and to save."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from colorlib import color, io, transfer
+from colorlib import asking, color, io, transfer
+from colorlib.asking import Answer
 from colorlib.image import size_of
 from colorlib.painting import Chroma, Gains, Paint, Prediction
 from colorlib.targets import Colors, combine
 from colorlib.transfer import RatioHistogram
+
+if TYPE_CHECKING:
+    from colorlib.steering import Hint
 
 _APART = 15.0  # of a and b: such a disagreement is white; the mean over a photograph is about 2 to 4
 
@@ -150,14 +154,68 @@ class Result:
             True
         """
         prediction = self._distribution()
+        self._check_pixel(x, y)
         height, width = self.photo.height, self.photo.width
-        if not (0 <= x < width and 0 <= y < height):
-            raise ValueError(f"expected a pixel of a photograph of {width} x {height}, got x={x}, y={y}")
         rows, columns = size_of(prediction.logits)
         smoothed = prediction.target.smoothed(prediction.logits[None])[0]
         cell = smoothed[:, y * rows // height, x * columns // width].cpu()
         lightness = color.rgb_to_lightness(self.photo.planes.rows(y, y + 1)[:, :, x, None]).item()
         return prediction.target.colors(cell, lightness)
+
+    def ask(self, x: int, y: int, count: int = 5) -> Answer:
+        """Which colours the method holds possible at a pixel, and how probable they are; the network does not run.
+
+        Bins of :meth:`distribution_at` that look alike are counted together, see :mod:`colorlib.asking`. A method
+        without distributions answers with the one colour that it painted there.
+
+        Args:
+            x: column of the photograph.
+            y: row of it.
+            count: the most colours to name.
+
+        Raises:
+            ValueError: the pixel is outside, or a count below 1.
+
+        Example:
+            >>> from colorlib import Colorizer
+            >>> from skimage import data
+            >>> answer = Colorizer("larsson16_small")(data.camera()).ask(x=200, y=30)
+            >>> answer.colors[0].probability > answer.colors[1].probability
+            True
+        """
+        self._check_pixel(x, y)
+        if self.prediction is None:
+            return asking.of_colour(self.planes.rows(y, y + 1)[:, 0, x])
+        return asking.of_distribution(self.distribution_at(x, y), count)
+
+    def steer(self, hints: "Sequence[Hint]") -> "Result":
+        """The photograph with colours that a person chose for some points; the network does not run.
+
+        A hint's colour spreads over what the method holds to be the same thing, as far as no edge stops it: see
+        :mod:`colorlib.steering`. All else stays as it was.
+
+        Args:
+            hints: of two for one place the later counts.
+
+        Raises:
+            ValueError: a hint lies outside the photograph, its colour is no number, or the result is of white balance.
+
+        Example:
+            >>> from colorlib import Colorizer
+            >>> from colorlib.steering import Hint
+            >>> from skimage import data
+            >>> result = Colorizer("larsson16_small")(data.camera())
+            >>> blue = result.steer([Hint.of_rgb(x=400, y=50, rgb=(0.4, 0.6, 0.9))])
+            >>> bool(blue.rgb[2, 50, 400] > result.rgb[2, 50, 400])
+            True
+        """
+        from colorlib.steering import Steering  # scipy's graphs take time to load
+
+        if not isinstance(self.paint, Chroma):
+            raise ValueError(f"{self.model} balances a photograph's own colours; hints are for methods that colour")
+        steered = Steering(self.paint, self.photo).paint(hints)
+        count = "1 colour" if len(hints) == 1 else f"{len(hints)} colours"
+        return self._with(steered, f"{count} chosen by hand", ()) if hints else self
 
     def samples(self, count: int, strength: float = 2.0) -> "Iterator[Result]":
         """Plausible alternatives, each favouring other colours where the method is undecided (Larsson 2016, fig. 10).
@@ -234,6 +292,11 @@ class Result:
         """A map (1, 1, h, w) at the photograph's size, (H, W)."""
         size = self.photo.height, self.photo.width
         return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0]
+
+    def _check_pixel(self, x: int, y: int) -> None:
+        height, width = self.photo.height, self.photo.width
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(f"expected a pixel of a photograph of {width} x {height}, got x={x}, y={y}")
 
     def _distribution(self) -> Prediction:
         if self.prediction is None:
