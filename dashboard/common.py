@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from store import HUB, Store, UnreadableError, known_protocol, listing
 
-from colorlib.benchmarks import SCORES, pairwise, rank, summarize
+from colorlib.benchmarks import SCORES, behind, pairwise, rank, summarize, without_colour
 from colorlib.benchmarks.admission import admit
 from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment
 from colorlib.benchmarks.results import SHIPPED, Run
@@ -160,22 +160,47 @@ def open_page(title: str, *, with_runs: bool = True, with_yours: bool = True) ->
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Computing confidence intervals")
-def summary(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
-    """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`."""
+def summary(store: Store, protocol: str, scores: tuple[str, ...], scenes: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`.
+
+    Args:
+        store: the results.
+        protocol: its id.
+        scores: names of :data:`SCORES`.
+        scenes: only photographs of these; none is all.
+    """
     scores = with_targets(scores)
     columns = ["protocol", "model", "weights", "photo", "height", "width", "chroma_true"]
     columns += [column for score in scores if (column := SCORES[score].column) not in columns]
     gray = GRAY if GRAY in store.of(protocol)["model"].to_numpy() else None
-    return summarize(store.rows(protocol, columns), scores=scores, against=gray)
+    return summarize(store.rows(protocol, columns, scenes=scenes), scores=scores, against=gray)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
-def ranks(store: Store, protocol: str, scores: tuple[str, ...]) -> pd.DataFrame:
+def ranks(store: Store, protocol: str, scores: tuple[str, ...], scenes: tuple[str, ...] = ()) -> pd.DataFrame:
     """The methods of a protocol with ranks and ties, variants left out: see :func:`colorlib.benchmarks.rank`."""
-    columns = ["protocol", "model", "weights", "photo", "height", "width"]
-    columns += [SCORES[score].column for score in with_targets(scores)]
     models = without_variants(store.of(protocol)["model"])
-    return rank(store.rows(protocol, dict.fromkeys(columns), models=models), scores)
+    return rank(store.rows(protocol, _compared(scores), models=models, scenes=scenes), scores)
+
+
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
+def behind_of(
+    store: Store, protocol: str, score: str, model: str, weights: str, scenes: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """How far every run of a protocol is behind one of them: see :func:`colorlib.benchmarks.behind`.
+
+    Beside grayscale, only photographs that have colour count.
+    """
+    rows = store.rows(protocol, [*_compared((score,)), "chroma_true"], scenes=scenes)
+    if model == GRAY:
+        rows = rows[~rows["photo"].isin(without_colour(rows))]
+    return behind(rows, score, model, weights)
+
+
+def _compared(scores: tuple[str, ...]) -> list[str]:
+    """The columns of rows by which methods are compared."""
+    columns = ["protocol", "model", "weights", "photo", "height", "width"]
+    return list(dict.fromkeys([*columns, *(SCORES[score].column for score in with_targets(scores))]))
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
@@ -184,10 +209,8 @@ def pairs(store: Store, protocol: str, score: str) -> pd.DataFrame:
 
     See :func:`colorlib.benchmarks.pairwise`.
     """
-    columns = ["protocol", "model", "weights", "photo", "height", "width"]
-    columns += [SCORES[name].column for name in with_targets((score,))]
     runs = store.of(protocol).drop_duplicates("model")
-    rows = store.rows(protocol, dict.fromkeys(columns), models=without_variants(runs["model"]))
+    rows = store.rows(protocol, _compared((score,)), models=without_variants(runs["model"]))
     return pairwise(rows[rows["weights"].isin(runs["weights"])], score)
 
 
@@ -228,6 +251,12 @@ def claims(store: Store, own: Store, name: str) -> pd.DataFrame:
 def scores_of(store: Store, protocol: str) -> list[str]:
     """See :meth:`store.Store.scores`."""
     return store.scores(protocol)
+
+
+@st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)
+def scenes_of(store: Store, protocol: str) -> list[str]:
+    """See :meth:`store.Store.scenes`."""
+    return store.scenes(protocol)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS)

@@ -132,7 +132,13 @@ class Store:
         return [name for name, score in SCORES.items() if counted.get(score.column, 0)]
 
     def rows(
-        self, protocol: str, columns: Iterable[str], *, models: Sequence[str] | None = None, **equal: str | None
+        self,
+        protocol: str,
+        columns: Iterable[str],
+        *,
+        models: Sequence[str] | None = None,
+        scenes: Sequence[str] = (),
+        **equal: str | None,
     ) -> pd.DataFrame:
         """Rows of a protocol's runs, one for each photograph (and cast).
 
@@ -140,6 +146,7 @@ class Store:
             protocol: its id.
             columns: of the rows; those that no run has are left out.
             models: only of these; None is all.
+            scenes: only photographs of these; none is all.
             equal: only rows of this ``photo``, this ``cast``, ...; None is any.
         """
         runs = self.of(protocol)
@@ -147,14 +154,24 @@ class Store:
             runs = runs[runs["model"].isin(models)]
         if runs.empty:
             return pd.DataFrame(columns=list(columns))
-        known = {name: value for name, value in equal.items() if value is not None}
-        where = " AND ".join(f'"{name}" = ${name}' for name in known) or "true"
+        known: dict[str, Any] = {name: value for name, value in equal.items() if value is not None}
+        where = " AND ".join(["true", *(f'"{name}" = ${name}' for name in known)])
+        if scenes:
+            where, known = f"{where} AND label IN $scenes", {**known, "scenes": list(scenes)}
         return self.query(
             "SELECT COLUMNS(lambda c: c IN $columns) FROM read_parquet($files, union_by_name = true) WHERE " + where,
             runs["file"].tolist(),
             columns=list(columns),
             **known,
         )
+
+    def scenes(self, protocol: str) -> list[str]:
+        """What its photographs show, as far as they are labelled."""
+        files = self.of(protocol)["file"].tolist()
+        found = self.query(
+            "SELECT DISTINCT label FROM read_parquet($files, union_by_name = true) WHERE label IS NOT NULL", files[:1]
+        )
+        return sorted(found["label"].astype(str))
 
     def seconds(self, protocol: str) -> pd.DataFrame:
         """How long the methods take: ``model``, ``weights``, and the median ``seconds`` of a photograph."""

@@ -1,7 +1,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,11 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
+from colorlib.benchmarks.results import SHIPPED
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from streamlit.testing.v1 import AppTest
 
 # Several processes share the cores; torch's own threads would then wait for each other. And convolutions round by how
 # many threads there are: files that a batch or a process of its own writes are compared with what is painted here.
@@ -65,6 +68,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(data.coffee()[:200, :200]).save(root / "loose.png", "JPEG", quality=95)
     (root / "cats" / "broken.jpg").write_bytes(b"no picture")
     return root
+
+
+DASHBOARD = Path(__file__).parent.parent / "dashboard"
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> "Callable[..., AppTest]":
+    """Run a page of the dashboard on a folder of results, with an address."""
+
+    def run(page: str, results: Path = SHIPPED, **query: str) -> "AppTest":
+        from streamlit.testing.v1 import AppTest
+
+        monkeypatch.syspath_prepend(DASHBOARD)  # as streamlit does; its modules are found by their own names
+        monkeypatch.setattr(sys, "argv", ["app.py", str(results)])
+        app = AppTest.from_file(str(DASHBOARD / "app.py"), default_timeout=300)
+        for key, value in query.items():
+            app.query_params[key.replace("_", "-")] = value
+        if page != "overview":
+            app.switch_page(f"views/{page}.py")
+        return app.run()
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ __all__ = [
     "Protocol",
     "Run",
     "Score",
+    "behind",
     "claim_table",
     "duel",
     "evaluate",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from colorlib.benchmarks.comparison import duel, pairwise, rank
+    from colorlib.benchmarks.comparison import behind, duel, pairwise, rank
     from colorlib.benchmarks.experiments import claim_table, experiment, experiment_rows, list_experiments
     from colorlib.benchmarks.external import score, write_inputs
     from colorlib.benchmarks.methods import Method
@@ -49,7 +50,7 @@ else:
         __name__,
         submodules=[],
         submod_attrs={
-            "comparison": ["duel", "pairwise", "rank"],
+            "comparison": ["behind", "duel", "pairwise", "rank"],
             "experiments": ["claim_table", "experiment", "experiment_rows", "list_experiments"],
             "external": ["score", "write_inputs"],
             "methods": ["Method"],

@@ -50,13 +50,14 @@ def rank(rows: pd.DataFrame, scores: Sequence[str], *, resamples: int = RESAMPLE
     Returns:
         A row for each score and method: ``protocol``, ``score``, ``model``, ``weights``, ``value``, ``photos``,
         ``rank``; ``behind``, how much farther than the best it is from what is best, with ``behind_low`` and
-        ``behind_high``; and ``tied``, whether the best is not told apart from it. Methods that were measured on other
-        photographs than most are left out.
+        ``behind_high``; ``tied``, whether the best is not told apart from it; and ``group``, see :func:`tie_groups`.
+        Methods that were measured on other photographs than most are left out.
 
     Raises:
         KeyError: there is no such score.
     """
     names = ["protocol", "score", *_RUN, "value", "photos", "rank", "behind", "behind_low", "behind_high", "tied"]
+    names.append("group")
     ranked = [pd.DataFrame(columns=names)]
     for _, of_protocol in rows[rows["model"] != GRAY].groupby("protocol", sort=False, observed=True):
         for score, (runs, value, draws) in _distances(of_protocol, scores, resamples, seed).items():
@@ -65,10 +66,72 @@ def rank(rows: pd.DataFrame, scores: Sequence[str], *, resamples: int = RESAMPLE
             # [one, those better]: in nearly all draws. To count is quicker than to find the percentiles of every pair.
             better = np.array([(draws < one[:, None]).mean(axis=0) >= 1 - LEVEL / 2 for one in draws.T])
             better[:, best] = low > 0
-            behind = {"behind": value - value[best], "behind_low": low, "behind_high": high}
-            runs = runs.assign(score=score, rank=1 + better.sum(axis=1), **behind, tied=~better[:, best])
-            ranked.append(runs.iloc[np.argsort(value, kind="stable")][names])
+            far = {"behind": value - value[best], "behind_low": low, "behind_high": high}
+            runs = runs.assign(score=score, rank=1 + better.sum(axis=1), **far, tied=~better[:, best])
+            order = np.argsort(value, kind="stable")
+            apart = (better | better.T)[np.ix_(order, order)]
+            ranked.append(runs.iloc[order].assign(group=tie_groups(apart))[names])
     return pd.concat(ranked[1:] or ranked, ignore_index=True)
+
+
+def tie_groups(apart: NDArray[np.bool_]) -> list[str]:
+    """Letters by which tables of ranks show ties: of methods that share a letter, no two are told apart.
+
+    A group is a run of neighbours in the order of ranks, as long as it can be. A method in more than two groups names
+    the first and the last of them: "b-e".
+
+    Args:
+        apart: whether two methods are told apart, the best first, (methods, methods).
+    """
+    groups: list[list[str]] = [[] for _ in apart]
+    start = count = 0
+    for end in range(len(apart)):
+        # The run that ends before this method is over, where it cannot be made longer.
+        first = max((k + 1 for k in range(start, end) if apart[end, k]), default=start)
+        if first > start:
+            _name(groups[start:end], count)
+            start, count = first, count + 1
+    _name(groups[start:], count)
+    return [", ".join(named) if len(named) < 3 else f"{named[0]}-{named[-1]}" for named in groups]
+
+
+def _name(groups: list[list[str]], count: int) -> None:
+    """Put the letter of a group, a to z, then aa and so on, behind those that its methods have."""
+    letter = chr(ord("a") + count % 26)
+    for named in groups:
+        named.append(letter if count < 26 else f"{chr(ord('a') + count // 26 - 1)}{letter}")
+
+
+def behind(
+    rows: pd.DataFrame, score: str, model: str, weights: str, *, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """How much farther than one method all methods of its protocol are from what is best, on the same photographs.
+
+    Args:
+        rows: of one protocol, as :func:`colorlib.benchmarks.evaluate` returns them.
+        score: a name of :data:`SCORES` that is a quality of methods.
+        model: the method to compare with.
+        weights: its weights.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+
+    Returns:
+        ``model``, ``weights``, ``behind``, below 0 where a method is better, with ``behind_low`` and ``behind_high``,
+        the ends of its 95 % interval. Empty if that method was measured on other photographs than most.
+
+    Raises:
+        KeyError: there is no such score.
+    """
+    none = pd.DataFrame(columns=[*_RUN, "behind", "behind_low", "behind_high"])
+    found = _distances(rows, [score], resamples, seed).get(score)
+    if found is None:
+        return none
+    runs, value, draws = found
+    chosen = np.flatnonzero((runs["model"] == model) & (runs["weights"] == weights))
+    if not len(chosen):
+        return none
+    low, high = percentiles(draws - draws[:, chosen[:1]])
+    return runs[_RUN].assign(behind=value - value[chosen[0]], behind_low=low, behind_high=high)
 
 
 def pairwise(rows: pd.DataFrame, score: str, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:

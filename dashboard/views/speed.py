@@ -3,50 +3,14 @@
 import math
 
 import common
-import fsspec
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from store import HUB, Store
+from speeds import FILE, machines, read_speed_of
+from store import Store
 
 from colorlib.benchmarks import reported
 from colorlib.benchmarks.experiments import TIMINGS, experiment
-
-FILE = "speed.parquet"  # of `colorlib speed`, in the folder of results
-COLUMNS = [  # of it, without which nothing can be shown
-    *("model", "side", "network", "resized", "device", "kind", "threads", "runtime", "dtype", "torch", "colorlib"),
-    *("seconds", "fastest", "slowest", "megabytes", "network_seconds", "operations"),
-    *("share", "matrix_gflops", "copy_gbs"),
-]
-RUNTIMES = {"torch": "", "onnx": ", ONNX Runtime", "openvino": ", OpenVINO"}
-
-
-def read_speed(place: str) -> tuple[pd.DataFrame, str]:
-    """The rows of the file of a place, none if there is no such file; and why they cannot be read."""
-    none = pd.DataFrame(columns=COLUMNS)
-    try:
-        with fsspec.open(f"{place}/{FILE}") as file:
-            rows = pd.read_parquet(file)
-    except FileNotFoundError:
-        return none, ""
-    except (OSError, ValueError) as error:
-        return none, str(error).splitlines()[0]
-    if absent := [column for column in COLUMNS if column not in rows]:
-        return none, f"it has no column {', '.join(absent)}"
-    rows["how"] = [
-        f"{row.device}{f', {row.threads} threads' if row.kind == 'cpu' else ''}{RUNTIMES.get(row.runtime, row.runtime)}"
-        f"{'' if row.dtype == 'float32' else f', {row.dtype}'}"
-        for row in rows.itertuples()
-    ]
-    return rows, ""
-
-
-read_speed_on_the_hub = st.cache_data(ttl=common.HUB_SECONDS, show_spinner="Looking for speed.parquet")(read_speed)
-
-
-def machines(timings: pd.DataFrame) -> str:
-    """The machines of the timings."""
-    return "; ".join(f"{device}, {threads} threads" for (device, threads), _ in timings.groupby(["device", "threads"]))
 
 
 def show_benchmarks(store: Store) -> None:
@@ -208,7 +172,7 @@ def show_table_3(timings: pd.DataFrame, rows: pd.DataFrame) -> None:
 
 
 store = common.open_page("Speed", with_runs=False)
-rows, reason = (read_speed_on_the_hub if store.place.startswith(HUB) else read_speed)(store.place)
+rows, reason = read_speed_of(common.arguments().results)
 if reason:
     st.warning(f"{FILE} is left out: {reason}; measure it again", icon=":material/broken_image:")
 if not store.runs.empty:
