@@ -6,6 +6,7 @@ Every number is a query on the Parquet files that ``colorlib evaluate`` writes. 
 from typing import Any
 
 import common
+import sharing
 import streamlit as st
 from store import UnreadableError
 from streamlit.navigation.page import StreamlitPage
@@ -40,12 +41,14 @@ def run(page: StreamlitPage) -> None:
     if came and not st.query_params and left.get(page.title):
         st.session_state.update(left[page.title])
         st.rerun()  # a step back in the browser overrules what is set now, but not in another run
+    sharing.begin()
     try:
         page.run()
     except UnreadableError as error:  # without these files, which are then named on top of the page
         common.leave_out(error.files)
         st.rerun()
     finally:  # a page may stop early
+        sharing.offer()
         choices = {key: value for key, value in st.session_state.items() if isinstance(value, str | int | list)}
         left[page.title] = {str(key): value for key, value in choices.items() if key != "shown"}
 

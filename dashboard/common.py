@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from sharing import bound, note_table, notes
 from store import HUB, Store, UnreadableError, known_protocol, listing
 
 from colorlib.benchmarks import SCORES, behind, pairwise, rank, summarize, without_colour
@@ -130,16 +131,19 @@ def open_page(title: str, *, with_runs: bool = True, with_yours: bool = True) ->
         with_yours: whether the visitor's own results, see the page Yours, are among them.
     """
     place = arguments().results
+    notes().results = place
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.title(title, width="content")
-        if st.button(
-            "Look for new results",
-            icon=":material/refresh:",
-            type="tertiary",
-            help=f"In {place}. A folder is also looked at whenever a page is shown, a data set on the Hub every "
-            f"{HUB_SECONDS // 60} minutes.",
-        ):
-            _listed_on_the_hub.clear()
+        with st.container(horizontal=True, width="content"):
+            if st.button(
+                "Look for new results",
+                icon=":material/refresh:",
+                type="tertiary",
+                help=f"In {place}. A folder is also looked at whenever a page is shown, a data set on the Hub every "
+                f"{HUB_SECONDS // 60} minutes.",
+            ):
+                _listed_on_the_hub.clear()
+            notes().place = st.container(width="content")
     try:
         store = _open(place)
     except OSError as error:
@@ -156,6 +160,7 @@ def open_page(title: str, *, with_runs: bool = True, with_yours: bool = True) ->
             "streamlit run dashboard/app.py -- results\n```"
         )
         st.stop()
+    notes().runs.append(store.runs)
     return store
 
 
@@ -267,7 +272,9 @@ def seconds(store: Store, protocol: str) -> pd.DataFrame:
 
 def open_experiments() -> Store:
     """The results of trainings for experiments, which colorlib includes."""
-    return _open(str(EXPERIMENTS))
+    store = _open(str(EXPERIMENTS))
+    notes().runs.append(store.runs)
+    return store
 
 
 def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
@@ -286,7 +293,8 @@ def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str
         identities.sort(key=lambda p: (p.startswith("skimage"), p != "miniplaces@1", p))
 
     # Only the id, as the URL stores what is shown.
-    chosen: str = st.selectbox("Benchmark", identities, key=key, bind="query-params")
+    chosen: str = st.selectbox("Benchmark", identities, **bound(key))
+    notes().protocols.add(chosen)
     return chosen
 
 
@@ -294,7 +302,8 @@ def choose_task(store: Store) -> str:
     """Let the visitor choose a task that was measured; the URL stores the choice."""
     casts = {store.balances(protocol) for protocol in store.protocols}
     tasks = [task for task, balance in (("colorize", False), ("balance", True)) if balance in casts]
-    return st.segmented_control("Task", tasks, default=tasks[0], required=True, key="task", bind="query-params")
+    chosen: str = st.segmented_control("Task", tasks, default=tasks[0], required=True, **bound("task"))
+    return chosen
 
 
 def choose_benchmark(store: Store) -> str:
@@ -336,7 +345,7 @@ def describe_protocol(store: Store, identity: str) -> str:
 def choose_scores(label: str, scores: list[str], default: list[str], key: str) -> list[str]:
     """Let the visitor choose scores by name; without a choice, the default."""
     names = {SCORES[score].title: score for score in scores}
-    chosen = st.multiselect(label, list(names), [SCORES[s].title for s in default], key=key, bind="query-params")
+    chosen = st.multiselect(label, list(names), [SCORES[s].title for s in default], **bound(key))
     return [names[name] for name in chosen] or default
 
 
@@ -426,16 +435,25 @@ def without_variants(models: Iterable[str]) -> list[str]:
     return [model for model in there if model.partition(":")[0] == model or model.partition(":")[0] not in there]
 
 
-def show_table(table: pd.DataFrame, alt: str, columns: dict[str, Any] | None = None, **options: Any) -> Any:
+def show_table(
+    table: pd.DataFrame,
+    alt: str,
+    columns: dict[str, Any] | None = None,
+    *,
+    numbers: pd.DataFrame | None = None,
+    **options: Any,
+) -> Any:
     """Show a table without its index. Columns of names are wide enough, and a missing value is a dash.
 
     Args:
         table: the rows.
         alt: what it shows.
         columns: the configuration of some of its columns.
+        numbers: for its file, the rows with every number in a column of its own; default: the table.
         **options: of :func:`streamlit.dataframe`.
     """
     config = dict(columns or {})
+    note_table(alt, table, config, numbers)
     for name in table.columns:
         if pd.api.types.is_numeric_dtype(table[name]) or len(table) == 0:
             continue
@@ -455,7 +473,10 @@ def show_table(table: pd.DataFrame, alt: str, columns: dict[str, Any] | None = N
 def show_chart(figure: go.Figure, alt: str, key: str | None = None) -> None:
     """Show a chart at the page's width, in its theme."""
     figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend=LEGEND)
-    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False}, alt=alt)
+    notes().add(alt, figure)
+    file = {"format": "svg", "filename": alt}  # of the camera above the chart
+    config = {"displaylogo": False, "toImageButtonOptions": file}
+    st.plotly_chart(figure, width="stretch", key=key, config=config, alt=alt)
 
 
 def cumulative_error(rows: pd.DataFrame) -> go.Figure:

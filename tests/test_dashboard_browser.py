@@ -109,14 +109,16 @@ def test_from_a_row_to_its_images_and_back(page: Page, browser: Browser, url: st
 def test_the_file_of_a_view_equals_the_view(page: Page, url: str):
     page.goto(f"{url}/leaderboard?benchmark-colorize=coco%401&methods=larsson16_small,%20welsh")
     settled(page, "Leaderboard")
+    page.get_by_role("button", name="Export").click()
     with page.expect_download() as coming:
-        page.get_by_role("button", name="CSV of this view").click()
-    file = pd.read_csv(io.BytesIO(coming.value.path().read_bytes()))
+        page.get_by_role("button", name="Download", exact=True).click()
+    file = pd.read_csv(io.BytesIO(coming.value.path().read_bytes()), comment="#")
     [header, *rows] = cells(page)
     assert header[:6] == ["rank", "method", "RMSE ↓", "95 %", "behind the best", "95 %"]
-    assert [row[1] for row in rows] == file["method"].tolist() == ["grayscale", "larsson16_small", "welsh02"]
-    assert [float(row[2]) for row in rows] == file["rmse"].tolist()
-    assert [row[3] for row in rows] == file["rmse_interval"].tolist()
+    assert [row[1] for row in rows] == file["model"].tolist() == ["grayscale", "larsson16_small", "welsh02"]
+    assert [float(row[2]) for row in rows] == pytest.approx(file["rmse"].tolist(), abs=5e-5)
+    ends = [[float(end) for end in row[3].split(" to ")] for row in rows]
+    assert ends == [pytest.approx(end, abs=5e-5) for end in file[["rmse_low", "rmse_high"]].to_numpy().tolist()]
     assert [float(row[0]) for row in rows[1:]] == file["rank"].tolist()[1:]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from sharing import bound
 
 from colorlib.benchmarks import SCORES
 
@@ -25,8 +26,7 @@ chosen = (
         "Methods",
         models,
         [m for m in models if m != "welsh02" and ":" not in m],
-        key="methods-shown",
-        bind="query-params",
+        **bound("methods-shown"),
     )
     or models
 )
@@ -63,9 +63,9 @@ common.show_chart(figure, f"Histogram of PSNR of {len(chosen)} methods on {proto
 st.subheader("Error and photograph")
 left, right = st.columns(2)
 properties = {name: column for column, name in PROPERTIES.items()}
-property_ = properties[left.selectbox("Property", list(properties), key="property", bind="query-params")]
+property_ = properties[left.selectbox("Property", list(properties), **bound("property"))]
 names = {SCORES[score].title: score for score in METRICS_SHOWN}
-score = names[right.selectbox("Score", list(names), key="score", bind="query-params")]
+score = names[right.selectbox("Score", list(names), **bound("score"))]
 st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
 figure = go.Figure()
 for model, run in rows.groupby("model", observed=True):

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from answers import FEW
 from common import GRAY
+from sharing import bound
 from store import Store
 
 from colorlib.benchmarks import SCORES, duel
@@ -125,13 +126,13 @@ if len(models) < 2:
     st.info(f"Two methods are needed; on {protocol} there is only {models[0]}.")
     st.stop()
 left, middle, right = st.columns([2, 3, 3])
-score = titles[left.selectbox("Score", list(titles), key="score", bind="query-params")]
+score = titles[left.selectbox("Score", list(titles), **bound("score"))]
 ranked = common.ranks(store, protocol, (score,))
 best = [*ranked["model"].astype(str), *models]
 order = list(dict.fromkeys(best))
-one = middle.selectbox("This method", order, key="one", bind="query-params")
+one = middle.selectbox("This method", order, **bound("one"))
 others = [name for name in order if name != one]
-other = right.selectbox("and this one", others, key="other", bind="query-params")
+other = right.selectbox("and this one", others, **bound("other"))
 try:
     found = compared(store, protocol, one, other, score)
 except ValueError as error:
@@ -162,7 +163,7 @@ with table:
             "gain": st.column_config.NumberColumn("better by", format=number),
         },
     )
-if st.toggle("Show these photographs", key="pictures", bind="query-params"):
+if st.toggle("Show these photographs", **bound("pictures")):
     from pictures import find_pictures, runnable  # with torch
 
     seen = find_pictures(protocol, tuple(map(str, common.arguments().data)))

@@ -9,6 +9,7 @@ import plotly.express as px
 import streamlit as st
 from common import GRAY
 from pictures import THUMBNAIL, error_map, find_pictures, runnable
+from sharing import bound
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
@@ -30,19 +31,17 @@ store = common.open_page("Images")
 protocol = common.choose_benchmark(store)
 left, middle, right, last = st.columns([3, 2, 2, 1])
 models = sorted(store.of(protocol)["model"].unique(), key=lambda m: m == GRAY)  # gray last
-method = left.selectbox("Method", models, key="method", bind="query-params")
+method = left.selectbox("Method", models, **bound("method"))
 metrics = CAST_METRICS if store.balances(protocol) else METRICS_SHOWN
 by = {SCORES[name].title: name for name in metrics}
-score = by[middle.selectbox("Score", list(by), key="by", bind="query-params")]
-end = right.segmented_control(
-    "Order", ["worst", "best"], default="worst", required=True, key="end", bind="query-params"
-)
+score = by[middle.selectbox("Score", list(by), **bound("by"))]
+end = right.segmented_control("Order", ["worst", "best"], default="worst", required=True, **bound("end"))
 
 rows = store.rows(protocol, ["photo", "label", "cast", "weights", "height", "width", *metrics], models=[method])
 rows = rows[rows["weights"] == rows["weights"].iloc[0]].drop(columns="weights")  # one run, if there are several
 ordered = common.best_first(rows, score, worst=end == "worst").reset_index(drop=True)
 pages = -(-len(ordered) // COUNT)
-page = last.number_input(f"Page, of {pages}", 1, pages, key="page", bind="query-params")
+page = last.number_input(f"Page, of {pages}", 1, pages, **bound("page"))
 some = ordered.iloc[(page - 1) * COUNT : page * COUNT]
 names = [row.photo if pd.isna(row.cast) else f"{row.photo}, {row.cast}" for row in some.itertuples()]
 found = find_pictures(protocol, tuple(map(str, common.arguments().data)))
@@ -61,7 +60,7 @@ columns = {name: common.score_column(name) for name in metrics}
 common.show_table(
     common.in_units(some, metrics).dropna(axis=1, how="all"), f"{end} photographs of {method} on {protocol}", columns
 )
-photo = st.selectbox("Photograph", names, key="photo", bind="query-params")
+photo = st.selectbox("Photograph", names, **bound("photo"))
 row = some.iloc[names.index(photo)]
 cast = None if pd.isna(row["cast"]) else row["cast"]
 same = store.rows(protocol, ["model", "weights", *metrics], photo=row["photo"], cast=cast)
@@ -75,9 +74,7 @@ common.show_table(
 if found is None:
     st.stop()
 ready = list(dict.fromkeys(m for m in same["model"] if m != GRAY and runnable(m)))
-compared = st.multiselect(
-    "Results of", ready, [method] if method in ready else ready[:1], key="painted", bind="query-params"
-)
+compared = st.multiselect("Results of", ready, [method] if method in ready else ready[:1], **bound("painted"))
 true, seen = found.load(row["photo"], cast)
 shown = [("the original", true), ("input of the methods", seen)]
 painted = [(name, found.paint(name, row["photo"], cast)) for name in compared]
@@ -89,8 +86,7 @@ measure = st.segmented_control(
     ["CIEDE2000", "angle"],
     default="CIEDE2000",
     required=True,
-    key="map",
-    bind="query-params",
+    **bound("map"),
     help="Perceived colour difference, or the angle between colours in degrees; dark pixels have no angle.",
 )
 largest = {"CIEDE2000": 40.0, "angle": 20.0}[measure]

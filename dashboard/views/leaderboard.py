@@ -10,10 +10,11 @@ import plotly.graph_objects as go
 import streamlit as st
 from board import choices, in_order, matching, pareto, sizes
 from common import GRAY
+from sharing import bound
 from speeds import idle_seconds
 from store import Store
 
-from colorlib.benchmarks import SCORES, reported
+from colorlib.benchmarks import SCORES, Run, reported
 from colorlib.benchmarks.reported import remarks
 
 DEFAULT_SCORES = ["rmse", "psnr", "ciede2000", "saturation_difference", "chroma", "top1"]
@@ -96,6 +97,15 @@ def shown(ordered: pd.DataFrame, scores: Sequence[str], lead: str, *, intervals:
     return view
 
 
+def numbers_of(ordered: pd.DataFrame, store: Store, protocol: str) -> pd.DataFrame:
+    """The rows for a file: values and the ends of intervals apart, with all of a run's provenance."""
+    about = store.of(protocol)[list(Run.__dataclass_fields__)]
+    known = [name for name in about if name in ordered and name not in ("model", "weights")]
+    names = {f"{score}_ratio": f"{score}_ratio_to_gray" for score in SCORES}
+    names |= {f"{score}_difference": f"{score}_difference_from_gray" for score in SCORES}
+    return ordered.drop(columns=known).merge(about, on=["model", "weights"], how="left").rename(columns=names)
+
+
 def interval(rows: pd.DataFrame, name: str, score: str) -> list[str | None]:
     """The ends of an interval as text, in the unit of a score."""
     ends = zip(rows[f"{name}_low"], rows[f"{name}_high"], strict=True)
@@ -153,18 +163,14 @@ def choose_rows(models: list[str], labels: list[str], protocol: str) -> Chosen:
     """Let the visitor filter methods and photographs."""
     left, right, third, last = st.columns([4, 2, 1.2, 1.2], vertical_alignment="bottom")
     wanted = left.text_input(
-        "Filter methods", key="methods", bind="query-params", placeholder="part of a name: larsson, small, decoder=mode"
+        "Filter methods", **bound("methods"), placeholder="part of a name: larsson, small, decoder=mode"
     )
     with right.popover("More filters", icon=":material/filter_list:", width="stretch"):
         asked = {
-            name: st.multiselect(LABELS[name], some, key=name, bind="query-params", placeholder="All")
+            name: st.multiselect(LABELS[name], some, **bound(name), placeholder="All")
             for name, some in choices(models).items()
         }
-        scenes = (
-            st.multiselect("Scenes", labels, key="scenes", bind="query-params", placeholder="All photographs")
-            if labels
-            else []
-        )
+        scenes = st.multiselect("Scenes", labels, **bound("scenes"), placeholder="All photographs") if labels else []
     words = [word.strip() for word in wanted.split(",") if word.strip()]
     kept = matching([model for model in models if model != GRAY], words, asked)
     plain = common.without_variants(models)
@@ -173,12 +179,11 @@ def choose_rows(models: list[str], labels: list[str], protocol: str) -> Chosen:
     named = bool(asked.get("decoder")) or any(":" in word or "=" in word for word in words)
     variants = third.toggle(
         "Variants",
-        key="variants",
-        bind="query-params",
+        **bound("variants"),
         disabled=not folded,
         help="The same methods with other settings, such as `decoder=mode` or `look=vivid`, below each of them.",
     )
-    intervals = last.toggle("Intervals", key="intervals", bind="query-params", help="Of every score.")
+    intervals = last.toggle("Intervals", **bound("intervals"), help="Of every score.")
     if not kept:
         asked_for = "” or “".join([*words, *(one for some in asked.values() for one in some)])
         st.info(f"No method on {protocol} has “{asked_for}”. Take the filters away to see all {len(plain)}.")
@@ -239,7 +244,7 @@ measured = common.scores_of(store, protocol)
 available = [score for score in SCORES if score in measured]
 default = [score for score in (CAST_SCORES if balance else DEFAULT_SCORES) if score in available]
 models = store.of(protocol)["model"].drop_duplicates().tolist()
-against = right.selectbox("Compare with", [BEST, *models], key="against", bind="query-params")
+against = right.selectbox("Compare with", [BEST, *models], **bound("against"))
 scores = common.choose_scores("Scores", available, default, key="scores-balance" if balance else "scores-colorize")
 chosen = choose_rows(models, common.scenes_of(store, protocol), protocol)
 # Ranked by the first score that is a quality of methods.
@@ -257,6 +262,7 @@ event = common.show_table(
     view,
     f"Scores of {len(view)} methods on {protocol}",
     columns_of(scores, lead, against, timed),
+    numbers=numbers_of(ordered, store, protocol),
     on_select="rerun",
     selection_mode="single-row",
     key="rows",
@@ -268,11 +274,6 @@ st.caption(describe(store, protocol, ordered, lead, variants=chosen.variants, ph
 if event.selection.rows:
     common.link_images(store, protocol, view["method"].iloc[event.selection.rows[0]])
 name = protocol.partition("@")[0]
-one, two, three = st.columns([1, 1, 3])
-one.download_button("CSV of this view", view.to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore")
-two.download_button(
-    "JSON of this view", view.to_json(orient="records", indent=1), f"{name}.json", "application/json", on_click="ignore"
-)
 st.code(f"colorlib evaluate --model all --benchmark {name} --data PHOTOS", language="sh")
 
 st.subheader("Reported")

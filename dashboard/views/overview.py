@@ -18,6 +18,7 @@ from answers import (
     with_method,
 )
 from common import GRAY
+from sharing import bound
 from store import Store
 
 from colorlib.benchmarks import SCORES
@@ -51,6 +52,7 @@ def show_answers(table: pd.DataFrame, score: str, baseline: str) -> None:
         None if pd.isna(low) else f"{how.format(low)} to {how.format(high)}"
         for low, high in zip(table["lead_low"], table["lead_high"], strict=True)
     ]
+    numbers = table
     table = table.assign(
         value=scale * table["value"],
         gray=scale * table["gray"].astype(float),
@@ -76,7 +78,7 @@ def show_answers(table: pd.DataFrame, score: str, baseline: str) -> None:
         "ties": st.column_config.TextColumn("ties with it"),
         "photos": st.column_config.NumberColumn("photographs"),
     }
-    common.show_table(table[names], f"The best method on each benchmark by {how.title}", columns)
+    common.show_table(table[names], f"The best method on each benchmark by {how.title}", columns, numbers=numbers)
 
 
 def over_benchmarks(summed: pd.DataFrame, score: str, protocols: list[str], order: list[str], gray: str) -> go.Figure:
@@ -154,8 +156,7 @@ def show_colorization(protocols: list[str]) -> None:
             list(names),
             default=next(iter(names)),
             required=True,
-            key="score",
-            bind="query-params",
+            **bound("score"),
             label_visibility="collapsed",
         )
     ]
@@ -196,6 +197,7 @@ def show_colorization(protocols: list[str]) -> None:
             "method": st.column_config.TextColumn("method", pinned=True),
             "mean rank": st.column_config.NumberColumn(format="%.1f"),
         },
+        numbers=ranked,
     )
     st.caption(
         "A method's rank is 1 and the number of methods that are significantly better; = ties with the best. "

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from counterparts import benchmark_for, with_ours
+from sharing import bound
 
 from colorlib.benchmarks import SCORES, reported
 from colorlib.benchmarks.experiments import TIMINGS, Experiment, experiment, list_experiments, overall, significant
@@ -32,7 +33,7 @@ def show_experiment(this: Experiment) -> None:
     st.markdown(this.about)
     summed = common.experiment_summary(store, own, this.name)
     if len(summed):
-        common.show_table(measured_table(this, summed), f"All measurements: {this.title}")
+        common.show_table(measured_table(this, summed), f"All measurements: {this.title}", numbers=summed)
         if this.name in FIGURES:
             FIGURES[this.name](this, summed)
     else:
@@ -105,7 +106,7 @@ def show_printed(printed: pd.DataFrame, of: str, experiments: list[Experiment]) 
         named = cells["row"] + ((", " + cells["dataset"]).where(cells["dataset"] != "", "") if sets else "")
         cells = cells.assign(cell=cells.apply(cell, axis=1), row=named)
         grid = cells.pivot_table(index="row", columns="column", values="cell", aggfunc="; ".join, sort=False)
-        common.show_table(grid.reset_index(), f"{title} of {of}: printed and measured")
+        common.show_table(grid.reset_index(), f"{title} of {of}: printed and measured", numbers=cells)
         if marks:
             st.caption(" · ".join(f"{mark} {remark.replace('*', chr(92) + '*')}" for remark, mark in marks.items()))
         differences = list(dict.fromkeys(part for whole in cells["differs"] for part in whole.split("; ") if part))
@@ -173,7 +174,7 @@ def disconnect(this: Experiment, table: pd.DataFrame) -> None:
 def styles(this: Experiment, table: pd.DataFrame) -> None:
     """Figure 7 of Iizuka et al. 2016."""
     st.markdown("**Style transfer**, the paper's figure 7: the global features are those of another photograph.")
-    if not st.toggle("Paint it", key="styles", bind="query-params"):
+    if not st.toggle("Paint it", **bound("styles")):
         return
     from pictures import style_gallery  # with torch
 
@@ -194,7 +195,7 @@ FIGURES = {"larsson16_targets": cumulative, "lin21_rebalancing": disconnect, "ii
 
 store, own = common.open_page("Papers"), common.open_experiments()
 numbers = reported()
-name = st.selectbox("Paper", [*dict.fromkeys(numbers["paper"]), EVERY], key="paper", bind="query-params")
+name = st.selectbox("Paper", [*dict.fromkeys(numbers["paper"]), EVERY], **bound("paper"))
 experiments = sorted(
     (x for x in map(experiment, list_experiments()) if x.paper == ("" if name == EVERY else name)),
     key=lambda x: x.tables,

@@ -4,6 +4,7 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from sharing import bound
 
 from colorlib.benchmarks.tables import CAST, angle_statistics, cast_angles
 
@@ -26,15 +27,12 @@ common.show_table(
     f"Angular error statistics on {protocol}",
     numbers | {"of the cast": st.column_config.NumberColumn(format="%.3f")},
 )
-st.download_button(
-    "CSV of this table", table.to_csv(index=False), f"{protocol.partition('@')[0]}.csv", "text/csv", on_click="ignore"
-)
 st.caption(
     "Zhu and Funt print, for COCO 2014: mean 7.5° before and 4.3° after. All of their numbers are on the page Papers."
 )
 
 st.subheader("Before and after")
-method = st.selectbox("Method", table["method"].iloc[1:], key="method", bind="query-params")
+method = st.selectbox("Method", table["method"].iloc[1:], **bound("method"))
 run = rows[rows["model"] == method]
 largest = float(run[["angular_error", "angular_error_before"]].max().max())
 figure = go.Figure()

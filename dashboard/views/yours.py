@@ -9,6 +9,7 @@ import common
 import pandas as pd
 import streamlit as st
 from common import GRAY
+from sharing import bound
 from store import HUB
 
 from colorlib.benchmarks import SCORES
@@ -46,8 +47,7 @@ st.markdown(
 on_space = bool(os.environ.get("SPACE_ID"))  # where visitors have no business in the server's folders
 place = st.text_input(
     "A data set on the Hub" if on_space else "A folder of results on this machine, or a data set on the Hub",
-    key="yours",
-    bind="query-params",
+    **bound("yours"),
     placeholder="hf://datasets/OWNER/NAME" if on_space else "results, or hf://datasets/OWNER/NAME",
 ).strip()
 if place and on_space and not place.startswith(HUB):
@@ -86,11 +86,12 @@ for one in places:
         scores = [s for s in SCORED[both.balances(protocol)] if s in common.scores_of(both, protocol)]
         ranked = common.ranks(both, protocol, tuple(scores))
         st.subheader(f"On {answers.plain(protocol)}")
-        rows = []
+        rows, numbers = [], []
         for score, table in ranked.groupby("score", sort=False):
             how = SCORES[str(score)]
             for row in table.itertuples():
                 if (row.model, row.weights) in mine:
+                    numbers.append(row._asdict())
                     rows.append(
                         {
                             "method": row.model,
@@ -103,6 +104,7 @@ for one in places:
                         }
                     )
         if rows:
-            common.show_table(pd.DataFrame(rows), f"Ranks of your methods on {protocol}")
+            alt = f"Ranks of your methods on {protocol}"
+            common.show_table(pd.DataFrame(rows), alt, numbers=pd.DataFrame(numbers).drop(columns="Index"))
         elif {model for model, _ in mine} != {GRAY}:
             st.caption("Your runs lack photographs that the others have, so they are not ranked.")
