@@ -255,6 +255,7 @@ def test_throughput_is_that_of_step_encoding_and_loader(folder: Path, monkeypatc
     assert found.encoding < found.step
     assert 0.02 < found.loading < 0.1
     assert found.photographs == pytest.approx(4 / found.step)
+    assert found.hours == pytest.approx(20 * found.step / 3600)  # the recipe has 20 steps
     assert [found.loaders(n) for n in (1, 8)] == [math.ceil(n * 4 * found.loading / found.step) for n in (1, 8)]
     monkeypatch.setattr(throughput, "throughput", lambda args: found)
     throughput.main(["some.yaml", f"--data.train=[{folder}]"])

@@ -1,9 +1,10 @@
 """How fast does a recipe train here, and what holds it up?
 
 ``python -m training.throughput RECIPE... --data.train ...`` measures a training step on photographs that are ready, the
-share of it that encoding the targets takes, and how many photographs one loader process makes. From these follows how
-many loader processes a machine with several such devices needs. Further arguments are those of ``python -m training
-fit``. Loader and step are measured one after the other, so each has the processor to itself.
+share of it that encoding the targets takes, and how many photographs one loader process makes. From these follow how
+long the whole recipe takes, and how many loader processes a machine with several such devices needs. Further arguments
+are those of ``python -m training fit``. Loader and step are measured one after the other, so each has the processor to
+itself.
 """
 
 import math
@@ -44,6 +45,7 @@ class Throughput:
         precision: that it trains in, in Lightning's words.
         crop: side of the crops in pixels.
         batch: photographs a step.
+        steps: of the whole recipe.
         step: seconds of a training step, backward pass and optimizer included; the median.
         encoding: seconds of it that encode what the network should say; the median.
         loading: seconds that one loader process takes for a photograph.
@@ -54,6 +56,7 @@ class Throughput:
     precision: str
     crop: int
     batch: int
+    steps: int
     step: float
     encoding: float
     loading: float
@@ -62,6 +65,11 @@ class Throughput:
     def photographs(self) -> float:
         """A second, where loaders keep up."""
         return self.batch / self.step
+
+    @property
+    def hours(self) -> float:
+        """That the recipe takes, without validation."""
+        return self.steps * self.step / 3600
 
     def loaders(self, devices: int = 1) -> int:
         """How many loader processes keep so many devices busy; each needs a processor core."""
@@ -104,6 +112,7 @@ def throughput(args: list[str]) -> Throughput:
         precision=str(trainer.precision),
         crop=data.size,
         batch=data.batch_size,
+        steps=trainer.max_steps,
         step=statistics.median(clock.steps[WARMUP:]),
         encoding=statistics.median(clock.encodings[WARMUP:]),
         loading=loading,
@@ -168,12 +177,16 @@ def _methods(model: ColorModel) -> list[ColorModel]:
 def _row(found: Throughput) -> list[str]:
     return [
         *(found.recipe, found.precision, str(found.crop), str(found.batch), f"{found.photographs:.1f}"),
+        f"{found.hours:,.1f}",
         *(f"{found.encoding / found.step:.1%}", f"{1 / found.loading:.0f}"),
         *(str(found.loaders(devices)) for devices in (1, DEVICES)),
     ]
 
 
-HEADINGS = "recipe", "precision", "crop", "batch", "images/s", "encoding", "1 loader/s", "loaders", f"for {DEVICES}"
+HEADINGS = (
+    *("recipe", "precision", "crop", "batch", "images/s", "hours"),
+    *("encoding", "1 loader/s", "loaders", f"for {DEVICES}"),
+)
 
 
 def _print(cells: Sequence[str]) -> None:
