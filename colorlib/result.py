@@ -205,8 +205,8 @@ class Result:
             >>> from colorlib.steering import Hint
             >>> from skimage import data
             >>> result = Colorizer("larsson16_small")(data.camera())
-            >>> blue = result.steer([Hint.of_rgb(x=400, y=50, rgb=(0.4, 0.6, 0.9))])
-            >>> bool(blue.rgb[2, 50, 400] > result.rgb[2, 50, 400])
+            >>> sunset = result.steer([Hint.of_rgb(x=400, y=50, rgb=(0.9, 0.6, 0.4))])
+            >>> bool(sunset.rgb[0, 50, 400] > result.rgb[0, 50, 400])
             True
         """
         from colorlib.steering import Steering  # scipy's graphs take time to load
