@@ -21,7 +21,7 @@ from colorlib.targets import Colors, combine
 from colorlib.transfer import RatioHistogram
 
 if TYPE_CHECKING:
-    from colorlib.steering import Hint
+    from colorlib.steering import Hint, Steering
 
 _APART = 15.0  # of a and b: such a disagreement is white; the mean over a photograph is about 2 to 4
 
@@ -185,10 +185,19 @@ class Result:
         """
         self._check_pixel(x, y)
         if self.prediction is None:
-            return asking.of_colour(self.planes.rows(y, y + 1)[:, 0, x])
+            return self.painted_at(x, y)
         return asking.of_distribution(self.distribution_at(x, y), count)
 
-    def steer(self, hints: "Sequence[Hint]") -> "Result":
+    def painted_at(self, x: int, y: int) -> Answer:
+        """The colour of a pixel as it is painted, whatever the method held possible.
+
+        Raises:
+            ValueError: the pixel is outside.
+        """
+        self._check_pixel(x, y)
+        return asking.of_colour(self.planes.rows(y, y + 1)[:, 0, x])
+
+    def steer(self, hints: "Sequence[Hint]", steering: "Steering | None" = None) -> "Result":
         """The photograph with colours that a person chose for some points; the network does not run.
 
         A hint's colour spreads over what the method holds to be the same thing, as far as no edge stops it: see
@@ -196,6 +205,8 @@ class Result:
 
         Args:
             hints: of two for one place the later counts.
+            steering: ``Steering.of(result)``, kept from call to call where hints change one by one: what it has found
+                of one hint it need not find again.
 
         Raises:
             ValueError: a hint lies outside the photograph, its colour is no number, or the result is of white balance.
@@ -211,9 +222,7 @@ class Result:
         """
         from colorlib.steering import Steering  # scipy's graphs take time to load
 
-        if not isinstance(self.paint, Chroma):
-            raise ValueError(f"{self.model} balances a photograph's own colours; hints are for methods that colour")
-        steered = Steering(self.paint, self.photo).paint(hints)
+        steered = (steering or Steering.of(self)).paint(hints)
         count = "1 colour" if len(hints) == 1 else f"{len(hints)} colours"
         return self._with(steered, f"{count} chosen by hand", ()) if hints else self
 

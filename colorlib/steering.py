@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from torch import Tensor
 from colorlib import color, io
 from colorlib.image import size_of
 from colorlib.painting import Chroma
+
+if TYPE_CHECKING:
+    from colorlib.result import Result
 
 GRID = 256  # cells along the short side, at most
 FULL = 0.5  # up to this distance a hint counts whole; at 1 it ends
@@ -93,6 +96,17 @@ class Steering:
         self._lightness = color.rgb_to_lightness(io.shrunk(photo, self._size))[0, 0].numpy()
         self._own = F.interpolate(paint.small.cpu(), size=self._size, mode="bilinear")[0].numpy()
         self._found: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+    @classmethod
+    def of(cls, result: "Result") -> "Steering":
+        """Of a method's result.
+
+        Raises:
+            ValueError: it is of white balance.
+        """
+        if not isinstance(result.paint, Chroma):
+            raise ValueError(f"{result.model} balances a photograph's own colours; hints are for methods that colour")
+        return cls(result.paint, result.photo)
 
     def paint(self, hints: Sequence[Hint]) -> Chroma:
         """Paint that has the hints' colours where they belong, on a finer grid; without hints, the original.

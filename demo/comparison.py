@@ -9,6 +9,7 @@ from alternatives import Alternatives
 from borrowing import Borrowing
 from methods import label
 from panels import Changes, make_slider, settings
+from pixel import Pixel
 
 if TYPE_CHECKING:
     from session import Session
@@ -30,6 +31,7 @@ class Comparison:
         with gr.Column(visible=False, elem_id="comparison") as self.column:
             self.slider = make_slider("slider")
             self.sides = gr.HTML(padding=False, elem_id="sides")
+            self.pixel = Pixel()
             self.compared = gr.Dropdown([], label="Before and after", elem_id="compared")
 
     def build_below(self) -> None:
@@ -41,21 +43,26 @@ class Comparison:
     @property
     def outputs(self) -> list[Any]:
         """The components that a choice changes, but for the list."""
-        return [self.slider, self.sides, *self.alternatives.outputs, *self.borrowing.outputs]
+        return [self.slider, self.sides, self.pixel.html, *self.alternatives.outputs, *self.borrowing.outputs]
 
     def before_after(self, name: str, session: "Session") -> Changes:
         """The slider, and the names of its sides."""
         painted, text = settings(session), f"Left: grayscale. Right: {label(name)}"
+        text += ", with your colours" if session.choices(name) else ""
         sides = words.caption_html(text, painted=painted, of="#slider") + words.why_html(name)
         return {self.slider: session.compare(name), self.sides: sides}
 
     def emptied(self) -> Changes:
         """What is shown of a photograph goes."""
-        return self.borrowing.emptied() | {
-            self.slider: None,
-            self.column: gr.Column(visible=False),
-            self.below: gr.Column(visible=False),
-        }
+        return (
+            self.borrowing.emptied()
+            | self.pixel.emptied()
+            | {
+                self.slider: None,
+                self.column: gr.Column(visible=False),
+                self.below: gr.Column(visible=False),
+            }
+        )
 
     def choose(self, name: str, session: "Session") -> Changes:
         """Make everything below the slider about a method; nothing changes if it is already, or is so meanwhile."""
@@ -78,6 +85,7 @@ class Comparison:
             self.listed(names, session)
             | {self.column: gr.Column(visible=True), self.below: gr.Column(visible=True)}
             | self.before_after(name, session)
+            | self.pixel.shown(name, session)
             | self.choose(name, session)
         )
 
@@ -98,7 +106,7 @@ class Comparison:
             return
         session.strength, session.saturation = strength, saturation  # though its panel may still wait for them
         session.compared = name
-        changes |= self.before_after(name, session)
+        changes |= self.before_after(name, session) | self.pixel.shown(name, session)
         yield changes  # at once; to borrow from another photograph takes longer
         below = self.choose(name, session)
         # Where another was picked meanwhile, its handler has the last word.

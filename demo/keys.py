@@ -25,3 +25,29 @@ class Errors(NamedTuple):
     rmse: float
     psnr: float
     saturation: float
+
+
+class Shade(NamedTuple):
+    """A colour at a pixel: its probability, how browsers write it, what people call it, and its a and b of CIE Lab."""
+
+    probability: float
+    hex: str
+    name: str
+    a: float
+    b: float
+
+
+class Said(NamedTuple):
+    """What a method says about a pixel.
+
+    Attributes:
+        method: its name.
+        shades: the most probable first; its one colour, where it predicts no distribution.
+        rest: probability of all other colours.
+        distribution: whether it predicts one.
+    """
+
+    method: str
+    shades: tuple[Shade, ...]
+    rest: float
+    distribution: bool

@@ -251,6 +251,24 @@ class Page:
         if chosen and session.explored and session.chosen == chosen:
             yield lambda: session.chosen == chosen, self.comparison.alternatives.painted(chosen, session)
 
+    def act(self, event: gr.EventData, strength: float, saturation: float, session: Any) -> Iterator[Changes]:
+        """Answer a click on the large picture, or paint it with a colour that was chosen; then the method's panel."""
+        comparison = self.comparison
+        if session is None or session.compared is None:
+            if session is None:
+                gr.Warning(words.EXPIRED)
+            yield {comparison.slider: gr.skip()}
+            return
+        name = session.compared
+        session.strength, session.saturation = strength, saturation
+        changed = comparison.pixel.act(event._data, name, session)
+        changes = comparison.pixel.shown(name, session)
+        if changed:
+            changes |= comparison.before_after(name, session)
+        yield changes
+        if changed:
+            yield changes | self.results.painted(name, session)
+
     # Events
 
     def _listen_to_uploads(self) -> None:
@@ -260,6 +278,7 @@ class Page:
             [
                 *(self.photo, self.remarks, self.session, self.example, self.truth, self.balance.column),
                 *(self.status, self.dials, self.comparison.column, self.comparison.slider, self.comparison.below),
+                self.comparison.pixel.html,
                 *(self.comparison.borrowing.reference, self.comparison.borrowing.refusal),
                 *outputs(self.panels),
             ],
@@ -293,6 +312,12 @@ class Page:
             dials,
             [comparison.slider, comparison.sides, *outputs(self.panels)],
             **PAINTING,
+        )
+        comparison.pixel.html.click(
+            self.act,
+            dials,
+            [comparison.slider, comparison.sides, comparison.pixel.html, *outputs(self.results.panels.values())],
+            **PAINTING | {"trigger_mode": "multiple"},
         )
         comparison.compared.input(comparison.pick, [comparison.compared, *dials], comparison.outputs, **PAINTING)
         for name in self.painters:

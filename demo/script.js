@@ -88,6 +88,12 @@
     };
     for (const [key, value] of Object.entries(attributes)) handle.setAttribute(key, value);
   };
+  const moveHandle = (handle, share) => {
+    const {box, left, width} = span(handle);
+    const place = {clientX: box + left + (width * Math.min(100, Math.max(0, share))) / 100, view: window};
+    handle.dispatchEvent(new MouseEvent("mousedown", place));
+    window.dispatchEvent(new MouseEvent("mouseup", place));
+  };
   document.addEventListener("keydown", (event) => {
     const handle = event.target.closest?.(HANDLE);
     if (!handle || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -104,11 +110,89 @@
     }[event.key];
     if (target === undefined) return;
     event.preventDefault();
-    const {box, left, width} = span(handle);
-    const place = {clientX: box + left + (width * Math.min(100, Math.max(0, target))) / 100, view: window};
-    handle.dispatchEvent(new MouseEvent("mousedown", place));
-    window.dispatchEvent(new MouseEvent("mouseup", place));
+    moveHandle(handle, target);
   });
+
+  // The cross that says where one asks which colours are possible, and the points that have a colour.
+  const picture = () => document.querySelector("#slider .slider-wrap img");
+  // Where the picture itself is, without the bars that it leaves in its box.
+  const frame = () => {
+    const image = picture();
+    if (!image?.naturalWidth) return null;
+    const box = image.getBoundingClientRect();
+    const ratio = image.naturalWidth / image.naturalHeight;
+    const width = Math.min(box.width, box.height * ratio);
+    const height = Math.min(box.height, box.width / ratio);
+    return {left: box.left + (box.width - width) / 2, top: box.top + (box.height - height) / 2, width, height};
+  };
+  const inside = (value) => Math.min(0.999, Math.max(0, value));
+  const cross = Object.assign(document.createElement("div"), {id: "cross", tabIndex: 0});
+  cross.setAttribute("role", "application");
+  cross.setAttribute("aria-roledescription", "cross");
+  let across = 0.5, down = 0.5;
+  const place = (element, x, y) => {
+    const box = element.parentElement?.getBoundingClientRect(), at = frame();
+    if (!box || !at) return;
+    const style = `translate(${at.left - box.left + x * at.width}px, ${at.top - box.top + y * at.height}px)`;
+    if (element.style.transform !== style) element.style.transform = style;
+  };
+  const placeAll = () => {
+    const wrap = document.querySelector("#slider .slider-wrap");
+    if (!wrap || !frame()) return;
+    if (cross.parentElement !== wrap) wrap.append(cross);
+    place(cross, across, down);
+    const text = `Point at ${Math.round(100 * across)} % across and ${Math.round(100 * down)} % down. Arrow keys move it, Enter asks for its colours.`;
+    name(cross, text);
+    const points = [...document.querySelectorAll("#pixel [data-point]")].map((one) => one.dataset.point.split(" "));
+    const dots = [...wrap.querySelectorAll(".dot")];
+    dots.slice(points.length).forEach((dot) => dot.remove());
+    points.forEach(([x, y, colour], number) => {
+      const dot = dots[number] ?? Object.assign(document.createElement("i"), {className: "dot"});
+      if (!dot.parentElement) wrap.append(dot);
+      if (dot.dataset.colour !== colour) dot.style.background = dot.dataset.colour = colour;
+      place(dot, Number(x), Number(y));
+    });
+  };
+  const ask = () => {
+    const handle = document.querySelector("#slider [data-testid=slider]");
+    if (handle && 100 * across < cut(handle)) moveHandle(handle, 100 * across - 8); // the colours are on its right
+    cross.classList.add("asked");
+    document.querySelector("#pixel .prose")?.dispatchEvent(new CustomEvent("ask", {detail: {x: across, y: down}}));
+    refresh();
+  };
+  cross.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const step = (event.shiftKey ? LARGE_STEP : SMALL_STEP) / 100;
+    const move = {ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step]}[event.key];
+    if (move) [across, down] = [inside(across + move[0]), inside(down + move[1])];
+    else if (event.key === "Enter" || event.key === " ") ask();
+    else return;
+    event.preventDefault();
+    refresh();
+  });
+  let pressed = null; // where: a click ends where it began, anything else moves the handle or the picture
+  document.addEventListener("pointerdown", (event) => {
+    const here = event.target.closest?.("#slider .slider-wrap") && !event.target.closest(".icon-wrap");
+    pressed = here && event.isPrimary && event.button === 0 ? [event.clientX, event.clientY] : null;
+  }, true);
+  document.addEventListener("pointerup", (event) => {
+    const at = frame();
+    if (!pressed || !at || Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 6) return;
+    const [x, y] = [(event.clientX - at.left) / at.width, (event.clientY - at.top) / at.height];
+    if (x < 0 || x >= 1 || y < 0 || y >= 1) return;
+    [across, down] = [x, y];
+    ask();
+  }, true);
+
+  // What the server answers replaces its buttons: the focus stays on the one that takes the place of the one pressed.
+  let held = null;
+  document.addEventListener("focusin", (event) => {
+    held = event.target.closest?.("#pixel")?.contains(event.target) ? event.target.dataset.key : null;
+  });
+  const keepFocus = () => {
+    if (!held || document.activeElement !== document.body) return;
+    document.querySelector(`#pixel [data-key="${CSS.escape(held)}"]`)?.focus({preventScroll: true});
+  };
 
   let asked = false;
   const refresh = () => {
@@ -119,6 +203,8 @@
       nameAll();
       document.querySelectorAll(HANDLE).forEach(describeHandle);
       markWaiting();
+      placeAll();
+      keepFocus();
     });
   };
   const watch = () => {

@@ -4,56 +4,47 @@ A prediction is small, so a session keeps it, and the photograph at the two size
 these again; a download reads the upload again and paints it at full size. This module needs torch: see :mod:`loading`.
 """
 
-import contextvars
 import shutil
 import tempfile
-import threading
 import time
 import weakref
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-import torch
 import torch.nn.functional as F
 import uploads
-from keys import ALTERNATIVES, CARD, CASTS, DISAGREEMENT, GRAY, LARGE, NO_CAST, STYLED, TRANSFERRED, UNCERTAINTY, Errors
+from keys import (
+    ALTERNATIVES,
+    CARD,
+    CASTS,
+    DISAGREEMENT,
+    GRAY,
+    LARGE,
+    NO_CAST,
+    STYLED,
+    TRANSFERRED,
+    UNCERTAINTY,
+    Errors,
+    Said,
+    Shade,
+)
 from methods import borrows_scene_type, takes_reference
+from networks import ahead, colorizer, colourings, on_gpu, without_photo
+from points import Points, said, shade_of
 from torch import Tensor
 from uploads import TEMP, UnreadableError, remove_later
 
-from colorlib import Colorizer, Result, Scene, SideBySide, color, io
+from colorlib import Result, Scene, color, io
 from colorlib.casts import global_cast, ramp_cast
 from colorlib.gallery import has_colour
 from colorlib.metrics.functional import angular_error, ciede2000, psnr, rmse_alphabeta, saturation_difference
 from colorlib.transfer import shrink as shrink_for_network
 from colorlib.transfer import shrink_reference
-from colorlib.weights import share_encoders
 
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
-GPU_SECONDS = 20  # at most, for a network on ZeroGPU; the fewer, the shorter the queue
-_loading = threading.Lock()
-_loaded: dict[str, Colorizer] = {}
-_Given = ParamSpec("_Given")
-_Made = TypeVar("_Made")
-
-
-def on_gpu(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
-    """Decorate a function that runs a network: on ZeroGPU, where Spaces share GPUs, it gets a process that has one.
-
-    Arguments and results are pickled there, so tensors are on the CPU. Everything else runs in a process without a GPU,
-    though torch says that there is one, so it must not load a method.
-    """
-    try:
-        import spaces  # every Gradio Space has it
-    except ModuleNotFoundError:
-        return function
-    lent: Callable[_Given, _Made] = spaces.GPU(duration=GPU_SECONDS)(function)
-    return lent
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +89,8 @@ class Session:
         preview: file of the same, for the page.
         reference_warnings: what was left out of it, or assumed about it.
         borrowed: results of the chosen method with what it borrows from the reference, by STYLED and TRANSFERRED.
+        points: by method, where the visitor has chosen colours.
+        asked: column and row of the pixel, of `large`, that the visitor asked about; None before.
         cast: the photograph under the cast that is simulated now, for white balance.
         strength: of the paint, see `colorlib.Result.adjust`.
         saturation: likewise.
@@ -128,6 +121,8 @@ class Session:
         self.preview: Path | None = None
         self.reference_warnings: tuple[str, ...] = ()
         self.cast = CastState(NO_CAST, self.card)
+        self.points: dict[str, Points] = {}
+        self.asked: tuple[int, int] | None = None
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
         gray = to_gray(self.card.rgb)
@@ -150,7 +145,7 @@ class Session:
         Yields:
             Each method, as it is done, and why it failed if it did.
         """
-        for name, made, scenes in ahead(_colourings(self.large.rgb, names)):
+        for name, made, scenes in ahead(colourings(self.large.rgb, names)):
             if isinstance(made, Exception):
                 yield name, made
                 continue
@@ -163,11 +158,39 @@ class Session:
 
     def show(self, name: str) -> Path:
         """A method's result for the grid, as PNG."""
-        return self._painted(name, self.results[name], self.card)
+        return self._painted(name, self.result(name), self.card)
 
     def compare(self, name: str) -> tuple[Path, Path]:
         """The photograph in grayscale and a method's result, large."""
-        return self.before, self._painted("after", self.results[name], self.large)
+        return self.before, self._painted("after", self.result(name), self.large)
+
+    def result(self, name: str) -> Result:
+        """A method's result, with the colours that the visitor chose for it."""
+        points = self.points.get(name)
+        return self.results[name] if points is None else points.result
+
+    def ask(self, name: str, across: float, down: float) -> None:
+        """Ask about a place of a method's picture, in shares of its width and height."""
+        pixel = int(across * self.large.width), int(down * self.large.height)
+        self.asked = self.points[name].nearest(*pixel) if name in self.points else pixel
+
+    def said(self, first: str) -> list[Said]:
+        """What the methods say about the pixel that was asked about, one of them first."""
+        assert self.asked is not None
+        ordered = sorted(self.results, key=lambda name: name != first)
+        results = {name: self.results[name].adjust(self.strength, self.saturation) for name in ordered}
+        return [*said(results, *self.asked)]
+
+    def choices(self, name: str) -> list[tuple[float, float, Shade]]:
+        """The points of a method's picture: how far across and down they are, and their colours."""
+        points = self.points.get(name)
+        width, height = self.large.width, self.large.height
+        hints = points.hints if points else ()
+        return [(one.x / width, one.y / height, shade_of(self.result(name), one)) for one in hints]
+
+    def pointed(self, name: str) -> Points:
+        """The points of a method's picture, to change them."""
+        return self.points.setdefault(name, Points(self.results[name]))
 
     def alternatives(self, name: str) -> dict[str, Path]:
         """What is there besides a method's picture, for the grid.
@@ -310,7 +333,7 @@ class Session:
 
     def save(self, names: Iterable[str]) -> Iterator[Path]:
         """Results at full size."""
-        return self._save([self.results[name] for name in names])
+        return self._save([self.result(name) for name in names])
 
     def save_zip(self, names: Iterable[str]) -> Path:
         """The files of :meth:`save` in one, which is not compressed, since PNG is."""
@@ -369,60 +392,6 @@ def read(source: Path) -> io.Photo:
         raise UnreadableError(f"{source.name} cannot be read as a photograph. {kinds} {advice}") from error
 
 
-def colorizer(name: str) -> Colorizer:
-    """A method. It is loaded when it is first needed, and once, however many ask at the same time."""
-    with _loading:
-        if name not in _loaded:
-            _loaded[name] = Colorizer(name)
-        return _loaded[name]
-
-
-def ahead(made: Iterator[_Made]) -> Iterator[_Made]:
-    """The same, but the next is made, in another thread, while the caller uses the one before."""
-    with ThreadPoolExecutor(1) as worker:  # which ends with what it is at when the caller leaves
-
-        def ask() -> Future[_Made | None]:
-            context = contextvars.copy_context()  # by which Gradio and ZeroGPU know whose request it is
-            return worker.submit(lambda: context.run(lambda: next(made, None)))
-
-        coming = ask()
-        while (thing := coming.result()) is not None:
-            coming = ask()
-            yield thing
-
-
-def side_by_side(names: list[str]) -> SideBySide:
-    """Methods that share what they have in common."""
-    colorizers = [colorizer(name) for name in names]
-    with _loading:
-        share_encoders((one.model, one.weights.encoder) for one in colorizers if one.weights)
-    return SideBySide(colorizers)
-
-
-@on_gpu
-def _colourings(rgb: Tensor, names: list[str]) -> Iterator[tuple[str, Result | Exception, list[Scene]]]:
-    """What each method predicts, as of :func:`_predict`, or why it failed; and the scene types that it recognises."""
-    # Together they share their work. Whoever comes first does not wait until all of them are loaded.
-    for batch in [names] if all(name in _loaded for name in names) else [[name] for name in names]:
-        yield from _together(io.Photo(rgb), batch)
-
-
-def _together(photo: io.Photo, names: list[str]) -> Iterator[tuple[str, Result | Exception, list[Scene]]]:
-    try:
-        steps = list(side_by_side(names).steps(photo)) if names else []
-    except Exception as error:  # one that cannot be loaded leaves the others
-        yield from ((name, error, []) for name in names)
-        return
-    for method, colour in steps:
-        try:
-            made = _without_photo(colour())
-            scenes = method.scenes(photo) if method.classes else []
-        except Exception as error:
-            yield method.name, error, []
-            continue
-        yield method.name, made, scenes
-
-
 def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Result:
     """Run a method's network. Pictures are painted when they are needed."""
     return replace(_predict(photo.rgb, name, reference), photo=photo)
@@ -430,12 +399,7 @@ def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Re
 
 @on_gpu
 def _predict(rgb: Tensor, name: str, reference: io.Photo | None) -> Result:
-    """A prediction on the CPU, where sessions have room; without the photograph, which the caller has."""
-    return _without_photo(colorizer(name)(rgb, reference=reference))
-
-
-def _without_photo(result: Result) -> Result:
-    return replace(result, photo=io.Photo(torch.empty(3, 0, 0)), paint=result.paint.cpu())
+    return without_photo(colorizer(name)(rgb, reference=reference))
 
 
 @on_gpu

@@ -3,13 +3,13 @@
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from board import errors, few
-from keys import ALTERNATIVES, DISAGREEMENT, GRAY, LARGE, STYLED, TRANSFERRED, UNCERTAINTY, Errors
+from keys import ALTERNATIVES, DISAGREEMENT, GRAY, LARGE, STYLED, TRANSFERRED, UNCERTAINTY, Errors, Said, Shade
 from methods import label, scene_types, short
 
 from colorlib import __version__
@@ -43,6 +43,8 @@ BALANCE_HEADER = """<h2>White balance</h2>
 <p>These methods remove the tint of the light and keep the colours of your photograph. Simulate a colour cast to see how
 well they do. The angles show how far the colours are from the original's, before and after; smaller is better. They are
 those of the method at full strength, whatever the sliders are set to.</p>"""
+PIXEL_HINT = """<p>Click on the picture: you see which colours the methods hold possible there, and can choose another.
+By keys: go to the picture with Tab, move the cross with the arrows and press Enter.</p>"""
 EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
 FAILED = "Something went wrong on the server. Try again, or try another photograph."
 BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
@@ -136,6 +138,76 @@ def truth_html(errors: Mapping[str, Errors], names: Iterable[str]) -> str:
     columns = "Rank", "Method", "Difference", "RMSE", "PSNR", "Saturation"
     head = "".join(f"<th scope='col'>{column}</th>" for column in columns)
     return f"{TRUTH_HEADER}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def pixel_html(place: tuple[float, float], said: Sequence[Said], points: Sequence[tuple[float, float, Shade]]) -> str:
+    """What methods say about a pixel, each colour a button that chooses it; and the points that have one.
+
+    Args:
+        place: of the pixel, as shares of the width and the height.
+        said: by each method, the one on the slider first.
+        points: where they are, likewise, and their colours.
+    """
+    first, *others = said
+    across, down = place
+    where = f"{100 * across:.0f}&nbsp;% across, {100 * down:.0f}&nbsp;% down"
+    one = first.shades[0]
+    likely = f"most likely {one.name}, {100 * one.probability:.0f}&nbsp;%" if first.distribution else one.name
+    strips = "".join(_strip_html(each) for each in others)
+    rows = "".join(_point_html(number, *point) for number, point in enumerate(points))
+    chosen = f"<h3>Your colours</h3><ol class='points'>{rows}</ol>" if rows else ""
+    tools = "".join(_tool_html(text, {"do": text.lower()}) for text in ("Warmer", "Cooler", "Undo"))
+    return f"""<div data-across='{across:.4f}' data-down='{down:.4f}'>
+<h2>Which colours are possible here?</h2>
+<p role='status'>{html.escape(short(first.method))}, {where}: {likely}. Choose a colour for what you clicked on.</p>
+<ul class='bars'>{_bars_html(first)}</ul>
+<div class='tools'><label>Any colour <input type='color' value='{one.hex}' data-key='any'></label>{tools}</div>
+{chosen}<details><summary>What the other methods say here</summary><ul class='strips'>{strips}</ul></details></div>"""
+
+
+def _bars_html(said: Said) -> str:
+    widest = max(shade.probability for shade in said.shades)
+    rows = ""
+    for number, shade in enumerate(said.shades):
+        bar = f"<i style='background:{shade.hex};width:{100 * shade.probability / widest:.0f}%'></i>"
+        chance = f"<b>{100 * shade.probability:.0f}&nbsp;%</b>" if said.distribution else "<b></b>"
+        do = _do({"do": "choose", "a": shade.a, "b": shade.b})
+        inside = f"<span>{shade.name}</span><span>{bar}</span>{chance}"
+        rows += f"<li><button {do} data-key='bar-{number}'>{inside}</button></li>"
+    if not said.distribution:
+        return f"{rows}<li>It says one colour a pixel, and not what else it holds possible.</li>"
+    return f"{rows}<li>Other colours: {100 * said.rest:.0f}&nbsp;%</li>" if said.rest >= 0.005 else rows
+
+
+def _strip_html(said: Said) -> str:
+    """A method in one line: its colours side by side, each as wide as it is probable."""
+    parts = ""
+    for number, shade in enumerate(said.shades):
+        share = f"{100 * shade.probability:.0f} %"
+        text = f"{shade.name}, {share}" if said.distribution else f"{shade.name}, its one colour"
+        style = f"background:{shade.hex};flex-grow:{shade.probability:.3f}"
+        do = _do({"do": "choose", "a": shade.a, "b": shade.b})
+        key = f"{said.method}-{number}"
+        parts += f"<button {do} data-key='{key}' style='{style}' title='{text}' aria-label='{text}'></button>"
+    rest = f"<i style='flex-grow:{said.rest:.3f}'></i>"
+    return f"<li><span>{html.escape(label(said.method))}</span><div>{parts}{rest}</div></li>"
+
+
+def _point_html(number: int, across: float, down: float, shade: Shade) -> str:
+    where = f"{100 * across:.0f}&nbsp;% across, {100 * down:.0f}&nbsp;% down"
+    do = _do({"do": "ask", "x": across, "y": down})
+    remove = _tool_html("Remove", {"do": "remove", "point": number}, f"Remove {shade.name}, {where}")
+    data = f"data-point='{across:.4f} {down:.4f} {shade.hex}'"
+    swatch = f"<i style='background:{shade.hex}'></i>"
+    return f"<li {data}><button {do} data-key='point-{number}'>{swatch}{shade.name}, {where}</button>{remove}</li>"
+
+
+def _tool_html(text: str, what: dict[str, Any], name: str = "") -> str:
+    return f"<button {_do(what)} data-key='{html.escape(name or text)}' aria-label='{name or text}'>{text}</button>"
+
+
+def _do(what: dict[str, Any]) -> str:
+    return f"data-do='{html.escape(json.dumps(what))}'"
 
 
 def paper_text(name: str) -> str:

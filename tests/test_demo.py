@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -625,10 +625,11 @@ class TestSession:
             made.append(name)
             return name
 
-        monkeypatch.setattr(session, "Colorizer", slow)
-        monkeypatch.setattr(session, "_loaded", {})
+        networks = sys.modules["networks"]
+        monkeypatch.setattr(networks, "Colorizer", slow)
+        monkeypatch.setattr(networks, "_loaded", {})
         with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(session.colorizer, ["one", "two"] * 8)) == ["one", "two"] * 8
+            assert list(pool.map(networks.colorizer, ["one", "two"] * 8)) == ["one", "two"] * 8
         assert sorted(made) == ["one", "two"]
 
     def test_names_are_new_and_disk_use_bounded(self, session, tmp_path, monkeypatch):
@@ -849,7 +850,169 @@ class TestPage:
         assert fields["license"] == "apache-2.0"
 
 
+class TestPoints:
+    def test_colours_have_the_names_that_people_give_them(self, session):
+        points = sys.modules["points"]
+        names = {
+            "#000000": "black",
+            "#808080": "gray",
+            "#ffffff": "white",
+            "#8b4513": "brown",
+            "#d2b48c": "tan",
+            "#ff0000": "vivid red",
+            "#8b0000": "vivid dark red",
+            "#ffa500": "vivid orange",
+            "#ffd700": "vivid light yellow",
+            "#228b22": "vivid green",
+            "#40e0d0": "light turquoise",
+            "#4682b4": "blue",
+            "#87ceeb": "light blue",
+            "#708090": "grayish blue",
+            "#800080": "vivid dark purple",
+            "#ffc0cb": "light pink",
+            "#fa8072": "pink",
+            "#f5deb3": "light yellow",
+            "#556b2f": "yellow-green",
+            "#000080": "vivid dark blue",
+        }
+        for text, name in names.items():
+            assert points.name_of(points.rgb_of(text)) == name, text
+        assert points.hex_of(points.rgb_of("#8a5a2b")) == "#8a5a2b"
+        for wrong in ("red", "#12345", "#12345g", "8a5a2b0"):
+            with pytest.raises(ValueError, match=r"a colour such as|invalid literal"):
+                points.rgb_of(wrong)
+
+    def test_points_are_put_changed_undone_and_removed(self, session, tmp_path):
+        one = session.Session(gray_file(tmp_path, (120, 80)))
+        list(one.colour([MANY_COLOURS]))
+        own, points = one.results[MANY_COLOURS], one.pointed(MANY_COLOURS)
+        points.choose(30, 20, "#d0501e")
+        points.choose(90, 60, (-20.0, 10.0))
+        assert [(hint.x, hint.y) for hint in points.hints] == [(30, 20), (90, 60)]
+        assert [(hint.a, hint.b) for hint in points.hints[1:]] == [(-20, 10)]
+        steered = one.result(MANY_COLOURS)
+        assert torch.equal(steered.rgb, own.steer(points.hints).rgb)
+        assert points.nearest(91, 61) == (90, 60)
+        assert points.nearest(60, 40) == (60, 40)
+        points.warm(90, 60, 2)
+        ab = np.array([points.hints[1].a, points.hints[1].b])
+        assert np.hypot(*(ab - (-20, 10))) == pytest.approx(2 * sys.modules["points"].STEP)
+        assert len(points.hints) == 2
+        points.warm(5, 70, -1)  # where no colour was chosen: that of the picture, a little cooler
+        painted = own.painted_at(5, 70).colors[0].ab
+        assert points.hints[2].b < painted[1]
+        points.remove(7)
+        points.remove(0)
+        assert [(hint.x, hint.y) for hint in points.hints] == [(90, 60), (5, 70)]
+        for count in (3, 2, 2, 1, 0, 0):
+            points.undo()
+            assert len(points.hints) == count
+        assert one.result(MANY_COLOURS) is own
+
+    def test_pictures_and_downloads_show_what_was_chosen(self, session, tmp_path):
+        one = session.Session(gray_file(tmp_path, (1500, 1000)))
+        list(one.colour([MANY_COLOURS, METHOD]))
+        plain = {name: np.asarray(Image.open(next(one.save([name])))).astype(int) for name in (MANY_COLOURS, METHOD)}
+        one.ask(MANY_COLOURS, 0.25, 0.5)
+        assert one.asked == (256, 341)
+        one.pointed(MANY_COLOURS).choose(*one.asked, (60.0, 40.0))
+        (saved,) = one.save([MANY_COLOURS])
+        assert Image.open(saved).info["Software"].endswith(", 1 colour chosen by hand")
+        full = np.asarray(Image.open(saved)).astype(int)
+        lab = skimage.color.rgb2lab(full[500, 375] / 255)
+        reduced = colorlib.color.lab_to_rgb(torch.tensor([lab[0], 60, 40])[:, None, None], gamut="reduce").flatten()
+        assert np.abs(full[500, 375] - 255 * reduced.numpy()).max() <= 1.5
+        assert np.abs(full - plain[MANY_COLOURS]).max() > 20
+        for picture in (one.show(MANY_COLOURS), one.compare(MANY_COLOURS)[1]):
+            pixels = np.asarray(Image.open(picture)).astype(int)
+            height, width = pixels.shape[:2]
+            assert np.abs(pixels[height // 2, width // 4] - full[500, 375]).max() < 12  # lightness was resized
+        # Another method's picture is its own.
+        assert np.array_equal(np.asarray(Image.open(next(one.save([METHOD])))), plain[METHOD])
+
+    def test_all_methods_are_asked_and_no_network_runs(self, session, tmp_path, monkeypatch):
+        one = session.Session(gray_file(tmp_path, (300, 200)))
+        list(one.colour([METHOD, MANY_COLOURS]))
+        monkeypatch.setattr(torch.nn.Module, "__call__", lambda *_: pytest.fail("a network ran"))
+        one.ask(MANY_COLOURS, 0.999, 0)
+        first, second = one.said(MANY_COLOURS)
+        assert (first.method, first.distribution, second.method, second.distribution) == (
+            MANY_COLOURS,
+            True,
+            METHOD,
+            False,
+        )
+        expected = one.results[MANY_COLOURS].ask(299, 0)
+        assert [shade.probability for shade in first.shades] == [color.probability for color in expected.colors]
+        assert sum(shade.probability for shade in first.shades) + first.rest == pytest.approx(1, abs=1e-5)
+        (only,) = second.shades
+        pixel = np.asarray(Image.open(one.compare(METHOD)[1]))[0, 299]
+        assert np.abs(np.array([int(only.hex[k : k + 2], 16) for k in (1, 3, 5)]) - pixel).max() <= 1
+
+
 class TestHandlers:
+    def test_a_click_is_answered_and_a_colour_that_is_chosen_painted(self, page, small):
+        asked = small.call("act", [does("ask", x=0.25, y=0.5), 1, 1, None])["changes"]
+        said = asked["pixel"]
+        assert asked["slider"] == UNCHANGED
+        assert f"{label(MANY_COLOURS).partition(':')[0]}, 25&nbsp;% across, 51&nbsp;% down: most likely" in said
+        assert label(METHOD) in said
+        assert "its one colour" in said
+        bars = re.findall(r"<b>(\d+)&nbsp;%</b>", said)
+        rest = re.search(r"Other colours: (\d+)", said)
+        assert abs(sum(map(int, bars)) + int(rest.group(1) if rest else 0) - 100) <= 3  # rounded
+        second = json.loads(html.unescape(re.findall("<li><button data-do='(.*?)'", said)[1]))
+        *steps, last = small.start("act", [SimpleNamespace(_data=second), 1, 1, None])
+        painted = steps[0]
+        assert "1 colour chosen by hand" in colorlib.io.read_provenance(painted["slider"][1]["path"])
+        assert "with your colours" in painted["sides"]
+        assert "Your colours" in painted["pixel"]
+        assert "1 colour chosen by hand" in colorlib.io.read_provenance(last[f"image-{MANY_COLOURS}"]["path"])
+        # Each method has its own; and keeps it.
+        other = small.call("pick", [METHOD, 1, 1, None])["changes"]
+        assert "chosen by hand" not in colorlib.io.read_provenance(other["slider"][1]["path"])
+        assert "Your colours" not in other["pixel"]
+        back = small.call("pick", [MANY_COLOURS, 1, 1, None])["changes"]
+        assert "Your colours" in back["pixel"]
+        gone = small.call("act", [does("undo"), 1, 1, None])["changes"]
+        assert "Your colours" not in gone["pixel"]
+        assert "chosen by hand" not in colorlib.io.read_provenance(gone["slider"][1]["path"])
+
+    def test_warmer_cooler_and_any_colour(self, page, small):
+        small.call("act", [does("ask", x=0.25, y=0.5), 1, 1, None])
+        for do, count in (("warmer", 1), ("cooler", 1), ("choose", 1), ("ask", 1), ("choose", 2)):
+            event = {"colour": "#3a62b4"} if do == "choose" else {"x": 0.8, "y": 0.9} if do == "ask" else {}
+            small.call("act", [does(do, **event), 1, 1, None])
+            assert len(small.session.points[MANY_COLOURS].hints) == count
+        answer = small.call("act", [does("remove", point=0), 1, 1, None])["changes"]
+        assert answer["pixel"].count("data-point=") == 1
+        left = small.call("receive", [None, 1, 1, None])["changes"]
+        assert "Click on the picture" in left["pixel"]
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            None,
+            {},
+            {"do": "__class__"},
+            {"do": "ask", "x": "a", "y": 0},
+            {"do": "ask", "x": float("nan"), "y": 0},
+            {"do": "ask", "x": 1, "y": 0},
+            {"do": "ask", "x": 0},
+            {"do": "choose", "colour": "red"},
+            {"do": "choose", "a": float("inf"), "b": 0},
+            {"do": "remove", "point": "x"},
+            {"do": ["ask"]},
+        ],
+    )
+    def test_what_no_page_sends_changes_nothing(self, page, small, event):
+        small.call("act", [does("ask", x=0.25, y=0.5), 1, 1, None])
+        before = small.session.asked
+        answer = small.call("act", [SimpleNamespace(_data=event), 1, 1, None])["changes"]
+        assert answer["slider"] == UNCHANGED
+        assert small.session.asked == before
+        assert not small.session.points.get(MANY_COLOURS) or not small.session.points[MANY_COLOURS].hints
+
     def test_alternatives_are_offered_where_there_are_some(self, page, tmp_path):
         visitor, both = Desk(page), [METHOD, MANY_COLOURS]
         visitor.call("receive", [visitor.upload(gray_file(tmp_path), "one.png"), 1, 1, None])
@@ -1070,6 +1233,11 @@ class TestHandlers:
         small.call("pick", [METHOD, 1, 1, None])
         *_, last = colouring
         assert last["compared"]["value"] == METHOD
+
+
+def does(what: str, **values: Any) -> SimpleNamespace:
+    """An event of the page."""
+    return SimpleNamespace(_data={"do": what, **values})
 
 
 @pytest.fixture

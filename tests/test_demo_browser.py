@@ -684,3 +684,55 @@ def luminance(colour: np.ndarray) -> float:
     """Relative luminance of an sRGB colour, 0 to 255."""
     linear = np.where(colour / 255 <= 0.04045, colour / 255 / 12.92, ((colour / 255 + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_ask_a_pixel_and_steer_by_mouse_and_by_keys(browser, url, tmp_path):
+    """A visitor clicks on the picture, chooses a colour, and downloads it; then the same with keys alone."""
+    with window(browser, PATIENCE, viewport={"width": 1400, "height": 1000}) as page:
+        page.goto(url)
+        upload(page, gray_file(tmp_path, (900, 600)))
+        pixel, after = page.locator("#pixel"), page.locator("#slider img").nth(1)
+        expect(pixel).to_contain_text("Click on the picture")
+        box = page.locator("#slider img").first.evaluate("""image => {
+            const box = image.getBoundingClientRect(), height = Math.min(box.height, box.width / 1.5);
+            return [(box.left + box.right) / 2, (box.top + box.bottom) / 2, 1.5 * height, height];
+        }""")
+        page.mouse.click(box[0] - 0.25 * box[2], box[1] + 0.25 * box[3])
+        expect(pixel.get_by_role("status")).to_contain_text(
+            re.compile("25\N{NO-BREAK SPACE}% across, 75\N{NO-BREAK SPACE}% down")
+        )
+        # There the large picture shows its colours, not the gray before.
+        share = int(page.get_by_role("slider", name="Before and after").get_attribute("aria-valuenow"))
+        assert share < 25
+        before = after.get_attribute("src")
+        pixel.locator("input[type=color]").fill("#d0401e")
+        expect(after).not_to_have_attribute("src", before)
+        expect(pixel).to_contain_text("Your colours")
+        expect(page.locator("#slider .dot")).to_have_count(1)
+        expect(page.locator("#sides")).to_contain_text("with your colours")
+        with page.expect_download() as arriving:
+            page.click(f"#save-{few()[0]}")
+        full = image_of(arriving.value)
+        assert full.info["Software"].endswith(", 1 colour chosen by hand")
+        r, _, b = np.asarray(full)[450, 225].tolist()
+        assert r - b > 15
+
+        page.locator("#cross").focus()
+        for _ in range(5):
+            page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowUp")
+        page.keyboard.press("Enter")
+        expect(pixel.get_by_role("status")).to_contain_text(
+            re.compile("75\N{NO-BREAK SPACE}% across, 65\N{NO-BREAK SPACE}% down")
+        )
+        bar = pixel.locator(".bars button").nth(1)
+        bar.focus()
+        before = after.get_attribute("src")
+        page.keyboard.press("Enter")
+        expect(after).not_to_have_attribute("src", before)
+        expect(page.locator("#slider .dot")).to_have_count(2)
+        expect(bar).to_be_focused()  # though it was replaced
+        for left in (1, 0):
+            pixel.get_by_role("button", name="Undo").click()
+            expect(page.locator("#slider .dot")).to_have_count(left)
+        expect(pixel).not_to_contain_text("Your colours")

@@ -265,7 +265,7 @@ pictures += [*one.alternatives(names[1]).values(), *one.save(names)]
 torch.save([session.io.read(path).rgb for path in pictures], sys.argv[1])
 print([(scene.name, round(scene.probability, 6)) for scene in one.scenes[names[0]]])
 if spaces := sys.modules.get("spaces"):
-    assert spaces.calls == ["_colourings", "_predict", "_predict"], spaces.calls
+    assert spaces.calls == ["colourings", "_predict", "_predict"], spaces.calls
 """
 
 
