@@ -7,12 +7,15 @@ import gradio as gr
 import words
 from alternatives import Alternatives
 from borrowing import Borrowing
+from keys import GRAY, ORIGINAL
 from methods import label
 from panels import Changes, make_slider, settings
 from pixel import Pixel
 
 if TYPE_CHECKING:
     from session import Session
+
+SIDES = {GRAY: "Grayscale", ORIGINAL: "The original"}  # for the left, besides methods
 
 
 class Comparison:
@@ -32,7 +35,9 @@ class Comparison:
             self.slider = make_slider("slider")
             self.sides = gr.HTML(padding=False, elem_id="sides")
             self.pixel = Pixel()
-            self.compared = gr.Dropdown([], label="Before and after", elem_id="compared")
+            with gr.Row(elem_id="pair"):
+                self.against = gr.Dropdown([], label="Left", elem_id="against")
+                self.compared = gr.Dropdown([], label="Right", elem_id="compared")
 
     def build_below(self) -> None:
         """What the method on the slider can do besides, where it is to stand."""
@@ -47,10 +52,16 @@ class Comparison:
 
     def before_after(self, name: str, session: "Session") -> Changes:
         """The slider, and the names of its sides."""
-        painted, text = settings(session), f"Left: grayscale. Right: {label(name)}"
+        painted = settings(session) | {"against": self._side(session.against)}
+        text = f"Left: {self._side(session.against).lower() if session.against in SIDES else label(session.against)}"
+        text += f". Right: {label(name)}"
         text += ", with your colours" if session.choices(name) else ""
         sides = words.caption_html(text, painted=painted, of="#slider") + words.why_html(name)
         return {self.slider: session.compare(name), self.sides: sides}
+
+    def _side(self, name: str) -> str:
+        """The name of a picture in the list of those for the left."""
+        return SIDES.get(name) or label(name)
 
     def emptied(self) -> Changes:
         """What is shown of a photograph goes."""
@@ -75,8 +86,17 @@ class Comparison:
         return changes if session.chosen == name else {}
 
     def listed(self, names: list[str], session: "Session") -> Changes:
-        """The list with the methods that have a result, among them the one on the slider."""
-        return {self.compared: gr.Dropdown([(label(one), one) for one in names], value=session.compared)}
+        """The lists with the pictures that are there, and what the slider shows."""
+        changes: Changes = {}
+        if session.against not in (*SIDES, *names):
+            session.against = GRAY
+            changes = self.before_after(names[0] if session.compared is None else session.compared, session)
+        sides = [side for side in SIDES if side == GRAY or session.original]
+        left, right = ([(self._side(one), one) for one in some] for some in ((*sides, *names), names))
+        return changes | {
+            self.compared: gr.Dropdown(right, value=session.compared),
+            self.against: gr.Dropdown(left, value=session.against),
+        }
 
     def filled(self, names: list[str], session: "Session") -> Changes:
         """The list with the methods that have a result, at least one, and the first of them on the slider."""
@@ -88,6 +108,14 @@ class Comparison:
             | self.pixel.shown(name, session)
             | self.choose(name, session)
         )
+
+    def oppose(self, against: str, strength: float, saturation: float, session: "Session | None") -> Changes:
+        """Put another picture on the left of the slider."""
+        if session is None or session.compared is None:
+            gr.Warning(words.EXPIRED)
+            return {self.slider: gr.skip()}
+        session.strength, session.saturation, session.against = strength, saturation, against
+        return self.before_after(session.compared, session)
 
     def pick(self, name: str, strength: float, saturation: float, session: "Session | None") -> Iterator[Changes]:
         """Compare a method that was picked from the list; the list itself is left alone."""

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 CARD, LARGE = 640, 1024  # longest side, in pixels, of the pictures side by side and of the before/after slider
 ALTERNATIVES = tuple(f"alternative-{number}" for number in range(1, 7))
 GRAY = "gray"  # the photograph as the methods see it
+ORIGINAL = "original"  # the photograph as it came, if it has colour
+ERROR_SHOWN = 20  # CIEDE2000 that is white on a map of errors: no one takes the two for one colour
 UNCERTAINTY, DISAGREEMENT = "uncertainty", "disagreement"
 TRANSFERRED, STYLED = "transferred", "styled"  # what a method can borrow from another photograph: colours, scene type
 NO_CAST = "None"

@@ -23,6 +23,7 @@ from loading import load
 from methods import label, ready
 from panels import Changes, closed, make_slider, make_upload, outputs, settings, uploaded
 from results import Results
+from truth import Truth
 from uploads import UnreadableError, sweep
 
 from colorlib.catalog import catalog
@@ -93,7 +94,7 @@ class Page:
             self.saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="saturation")
             self.save_all = gr.Button("Download all (zip)", size="md", elem_id="save-all")
         self.results = Results(self.painters)
-        self.truth = gr.HTML(padding=False, visible=False, elem_id="truth")
+        self.truth = Truth()
         self.comparison.build_below()
         self.balance = Balance(self.balancers)
         self.panels = [
@@ -143,9 +144,9 @@ class Page:
         return (
             closed(self.panels)
             | self.comparison.emptied()
+            | self.truth.emptied()
             | {
                 self.session: None,
-                self.truth: gr.HTML(visible=False),
                 self.dials: gr.Row(visible=False),
                 self.balance.column: gr.Column(visible=False),
             }
@@ -205,8 +206,7 @@ class Page:
 
         A picture from before the sliders were moved is left out: it has been painted again since.
         """
-        truth = words.truth_html(session.errors, done)
-        changes = self.results.shown(done) | {self.truth: gr.HTML(truth, visible=bool(truth))}
+        changes = self.results.shown(done) | self.truth.ranked(done, session)
         for before, picture in painted.values():
             if before == settings(session):
                 changes |= picture
@@ -276,7 +276,7 @@ class Page:
             self.receive,
             [self.photo, self.strength, self.saturation, self.session],
             [
-                *(self.photo, self.remarks, self.session, self.example, self.truth, self.balance.column),
+                *(self.photo, self.remarks, self.session, self.example, *self.truth.outputs, self.balance.column),
                 *(self.status, self.dials, self.comparison.column, self.comparison.slider, self.comparison.below),
                 self.comparison.pixel.html,
                 *(self.comparison.borrowing.reference, self.comparison.borrowing.refusal),
@@ -292,7 +292,7 @@ class Page:
                 [self.methods, self.comparison.compared, self.session],
                 [
                     *(self.status, self.dials, self.comparison.column, self.comparison.compared),
-                    *(self.truth, self.comparison.below),
+                    *(self.comparison.against, *self.truth.outputs, self.comparison.below),
                     *self.comparison.outputs,
                     *outputs(self.results.panels.values()),
                 ],
@@ -320,6 +320,12 @@ class Page:
             **PAINTING | {"trigger_mode": "multiple"},
         )
         comparison.compared.input(comparison.pick, [comparison.compared, *dials], comparison.outputs, **PAINTING)
+        comparison.against.input(
+            comparison.oppose, [comparison.against, *dials], [comparison.slider, comparison.sides], **PAINTING
+        )
+        self.truth.button.click(
+            self.truth.show, [self.methods, self.session], self.truth.outputs, **PAINTING | {"trigger_mode": "once"}
+        )
         for name in self.painters:
             clicked = self.results.panels[name].image.select(
                 partial(comparison.compare, name), dials, [comparison.compared, *comparison.outputs], **PAINTING

@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 import words
-from keys import GRAY
+from keys import GRAY, ORIGINAL
 from methods import label
 from panels import Changes, make_panel, settings
 
 if TYPE_CHECKING:
     from session import Session
-
-ORIGINAL = "original"
 
 
 class Results:

@@ -52,11 +52,15 @@
     const status = document.getElementById("status");
     status?.setAttribute("role", "status");
     status?.setAttribute("aria-live", "polite");
-    for (const [slider, method] of [["#example-slider", "an example"], ["#slider", `by ${setting("compared")}`]]) {
+    const sides = [
+      ["#example-slider", "Before, grayscale", "After, an example"],
+      ["#slider", `Left: ${setting("against")}`, `Right: ${setting("compared")}`],
+    ];
+    for (const [slider, left, right] of sides) {
       const [before, after] = document.querySelectorAll(`${slider} img`);
       if (!after) continue;
-      before.alt = "Before, grayscale";
-      after.alt = `After, ${method}`;
+      before.alt = left;
+      after.alt = right;
     }
   };
 

@@ -21,9 +21,11 @@ from keys import (
     CARD,
     CASTS,
     DISAGREEMENT,
+    ERROR_SHOWN,
     GRAY,
     LARGE,
     NO_CAST,
+    ORIGINAL,
     STYLED,
     TRANSFERRED,
     UNCERTAINTY,
@@ -40,6 +42,7 @@ from uploads import TEMP, UnreadableError, remove_later
 from colorlib import Result, Scene, color, io
 from colorlib.casts import global_cast, ramp_cast
 from colorlib.gallery import has_colour
+from colorlib.metrics.delta_e import delta_e_2000
 from colorlib.metrics.functional import angular_error, ciede2000, psnr, rmse_alphabeta, saturation_difference
 from colorlib.transfer import shrink as shrink_for_network
 from colorlib.transfer import shrink_reference
@@ -83,6 +86,7 @@ class Session:
         results: predictions by method.
         scenes: the likeliest scene types, by the methods that recognise scenes.
         compared: the method that the slider shows; None before the first.
+        against: what it shows on the left: GRAY, ORIGINAL or another method.
         chosen: the method that the page below the slider is about, soon the same.
         explored: whether the page shows its alternatives.
         reference: another photograph, small, to borrow from; None if there is none.
@@ -100,6 +104,7 @@ class Session:
         original: file of the photograph as it came, for the grid; None if it has no colour.
         errors: of a photograph with colour, how far each method's picture is from it, at full strength and unchanged
             saturation: this scores the method, not the visitor's settings. Under `GRAY` those of no colour at all.
+        mapped: the methods whose errors the page shows as maps.
 
     Raises:
         UnreadableError: the file is not a readable picture.
@@ -116,6 +121,7 @@ class Session:
         self.scenes: dict[str, list[Scene]] = {}
         self.strength = self.saturation = 1.0
         self.compared: str | None = None
+        self.against = GRAY
         self.choose(None)
         self.reference: io.Photo | None = None
         self.preview: Path | None = None
@@ -130,6 +136,7 @@ class Session:
         if self.large is not self.card:
             self.before = self._shown("before", to_gray(self.large.rgb), self.large)
         self.original = self._shown("original", self.card.rgb, self.card) if has_colour(self.card.rgb) else None
+        self.mapped: set[str] = set()
         self.errors = {GRAY: errors_of(gray, self.card.rgb)} if self.original else {}
 
     def choose(self, name: str | None) -> None:
@@ -161,8 +168,19 @@ class Session:
         return self._painted(name, self.result(name), self.card)
 
     def compare(self, name: str) -> tuple[Path, Path]:
-        """The photograph in grayscale and a method's result, large."""
-        return self.before, self._painted("after", self.result(name), self.large)
+        """What :attr:`against` says, and a method's result, large."""
+        after = self._painted("after", self.result(name), self.large)
+        if self.against in self.results:
+            return self._painted("left", self.result(self.against), self.large), after
+        if self.against == ORIGINAL and self.original:
+            return self._shown("left", self.large.rgb, self.large), after
+        return self.before, after
+
+    def error_map(self, name: str) -> Path:
+        """How far a method's picture is from the original, where: from black, alike, to white, `ERROR_SHOWN` apart."""
+        painted = paint(self.results[name], self.card, 1, 1).rgb
+        apart = delta_e_2000(color.rgb_to_lab(painted), color.rgb_to_lab(self.card.rgb))
+        return self._shown(f"error-{name}", (apart / ERROR_SHOWN).clamp(0, 1).expand(3, -1, -1), self.card)
 
     def result(self, name: str) -> Result:
         """A method's result, with the colours that the visitor chose for it."""

@@ -3,13 +3,27 @@
 import html
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import gradio as gr
 from board import errors, few
-from keys import ALTERNATIVES, DISAGREEMENT, GRAY, LARGE, STYLED, TRANSFERRED, UNCERTAINTY, Errors, Said, Shade
+from keys import (
+    ALTERNATIVES,
+    DISAGREEMENT,
+    ERROR_SHOWN,
+    GRAY,
+    LARGE,
+    STYLED,
+    TRANSFERRED,
+    UNCERTAINTY,
+    Errors,
+    Said,
+    Shade,
+)
 from methods import label, scene_types, short
 
 from colorlib import __version__
@@ -45,6 +59,8 @@ well they do. The angles show how far the colours are from the original's, befor
 those of the method at full strength, whatever the sliders are set to.</p>"""
 PIXEL_HINT = """<p>Click on the picture: you see which colours the methods hold possible there, and can choose another.
 By keys: go to the picture with Tab, move the cross with the arrows and press Enter.</p>"""
+ERRORS_LEGEND = f"""<p>Black: as in the original. White: {ERROR_SHOWN} or more apart (CIEDE2000); all maps have the same
+scale. The number is the mean over the picture.</p>"""
 EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
 FAILED = "Something went wrong on the server. Try again, or try another photograph."
 BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
@@ -112,10 +128,20 @@ def why_html(name: str) -> str:
     less = round(100 * (1 - errors()[name]))
     change = f"{less}&nbsp;% smaller" if less > 0 else f"{-less}&nbsp;% larger"
     said = f"On photographs that it had never seen, its error is {change} than that of leaving them gray."
-    board = f"The mean of {', '.join(HELD_OUT)}: row <code>{name}</code> of the leaderboard."
+    board = f"The mean of {', '.join(HELD_OUT)}: {_row_html(name)}."
     if name == few()[0]:
         return f"<p><b>Recommended</b>, as no other method here has a smaller error. {said} <small>{board}</small></p>"
     return f"<p>{said} <small>{board}</small></p>"
+
+
+def _row_html(name: str) -> str:
+    """A method's row of the leaderboard: a link where the host has named the dashboard, else the command."""
+    address = os.environ.get("COLORLIB_DASHBOARD", "").rstrip("/")
+    row = f"row <code>{html.escape(name)}</code> of the leaderboard"
+    if not address:
+        return f"{row}, which <code>colorlib dashboard</code> shows"
+    link = html.escape(f"{address}/leaderboard?methods={quote(name)}")
+    return f"<a href='{link}' target='_blank' rel='noopener'>{row}</a>"
 
 
 def truth_html(errors: Mapping[str, Errors], names: Iterable[str]) -> str:

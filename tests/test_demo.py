@@ -736,7 +736,7 @@ class TestPage:
         assert label(MANY_COLOURS) == "Larsson 2016: thinks in colour distributions"
         assert all(": " in name for name in names), "every method that is ready has an idea in words"
 
-    def test_why_a_method_is_recommended(self, app):
+    def test_why_a_method_is_recommended(self, app, monkeypatch):
         words = sys.modules["words"]
         first, second = few()[:2]
         rows = colorlib.benchmarks.read_results()
@@ -747,6 +747,9 @@ class TestPage:
         assert "<b>Recommended</b>, as no other method here has a smaller error" in why
         assert f"its error is {less:.0f}&nbsp;% smaller" in why
         assert f"row <code>{first}</code> of the leaderboard" in why
+        assert "which <code>colorlib dashboard</code> shows" in why
+        monkeypatch.setenv("COLORLIB_DASHBOARD", "https://example.org/board/")
+        assert f"<a href='https://example.org/board/leaderboard?methods={first}'" in words.why_html(first)
         assert "Recommended" not in words.why_html(second)
         assert "% larger" in words.why_html("lin21_rebalanced_small")
         assert words.why_html("grayscale") == ""
@@ -929,6 +932,19 @@ class TestPoints:
             assert np.abs(pixels[height // 2, width // 4] - full[500, 375]).max() < 12  # lightness was resized
         # Another method's picture is its own.
         assert np.array_equal(np.asarray(Image.open(next(one.save([METHOD])))), plain[METHOD])
+
+    def test_maps_of_errors_are_scikit_images(self, session, tmp_path):
+        Image.open(PICTURES / "coffee.png").resize((240, 160)).save(tmp_path / "coffee.png")
+        one = session.Session(tmp_path / "coffee.png")
+        list(one.colour([METHOD]))
+        found = np.asarray(Image.open(one.error_map(METHOD))).astype(int)
+        assert chroma(found) == 0
+        pictures = one.results[METHOD].rgb, one.card.rgb
+        first, second = (skimage.color.rgb2lab(rgb.movedim(0, -1).double().numpy()) for rgb in pictures)
+        apart = skimage.color.deltaE_ciede2000(first, second)
+        expected = 255 * np.clip(apart / sys.modules["keys"].ERROR_SHOWN, 0, 1)
+        assert np.abs(found[..., 0] - expected).max() <= 1
+        assert one.errors[METHOD].ciede2000 == pytest.approx(apart.mean(), abs=0.01)
 
     def test_all_methods_are_asked_and_no_network_runs(self, session, tmp_path, monkeypatch):
         one = session.Session(gray_file(tmp_path, (300, 200)))
@@ -1203,13 +1219,48 @@ class TestHandlers:
     def test_truth_is_shown_where_there_is_some(self, page, tmp_path):
         visitor = Desk(page)
         visitor.call("receive", [visitor.upload(PICTURES / "coffee.png", "coffee.png"), 1, 1, None])
-        shown = visitor.call("colour", [[METHOD, "grayscale"], None, None])["changes"]["truth"]
-        assert shown["visible"]
-        assert label(METHOD) in shown["value"]
-        assert label(METHOD) not in visitor.call("colour", [["grayscale"], None, None])["changes"]["truth"]["value"]
+        shown = visitor.call("colour", [[METHOD, "grayscale"], None, None])["changes"]
+        assert shown["truth"]["visible"]
+        assert label(METHOD) in shown["scores"]
+        maps = visitor.call("show", [[METHOD, "grayscale"], None])["changes"]["errors"]
+        errors = visitor.session.errors
+        assert [text for _, text in maps["value"]] == [
+            f"{label(name)}: {errors[name].ciede2000:.1f}" for name in sorted([METHOD, "grayscale"], key=errors.get)
+        ]
+        # The maps go when they are no longer those of the methods in the table.
+        again = visitor.call("colour", [["grayscale"], None, None])["changes"]
+        assert label(METHOD) not in again["scores"]
+        assert not again["errors"]["visible"]
+        assert again["err"]["visible"]
         gray = visitor.upload(gray_file(tmp_path), "gray.png")
         assert not visitor.call("receive", [gray, 1, 1, None])["changes"]["truth"]["visible"]
         assert not visitor.call("colour", [[METHOD], None, None])["changes"]["truth"]["visible"]
+
+    def test_any_picture_is_compared_with_any_other(self, page, tmp_path):
+        visitor = Desk(page)
+        visitor.call("receive", [visitor.upload(PICTURES / "coffee.png", "coffee.png"), 1, 1, None])
+        lists = visitor.call("colour", [[METHOD, MANY_COLOURS], MANY_COLOURS, None])["changes"]["against"]
+        assert [value for _, value in lists["choices"]][:2] == ["gray", "original"]
+        assert {value for _, value in lists["choices"][2:]} == {METHOD, MANY_COLOURS}
+        original = np.asarray(Image.open(PICTURES / "coffee.png"))
+
+        def pictures(against: str) -> list[np.ndarray]:
+            shown = visitor.call("oppose", [against, 1, 1, None])["changes"]
+            return [np.asarray(Image.open(side["path"])).astype(int) for side in shown["slider"]]
+
+        left, right = pictures("original")
+        assert np.abs(left - original).max() <= 1
+        assert f"Left: {label(METHOD)}" in visitor.call("oppose", [METHOD, 1, 1, None])["changes"]["sides"]
+        left, same = pictures(METHOD)
+        assert np.array_equal(same, right)
+        assert np.array_equal(left, pictures(METHOD)[0])
+        visitor.call("pick", [METHOD, 1, 1, None])
+        assert np.array_equal(pictures(MANY_COLOURS)[0], right)
+        # A method that is taken off leaves the left too.
+        left = visitor.call("colour", [[METHOD], METHOD, None])["changes"]
+        assert left["against"]["value"] == "gray"
+        assert "Left: grayscale" in left["sides"]
+        assert chroma(np.asarray(Image.open(left["slider"][0]["path"]))) == 0
 
     def test_a_result_that_was_painted_again_is_not_shown_as_before(self, page, tmp_path):
         """The sliders are moved while more methods run."""
