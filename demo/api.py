@@ -1,4 +1,4 @@
-"""The three public functions, for scripts and agents. They take files and keep no session."""
+"""The public functions, for scripts and agents. They take files and keep no session."""
 
 import tempfile
 from pathlib import Path
@@ -70,19 +70,93 @@ def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
     raise gr.Error("No available method recognises scenes", print_exception=False)
 
 
+def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> list[dict[str, Any]]:
+    """Ask which colours methods hold possible at a pixel of a photograph, and how probable these are.
+
+    Args:
+        photo: the photograph, black-and-white or in colour; only its lightness is used.
+        x: column of the pixel, from 0 at the left.
+        y: row of the pixel, from 0 at the top.
+        methods: names of methods for colorize.
+
+    Returns:
+        For each method its name; whether it predicts a distribution; its colours at the pixel's lightness, the most
+        probable first, each with probability, hex such as #8a5a2b, name in words, and a and b of CIE Lab; and the rest,
+        the probability of all other colours. A method without a distribution answers with its one colour.
+    """
+    source, large, _ = _received(photo)
+    names = _checked("colorize", methods)
+    try:
+        said = load().ask(source, large, names, int(x), int(y))
+    except (TypeError, ValueError) as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    return [one._asdict() | {"shades": [shade._asdict() for shade in one.shades]} for one in said]
+
+
+def steer(
+    photo: dict[str, Any] | None,
+    method: str,
+    points: list[dict[str, Any]],
+    strength: float = 1,
+    saturation: float = 1,
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Colour a photograph by a method, and correct it: colours chosen for some points spread over what belongs to them.
+
+    Args:
+        photo: the photograph, black-and-white or in colour; only its lightness is used.
+        method: name of one method for colorize.
+        points: a list of points, each with x, the column of a pixel, y, its row, and colour, such as "#8a5a2b".
+        strength: from 0, the colour of the photograph itself, to 1, the method's and the points'.
+        saturation: factor on the chroma that results, 0 to 2.
+
+    Returns:
+        The coloured photograph at full size, as one PNG file; and a row with the method, the name of the file, the
+        seconds that the method took, and warnings: what was left out when the photograph was read.
+    """
+    source, large, warnings = _received(photo)
+    (name,) = _checked("colorize", [method])
+    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
+    try:
+        chosen = [(int(point["x"]), int(point["y"]), str(point["colour"])) for point in points or []]
+    except (KeyError, TypeError, ValueError) as error:
+        expected = 'expected points such as [{"x": 120, "y": 80, "colour": "#8a5a2b"}]'
+        raise gr.Error(f"{expected}; got {points!r}", print_exception=False) from error
+    try:
+        result, file = load().steer(source, large, name, chosen, strength, saturation, folder)
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    row = {"method": name, "file": file.name, "seconds": round(result.seconds, 3), "warnings": list(warnings)}
+    return [str(file)], [row]
+
+
+def _checked(task: Task, methods: list[str] | str) -> list[str]:
+    """Names of methods for a task, at least one.
+
+    Raises:
+        gr.Error: other names, with the right ones.
+    """
+    names = [methods] if isinstance(methods, str) else list(methods or [])
+    right = f"Choose from: {', '.join(ready(task))}"
+    if not names:
+        raise gr.Error(f"No method was named. {right}", print_exception=False)
+    for name in names:
+        if name in catalog() and (other := catalog()[name].task) != task:
+            raise gr.Error(f"{name} is not a method for {task}: use it with {other}. {right}", print_exception=False)
+        if name not in ready(task):
+            raise gr.Error(f"There is no method {name!r} here. {right}", print_exception=False)
+    return names
+
+
 def _process(
     task: Task, photo: dict[str, Any] | None, methods: list[str], strength: float, saturation: float
 ) -> tuple[list[str], list[dict[str, Any]]]:
     source, large, warnings = _received(photo)
-    session = load()
+    names, session = _checked(task, methods), load()
     try:
-        for name in methods:
-            if name in catalog() and (other := catalog()[name].task) != task:
-                raise ValueError(f"{name} is not a method for {task}: use it with {other}")
-        results = [session.predict(large, name) for name in methods]
+        results = [session.predict(large, name) for name in names]
         folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         files: list[Path] = list(session.save_full_size(source, results, strength, saturation, folder))
-    except ValueError as error:  # an unknown method or a number out of range
+    except ValueError as error:  # a number out of range
         raise gr.Error(str(error), print_exception=False) from error
     rows = [
         {"method": result.model, "file": file.name, "seconds": round(result.seconds, 3), "warnings": list(warnings)}

@@ -367,9 +367,15 @@ class Page:
         public: dict[str, Any] = {"preprocess": False, "concurrency_id": "saving"}
         numbers = [self.strength, self.saturation]
         with gr.Column(visible=False):
-            files, rows, endpoint = gr.File(file_count="multiple"), gr.JSON(), gr.Button()
+            files, rows, endpoint = gr.File(file_count="multiple", label="files"), gr.JSON(label="rows"), gr.Button()
+            column, row = (gr.Number(label=text, precision=0, minimum=0) for text in ("Column", "Row"))
+            painters = [(label(name), name) for name in self.painters]
+            method, points = gr.Dropdown(painters, value=few()[0], label="Method"), gr.JSON(label="Points")
             choices = [(label(name), name) for name in self.balancers]
             balancers = gr.CheckboxGroup(choices, value=self.balancers)
         endpoint.click(api.colorize, [self.photo, self.methods, *numbers], [files, rows], api_name="colorize", **public)
         endpoint.click(api.balance, [self.photo, balancers, *numbers], [files, rows], api_name="balance", **public)
         endpoint.click(api.scenes, self.photo, rows, api_name="scenes", **public)
+        endpoint.click(api.ask, [self.photo, column, row, self.methods], rows, api_name="ask", **public)
+        steered = [self.photo, method, points, *numbers]
+        endpoint.click(api.steer, steered, [files, rows], api_name="steer", **public)

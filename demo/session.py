@@ -9,7 +9,7 @@ import tempfile
 import time
 import weakref
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -21,7 +21,6 @@ from keys import (
     CARD,
     CASTS,
     DISAGREEMENT,
-    ERROR_SHOWN,
     GRAY,
     LARGE,
     NO_CAST,
@@ -29,21 +28,19 @@ from keys import (
     STYLED,
     TRANSFERRED,
     UNCERTAINTY,
-    Errors,
     Said,
     Shade,
 )
+from measures import angle_between, error_map, errors_of, to_gray, under_cast
 from methods import borrows_scene_type, takes_reference
 from networks import ahead, colorizer, colourings, on_gpu, without_photo
-from points import Points, said, shade_of
+from points import Points, rgb_of, said, shade_of
 from torch import Tensor
 from uploads import TEMP, UnreadableError, remove_later
 
-from colorlib import Result, Scene, color, io
-from colorlib.casts import global_cast, ramp_cast
+from colorlib import Result, Scene, io
 from colorlib.gallery import has_colour
-from colorlib.metrics.delta_e import delta_e_2000
-from colorlib.metrics.functional import angular_error, ciede2000, psnr, rmse_alphabeta, saturation_difference
+from colorlib.steering import Hint
 from colorlib.transfer import shrink as shrink_for_network
 from colorlib.transfer import shrink_reference
 
@@ -179,8 +176,7 @@ class Session:
     def error_map(self, name: str) -> Path:
         """How far a method's picture is from the original, where: from black, alike, to white, `ERROR_SHOWN` apart."""
         painted = paint(self.results[name], self.card, 1, 1).rgb
-        apart = delta_e_2000(color.rgb_to_lab(painted), color.rgb_to_lab(self.card.rgb))
-        return self._shown(f"error-{name}", (apart / ERROR_SHOWN).clamp(0, 1).expand(3, -1, -1), self.card)
+        return self._shown(f"error-{name}", error_map(painted, self.card.rgb), self.card)
 
     def result(self, name: str) -> Result:
         """A method's result, with the colours that the visitor chose for it."""
@@ -458,6 +454,37 @@ def save_full_size(
         yield path
 
 
+def ask(source: Path, large: io.Photo, names: Iterable[str], x: int, y: int) -> list[Said]:
+    """What methods say about a pixel of an upload, given a copy of the size that methods are given.
+
+    Raises:
+        ValueError: the pixel is outside.
+    """
+    whole = read(source)
+    return [*said({name: replace(predict(large, name), photo=whole) for name in names}, x, y)]
+
+
+def steer(
+    source: Path,
+    large: io.Photo,
+    name: str,
+    chosen: Sequence[tuple[int, int, str]],
+    strength: float,
+    saturation: float,
+    folder: Path,
+) -> tuple[Result, Path]:
+    """An upload by a method with colours for some of its pixels, and its PNG at full size.
+
+    Raises:
+        ValueError: a pixel is outside, a colour is none, or a number is out of range.
+    """
+    hints = [Hint.of_rgb(x, y, rgb_of(colour)) for x, y, colour in chosen]
+    result = paint(predict(large, name), read(source), strength, saturation).steer(hints)
+    path = folder / f"{source.stem}-{name}.png"
+    result.save(path)
+    return result, path
+
+
 def shrink(photo: io.Photo, longest: int) -> io.Photo:
     """A copy for the page: 8 bits, without metadata, no side longer than ``longest``."""
     height, width = photo.rgb.shape[-2:]
@@ -468,25 +495,3 @@ def shrink(photo: io.Photo, longest: int) -> io.Photo:
         return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
     return io.Photo(resize(photo.rgb), None if photo.alpha is None else resize(photo.alpha), name=photo.name)
-
-
-def to_gray(rgb: Tensor) -> Tensor:
-    """The lightness alone, as the methods see it: sRGB (3, H, W) -> sRGB (3, H, W)."""
-    return color.lightness_to_gray(color.rgb_to_lightness(rgb)).expand(3, -1, -1)
-
-
-def angle_between(rgb: Tensor, truth: Tensor) -> float:
-    """Mean angle in degrees between the colours of two pictures, (3, H, W); nan where all of the second is dark."""
-    return angular_error(rgb[None], truth[None]).item()
-
-
-def errors_of(rgb: Tensor, truth: Tensor) -> Errors:
-    """How far a picture is from another, both sRGB (3, H, W)."""
-    scores = (ciede2000, rmse_alphabeta, psnr, saturation_difference)
-    return Errors(*(score(rgb[None], truth[None]).item() for score in scores))
-
-
-def under_cast(rgb: Tensor, cast: str) -> Tensor:
-    """A simulated cast of colour, one of CASTS: sRGB (3, H, W) -> sRGB (3, H, W)."""
-    settings = CASTS[cast]
-    return (ramp_cast if "towards" in settings else global_cast)(rgb[None], **settings)[0]

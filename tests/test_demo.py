@@ -41,6 +41,7 @@ import colorlib
 from colorlib import catalog
 from colorlib.benchmarks.report import HELD_OUT
 from colorlib.models import _registry
+from colorlib.steering import Hint
 
 DEMO = Path(__file__).parent.parent / "demo"
 PICTURES = Path(skimage.__file__).parent / "data"
@@ -1368,7 +1369,7 @@ class TestServer:
         gray = handle_file(gray_file(tmp_path, (300, 200)))
         for photo, methods, strength, message in (
             (handle_file(broken_file(tmp_path)), [METHOD], 1, "broken.png cannot be read as a photograph"),
-            (gray, ["izuka16"], 1, "unknown model 'izuka16'; did you mean"),
+            (gray, ["izuka16"], 1, f"no method 'izuka16' here. Choose from: .*{METHOD}"),
             (gray, [METHOD], 3, r"expected strength in \[0, 1\]"),
             (None, [METHOD], 1, "No photograph was received"),
             (gray, [METHOD, "gray_world"], 1, "gray_world is not a method for colorize: use it with balance"),
@@ -1397,9 +1398,61 @@ class TestServer:
         with pytest.raises(AppError, match=r"broken.png cannot be read as a photograph"):
             client.predict(handle_file(broken_file(tmp_path)), api_name="/scenes")
 
-    def test_three_endpoints_are_public_and_documented(self, client):
+    def test_a_pixel_is_asked_about_and_a_photograph_steered(self, client, tmp_path):
+        """The size is above the copy that methods are given, so pixels are those of the file."""
+        source = gray_file(tmp_path, (1350, 900))
+        first, second = client.predict(handle_file(source), 1000, 700, [MANY_COLOURS, METHOD], api_name="/ask")
+        assert [first["method"], second["method"]] == [MANY_COLOURS, METHOD]
+        assert (first["distribution"], second["distribution"]) == (True, False)
+        assert sum(shade["probability"] for shade in first["shades"]) + first["rest"] == pytest.approx(1, abs=1e-4)
+        result = colorlib.Colorizer(MANY_COLOURS)(source)
+        expected = result.ask(1000, 700).colors
+        assert first["shades"][0]["probability"] == pytest.approx(expected[0].probability, abs=0.02)
+
+        points = [{"x": 1000, "y": 700, "colour": "#c0401e"}, {"x": 100, "y": 50, "colour": "#3a62b4"}]
+        (file,), (row,) = client.predict(handle_file(source), MANY_COLOURS, points, 1, 1, api_name="/steer")
+        assert row["file"] == Path(file).name == f"gray-{MANY_COLOURS}.png"
+        assert colorlib.io.read_provenance(file).endswith("2 colours chosen by hand")
+        chosen = ((1000, 700, (192, 64, 30)), (100, 50, (58, 98, 180)))
+        hints = [Hint.of_rgb(x, y, [value / 255 for value in rgb]) for x, y, rgb in chosen]
+        found, steered = (np.asarray(image).astype(int) for image in (Image.open(file), result.steer(hints).image))
+        assert found.shape == (900, 1350, 3)
+        assert np.abs(found - steered).mean() < 1  # the network is given a copy of 1024 pixels
+        assert np.abs(found[700, 1000] - steered[700, 1000]).max() <= 1
+        assert np.abs(found[50, 100] - steered[50, 100]).max() <= 1
+
+    def test_a_wrong_value_gets_the_right_ones(self, client, tmp_path):
+        gray = handle_file(gray_file(tmp_path, (300, 200)))
+        point = {"x": 10, "y": 10, "colour": "#8a5a2b"}
+        for values, name, message in (
+            ([gray, 10, 10, ["izuka16"]], "/ask", f"no method 'izuka16' here. Choose from: .*{METHOD}"),
+            ([gray, 10, 10, []], "/ask", f"No method was named. Choose from: .*{METHOD}"),
+            ([gray, 300, 10, [METHOD]], "/ask", "a pixel of a photograph of 300 x 200, got x=300, y=10"),
+            (
+                [gray, "gray_world", [point], 1, 1],
+                "/steer",
+                f"not a method for colorize: use it with balance.*{METHOD}",
+            ),
+            ([gray, METHOD, [point | {"colour": "red"}], 1, 1], "/steer", "a colour such as #8a5a2b, got 'red'"),
+            ([gray, METHOD, [{"x": 10, "y": 10}], 1, 1], "/steer", 'points such as .*"colour": "#8a5a2b"'),
+            ([gray, METHOD, [point | {"x": -1}], 1, 1], "/steer", "hints in a photograph of 300 x 200"),
+            ([gray, METHOD, [point], 2, 1], "/steer", r"strength in \[0, 1\]"),
+        ):
+            with pytest.raises(AppError, match=message):
+                client.predict(*values, api_name=name)
+        # A single name is no list of letters.
+        assert client.predict(gray, 10, 10, METHOD, api_name="/ask")[0]["method"] == METHOD
+
+    def test_endpoints_are_public_and_documented(self, client):
         endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-        assert list(endpoints) == ["/colorize", "/balance", "/scenes"]
+        assert list(endpoints) == ["/colorize", "/balance", "/scenes", "/ask", "/steer"]
+        numbers = ["strength", "saturation"]
+        expected = {"/ask": ["photo", "x", "y", "methods"], "/steer": ["photo", "method", "points", *numbers]}
+        for name, names in expected.items():
+            assert [each["parameter_name"] for each in endpoints[name]["parameters"]] == names
+        assert "hold possible at a pixel" in endpoints["/ask"]["description"]
+        assert "spread over what belongs to them" in endpoints["/steer"]["description"]
+        assert [each["label"] for each in endpoints["/steer"]["returns"]] == ["files", "rows"]
         for name, default in (("/colorize", few()), ("/balance", BALANCERS)):
             parameters = endpoints[name]["parameters"]
             assert [each["parameter_name"] for each in parameters] == ["photo", "methods", "strength", "saturation"]
@@ -1412,6 +1465,7 @@ class TestServer:
     def test_files_of_the_host_cannot_be_read(self, server):
         for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
             calls = {"colorize": [[METHOD], 1, 1], "balance": [["gray_world"], 1, 1], "scenes": []}
+            calls |= {"ask": [0, 0, [METHOD]], "steer": [METHOD, [], 1, 1]}
             calls |= {"receive": [1, 1, None], "transfer": [1, 1, None]}
             for name, rest in calls.items():
                 answer = Visitor(server[0]).call(name, [payload, *rest])
