@@ -438,7 +438,7 @@ def test_example_in_colour_is_shown_beside_its_results(page):
 def test_keys_move_the_slider_between_before_and_after(page, tmp_path):
     upload(page, gray_file(tmp_path, (600, 400)))
     handle = page.get_by_role("slider", name="Before and after")
-    image = page.get_by_role("img", name=f"After, by {page.input_value('#compared input')}")
+    image = page.get_by_role("img", name=f"Right: {page.input_value('#compared input')}")
     expect(image).to_be_visible()
     image.scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('#slider img')].every(one => one.complete)")
