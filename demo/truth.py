@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import words
-from methods import label
+from methods import short
 from panels import Changes
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ class Truth:
             yield {self.button: gr.Button(self.button.value, interactive=True)}
             return
         done = sorted((name for name in names if name in session.errors), key=session.errors.__getitem__)
-        maps = [(str(session.error_map(name)), f"{label(name)}: {session.errors[name].ciede2000:.1f}") for name in done]
+        maps = [
+            (str(session.error_map(name)), f"{rank}. {short(name)}: {session.errors[name].ciede2000:.1f}")
+            for rank, name in enumerate(done, 1)
+        ]
         session.mapped = set(done)
         yield {
             self.maps: gr.Gallery(maps, visible=True),

@@ -1226,7 +1226,8 @@ class TestHandlers:
         maps = visitor.call("show", [[METHOD, "grayscale"], None])["changes"]["errors"]
         errors = visitor.session.errors
         assert [text for _, text in maps["value"]] == [
-            f"{label(name)}: {errors[name].ciede2000:.1f}" for name in sorted([METHOD, "grayscale"], key=errors.get)
+            f"{rank}. {label(name).partition(':')[0]}: {errors[name].ciede2000:.1f}"
+            for rank, name in enumerate(sorted([METHOD, "grayscale"], key=errors.get), 1)
         ]
         # The maps go when they are no longer those of the methods in the table.
         again = visitor.call("colour", [["grayscale"], None, None])["changes"]
