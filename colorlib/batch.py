@@ -566,6 +566,18 @@ def _cores() -> int:
     return max(1, min(cores, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MEMORY))
 
 
+class _Asked:
+    """Calls `before_page`, and remembers whether that ended the run: then no photograph is at fault."""
+
+    def __init__(self, before_page: Callable[[], object]):
+        self._before_page, self.ended = before_page, False
+
+    def __call__(self) -> None:
+        self.ended = True
+        self._before_page()
+        self.ended = False
+
+
 @dataclass(frozen=True)
 class _Painter:
     """Does jobs, whichever process it is in; see :func:`run`."""
@@ -580,13 +592,15 @@ class _Painter:
 
     def __call__(self, job: Job, before_page: Callable[[], object] | None = None) -> Outcome:
         start = time.perf_counter()
-        outcome = self.outcome(job)
+        outcome, asked = self.outcome(job), _Asked(before_page or _nothing)
         try:
             if not self.overwrite and job.done:
                 return replace(outcome, status="skipped")
-            written = _write(job, self, before_page or _nothing)
+            written = _write(job, self, asked)
             outcome = replace(outcome, status=SUCCESS[self.colorizer.task], **written)
         except Exception as error:  # whatever is wrong with one photograph, the others are coloured
+            if asked.ended:
+                raise
             outcome = replace(outcome, error=describe_error(error, job.source))
         return replace(outcome, seconds=round(time.perf_counter() - start, 3))
 

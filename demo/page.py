@@ -20,6 +20,7 @@ from board import few, painters
 from comparison import Comparison
 from downloads import Downloads, Write, saving
 from loading import load
+from many import Many
 from methods import label, ready
 from panels import Changes, closed, make_slider, make_upload, outputs, settings, uploaded
 from results import Results
@@ -58,11 +59,13 @@ class Page:
                 gr.HTML(words.HEADER, padding=False, elem_id="header")
                 if "SPACE_ID" in os.environ:
                     gr.DuplicateButton(variant="secondary", elem_id="duplicate")
-            with gr.Row(elem_id="page"):
+            with gr.Tab("One photograph"), gr.Row(elem_id="page"):
                 with gr.Column(scale=1, min_width=280, elem_id="choices"):
                     self._choices()
                 with gr.Column(scale=4, min_width=320, elem_id="pictures"):
                     self._pictures()
+            with gr.Tab("Many photographs", elem_id="many-tab"):
+                self.many = Many(self.painters)
             with gr.Accordion("About the methods", open=False, elem_id="about"):
                 gr.HTML(words.about_html(self.painters + self.balancers), padding=False)
             gr.HTML(words.FOOTER, padding=False, elem_id="footer")
@@ -70,6 +73,7 @@ class Page:
             self._listen_to_uploads()
             self._listen_to_choices()
             self._listen_to_buttons()
+            self.many.listen(self.blocks, **PRIVATE | QUIET)
             self._serve_scripts()
 
     def _choices(self) -> None:

@@ -82,8 +82,17 @@ def uploaded(payload: dict[str, Any] | None) -> Path | None:
     Raises:
         gr.Error: the path is not one of an upload.
     """
-    path = Path(payload["path"]).resolve() if payload and payload.get("path") else None
-    if path is not None and not path.is_relative_to(Path(TEMP.name).resolve()):
+    return inside(Path(payload["path"])) if payload and payload.get("path") else None
+
+
+def inside(path: Path) -> Path:
+    """The same path, resolved.
+
+    Raises:
+        gr.Error: it is not one of an upload.
+    """
+    path = path.resolve()
+    if not path.is_relative_to(Path(TEMP.name).resolve()):
         raise gr.Error("This file was not uploaded here", print_exception=False)
     return path
 

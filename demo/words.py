@@ -4,7 +4,7 @@ import html
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -61,6 +61,10 @@ PIXEL_HINT = """<p>Click on the picture: you see which colours the methods hold 
 By keys: go to the picture with Tab, move the cross with the arrows and press Enter.</p>"""
 ERRORS_LEGEND = f"""<p>Black: as in the original. White: {ERROR_SHOWN} or more apart (CIEDE2000); all maps have the same
 scale. The number is the mean over the picture.</p>"""
+MANY_HEADER = """<h2>Many photographs</h2>
+<p>Colour up to fifty photographs by one method and download them as one zip, at full size. A file that cannot be read
+is named, and the others go on.</p>"""
+MANY_WELCOME = "<p>Your photographs will appear here, each as it is done. They are deleted within an hour.</p>"
 EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
 FAILED = "Something went wrong on the server. Try again, or try another photograph."
 BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
@@ -267,6 +271,29 @@ def status_html(session: "Session", done: int, total: int, recognisers: Iterable
         return f"<p>{text}Colouring{step} <progress value={done} max={total}></progress></p>{seen}"
     times = f"Times are for at most {LARGE} pixels, shared work counted once."
     return f"<p>{text}{times} Downloads have full size.</p>{seen}"
+
+
+def many_refusal(count: int, limit: int) -> str:
+    """Why a batch is not begun."""
+    return f"Choose at most {limit} photographs at a time; you chose {count}." if count else "Choose photographs first."
+
+
+def many_html(
+    done: int,
+    total: int,
+    failures: Collection[str] = (),
+    seconds: float | None = None,
+    stopped: bool = False,
+) -> str:
+    """How far a batch is, and the sentences about the files that failed."""
+    coloured = done - len(failures)
+    if stopped or done == total:
+        text = f"{'Stopped: ' if stopped else ''}{coloured} of {total} coloured."
+    else:
+        left = f", about {max(1, round(seconds))} s left" if seconds else ""
+        text = f"Colouring {done + 1} of {total}{left} <progress value={done} max={total}></progress>"
+    lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in failures)
+    return f"<p role='status'>{text}</p>" + (f"<ul>{lines}</ul>" if lines else "")
 
 
 def scenes_html(name: str, scenes: Iterable["Scene"]) -> str:

@@ -282,7 +282,10 @@ def test_one_photograph_is_in_memory_at_a_time(
     assert len(alive) == 6
 
 
-def test_an_interruption_leaves_whole_files_and_is_resumed(tmp_path: Path, colorizer: colorlib.Colorizer):
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_leaves_whole_files_and_is_resumed(
+    tmp_path: Path, colorizer: colorlib.Colorizer, kind: type[BaseException]
+):
     """On the second page of a TIFF, whose temporary file is there by then."""
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
@@ -295,11 +298,11 @@ def test_an_interruption_leaves_whole_files_and_is_resumed(tmp_path: Path, color
     def stop() -> None:
         calls.append({path.suffix for path in out.glob("*")})
         if len(calls) == 5:  # two photographs, and three pages
-            raise KeyboardInterrupt
+            raise kind
 
     todo = plan([str(scans)], out)
     done = []
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         done.extend(batch.run(todo, colorizer, before_page=stop))
     assert ".part" in calls[-1]
     assert [path.name for path in out.iterdir()] == ["a.png"]

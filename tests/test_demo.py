@@ -1661,3 +1661,105 @@ class Visitor:
                     changes = dict(zip(self.outputs[event["fn_index"]], values, strict=bool(values)))
                     return {**message, "logs": logs, "changes": changes}
         raise AssertionError(f"{name} never completed")
+
+
+class TestMany:
+    """Up to fifty photographs by one method."""
+
+    @pytest.fixture
+    def batches(self, session: ModuleType) -> ModuleType:
+        return importlib.import_module("batches")
+
+    @pytest.fixture
+    def uploads(self, app: ModuleType) -> Iterator[list[Path]]:
+        """Four files, each in a folder of its own, as Gradio keeps them: two of one name, one deep, one broken."""
+        root = Path(tempfile.mkdtemp(dir=importlib.import_module("uploads").TEMP.name))
+        folders = [root / str(number) for number in range(4)]
+        for folder in folders:
+            folder.mkdir()
+        names = [(gray_file, (96, 64)), (gray_file, (64, 48))]
+        files = [make(folder, size) for folder, (make, size) in zip(folders, names, strict=False)]
+        yield [*files, broken_file(folders[2]), deep_file(folders[3])]
+        shutil.rmtree(root)
+
+    def test_each_is_coloured_as_alone_and_a_broken_one_spoils_nothing(self, batches, uploads, tmp_path):
+        made = batches.Batch(uploads, METHOD, saturation=0.5)
+        steps = [made.done for _ in made.run()]
+        assert steps == [1, 2, 3, 4]
+        (failure,) = made.failures
+        assert failure.startswith("broken.png cannot be read as a photograph. ")
+        shutil.unpack_archive(made.zip(), tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["deep.tif", "gray-2.png", "gray.png"]
+        colorizer = colorlib.Colorizer(METHOD)
+        for upload, name in ((uploads[0], "gray.png"), (uploads[1], "gray-2.png"), (uploads[3], "deep.tif")):
+            colorizer(upload).adjust(saturation=0.5).save(tmp_path / f"alone-{name}")
+            alone, together = (colorlib.io.read(tmp_path / file).rgb for file in (f"alone-{name}", name))
+            assert_close(together, alone, rtol=0, atol=1 / 255)
+            assert chroma((255 * together.permute(1, 2, 0)).numpy()) > 5
+        assert [name for _, name in made.pictures] == ["gray.png", "gray-2.png", "deep.tif"]
+        for (small, _), size in zip(made.pictures, [(96, 64), (64, 48), (120, 90)], strict=True):
+            with Image.open(small) as image:
+                assert image.size == size
+
+    def test_a_stop_keeps_what_is_done(self, batches, uploads):
+        made = batches.Batch(uploads, METHOD)
+        for _ in made.run():
+            made.stopped.set()
+        assert made.done in (1, 2)  # one more may have been under way
+        assert len(list((made.folder / "coloured").iterdir())) == made.done
+        assert made.zip().is_file()
+
+    def test_files_go_with_the_batch(self, batches, uploads, monkeypatch):
+        monkeypatch.setattr("uploads.LINGER", 0.01)
+        made = batches.Batch(uploads[:1], METHOD)
+        folder = made.folder
+        assert [*made.run()] == [None]
+        del made
+        gc.collect()
+        for _ in range(100):
+            if not folder.exists():
+                break
+            time.sleep(0.05)
+        assert not folder.exists()
+        assert uploads[0].is_file()  # the page's, which Gradio deletes
+
+    def test_the_page_says_how_far_it_is(self, page, uploads):
+        visitor = SimpleNamespace(session_hash="one")
+        many = page.many
+        steps = list(many.colour([str(path) for path in uploads], METHOD, 1, 1, visitor))
+        said = [step[many.status] for step in steps]
+        assert re.search("Colouring 1 of 4 <progress value=0 max=4>", said[0])
+        assert re.search(r"Colouring 3 of 4, about \d+ s left <progress value=2 max=4>", said[2])
+        assert "3 of 4 coloured." in said[-1]
+        assert said[-1].count("<li>") == 1
+        assert steps[0][many.start].interactive is False
+        assert steps[-1][many.start].interactive is True
+        assert Path(steps[-1][many.download].value["path"]).name == "in-colour.zip"
+        assert len(steps[-1][many.pictures].value) == 3
+        folder = many._running["one"].folder
+        many.leave(visitor)
+        assert "one" not in many._running
+        assert folder.is_relative_to(importlib.import_module("uploads").TEMP.name)
+
+    def test_what_cannot_begin_says_why(self, page, uploads):
+        many, visitor = page.many, SimpleNamespace(session_hash="two")
+        for files, said in (
+            ([], "Choose photographs first."),
+            ([uploads[0]] * 51, "Choose at most 50 photographs at a time; you chose 51."),
+        ):
+            (step,) = many.colour([str(path) for path in files], METHOD, 1, 1, visitor)
+            assert said in step[many.status]
+        with pytest.raises(gr.Error, match="was not uploaded here"):
+            next(many.colour([str(CAMERA)], METHOD, 1, 1, visitor))
+        assert many.halt(visitor).interactive is False  # nothing runs: nothing to stop
+
+    def test_after_an_hour_the_files_are_forgotten(self, page, batches, uploads, monkeypatch):
+        monkeypatch.setattr("many.LIFETIME", 0.05)
+        made = batches.Batch(uploads[:1], METHOD)
+        page.many._begin("three", made)
+        for _ in range(100):
+            if "three" not in page.many._running:
+                break
+            time.sleep(0.05)
+        assert "three" not in page.many._running
+        assert made.stopped.is_set()

@@ -1,0 +1,143 @@
+"""Many photographs of a visitor by one method, one after the other. This module needs torch: see :mod:`loading`."""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import words
+from keys import CARD
+from networks import ahead
+from session import MAX_PIXELS, read, shrink
+from uploads import TEMP, UnreadableError, remove_later
+
+from colorlib import Colorizer, batch, io
+
+
+class StoppedError(Exception):
+    """The visitor has stopped the batch, or left."""
+
+
+class Batch:
+    """Photographs that are coloured one after the other. One that fails is named, and the others go on.
+
+    Args:
+        uploads: the files, as they came.
+        name: of the method.
+        strength: of the paint, see `colorlib.Result.adjust`.
+        saturation: likewise.
+
+    Attributes:
+        total: how many photographs there are.
+        pictures: small copies of those that are done, for the page, with their names.
+        failures: why others could not be done, a sentence with the name each.
+        stopped: set it, and the photograph that is being coloured is the last, and leaves no file.
+        folder: of all files; removed after the last holder of the batch is gone.
+    """
+
+    def __init__(self, uploads: Sequence[Path], name: str, strength: float = 1.0, saturation: float = 1.0):
+        self.total, self.strength, self.saturation = len(uploads), strength, saturation
+        self.pictures: list[tuple[Path, str]] = []
+        self.failures: list[str] = []
+        self.stopped = threading.Event()
+        self.name = name
+        self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
+        weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
+        for folder in ("photographs", "coloured", "small"):
+            (self.folder / folder).mkdir()
+        self._sources = _linked(uploads, self.folder / "photographs")
+        self._start = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """How many photographs are done or have failed."""
+        return len(self.pictures) + len(self.failures)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how many seconds it will take; None before the first photograph is done."""
+        return (time.monotonic() - self._start) / self.done * (self.total - self.done) if self.done else None
+
+    def run(self) -> Iterator[None]:
+        """Colour the photographs; a step for each. It ends early where :attr:`stopped` is set."""
+        plan = batch.plan(map(str, self._sources), self.folder / "coloured")
+        # In one thread of its own, the next while the page shows the last: the run keeps settings of the thread.
+        outcomes = ahead(
+            batch.run(
+                plan,
+                colorizer(self.name),
+                strength=self.strength,
+                saturation=self.saturation,
+                before_page=self._check,
+            )
+        )
+        try:
+            for source, outcome in zip(self._sources, outcomes, strict=False):
+                if outcome.error is None:
+                    self.pictures.append((self._small(Path(outcome.output or "")), source.name))
+                else:
+                    self.failures.append(_reason(source))
+                yield
+        except StoppedError:
+            return
+
+    def zip(self) -> Path | None:
+        """All files that are done in one, at full size and not compressed again; None if there is none."""
+        files = sorted((self.folder / "coloured").iterdir())
+        if not files:
+            return None
+        path = self.folder / "in-colour.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in files:
+                archive.write(file, file.name)
+        shutil.rmtree(self.folder / "coloured")  # all of them are in the archive
+        return path
+
+    def _check(self) -> None:
+        if self.stopped.is_set():
+            raise StoppedError
+
+    def _small(self, file: Path) -> Path:
+        """A copy for the page."""
+        path = self.folder / "small" / f"{file.name}.png"
+        small = shrink(io.read(file, max_pixels=MAX_PIXELS), CARD)
+        io.write(path, small.rgb, alpha=small.alpha, fast=True)
+        return path
+
+
+@cache
+def colorizer(name: str) -> Colorizer:
+    """A method. On ZeroGPU, where GPUs are lent for seconds, it stays on the CPU."""
+    return Colorizer(name, max_pixels=MAX_PIXELS, device="cpu" if "SPACES_ZERO_GPU" in os.environ else "auto")
+
+
+def _linked(uploads: Iterable[Path], folder: Path) -> list[Path]:
+    """Links to the uploads in one folder, where those of one name get numbers."""
+    links: list[Path] = []
+    taken: set[str] = set()  # names of outputs too: a HEIC becomes NAME.heic.png
+    for upload in uploads:
+        link, number = folder / upload.name, 1
+        while batch.output_name(link.name).lower() in taken:
+            number += 1
+            link = folder / f"{upload.stem}-{number}{upload.suffix}"
+        taken.add(batch.output_name(link.name).lower())
+        link.symlink_to(upload)
+        links.append(link)
+    return links
+
+
+def _reason(source: Path) -> str:
+    """Why a photograph failed, in the words of the page."""
+    try:
+        read(source)
+    except UnreadableError as error:
+        return str(error)
+    except FileNotFoundError:
+        return f"{source.name}: {words.EXPIRED}"
+    return f"{source.name}: {words.FAILED}"
