@@ -20,6 +20,7 @@ from colorlib import color, io
 from colorlib._checks import check_photos
 from colorlib.image import local_deviation, reduced, reduced_size, resize_area
 from colorlib.io import shrunk
+from colorlib.toning import toning
 
 _THUMBNAIL = 16  # pixels a side
 _SAME = 0.99  # correlation of thumbnails above which two files show one picture
@@ -136,5 +137,5 @@ def _look(rgb: Tensor) -> _Look:
 
 
 def has_colour(rgb: Tensor) -> bool:
-    """Whether more than a pixel in a thousand has a colour that an eye would notice."""
-    return bool((color.rgb_to_lab(rgb)[1:].norm(dim=0) > 8).float().mean() > 1e-3)
+    """Whether more than a pixel in a thousand has a colour that an eye would notice, other than a print's tone."""
+    return bool((color.rgb_to_lab(rgb)[1:].norm(dim=0) > 8).float().mean() > 1e-3) and toning(rgb) is None
