@@ -24,6 +24,7 @@ from many import Many
 from methods import label, ready
 from panels import Changes, closed, make_slider, make_upload, outputs, settings, uploaded
 from results import Results
+from study import Study, chosen
 from truth import Truth
 from uploads import UnreadableError, sweep
 
@@ -66,6 +67,10 @@ class Page:
                     self._pictures()
             with gr.Tab("Many photographs", elem_id="many-tab"):
                 self.many = Many(self.painters)
+            self.study = None
+            if study := chosen():
+                with gr.Tab("Study"):
+                    self.study = Study(*study)
             with gr.Accordion("About the methods", open=False, elem_id="about"):
                 gr.HTML(words.about_html(self.painters + self.balancers), padding=False)
             gr.HTML(words.FOOTER, padding=False, elem_id="footer")
@@ -74,6 +79,8 @@ class Page:
             self._listen_to_choices()
             self._listen_to_buttons()
             self.many.listen(self.blocks, **PRIVATE | QUIET)
+            if self.study:
+                self.study.listen(**PRIVATE | QUIET)
             self._serve_scripts()
 
     def _choices(self) -> None:

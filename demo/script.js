@@ -197,6 +197,13 @@
     if (!held || document.activeElement !== document.body) return;
     document.querySelector(`#pixel [data-key="${CSS.escape(held)}"]`)?.focus({preventScroll: true});
   };
+  // The study is answered by keys as well.
+  document.addEventListener("keydown", (event) => {
+    const button = {y: "study-yes", n: "study-no"}[event.key.toLowerCase()];
+    const typing = event.target.matches?.("input, textarea") || event.ctrlKey || event.altKey || event.metaKey;
+    const element = button && !typing && !event.repeat && document.getElementById(button);
+    if (element?.checkVisibility()) element.click();
+  });
 
   let asked = false;
   const refresh = () => {

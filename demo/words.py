@@ -65,6 +65,7 @@ MANY_HEADER = """<h2>Many photographs</h2>
 <p>Colour up to fifty photographs by one method and download them as one zip, at full size. A file that cannot be read
 is named, and the others go on.</p>"""
 MANY_WELCOME = "<p>Your photographs will appear here, each as it is done. They are deleted within an hour.</p>"
+QUESTION = "Does this picture look natural to you?"
 EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
 FAILED = "Something went wrong on the server. Try again, or try another photograph."
 BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
@@ -271,6 +272,19 @@ def status_html(session: "Session", done: int, total: int, recognisers: Iterable
         return f"<p>{text}Colouring{step} <progress value={done} max={total}></progress></p>{seen}"
     times = f"Times are for at most {LARGE} pixels, shared work counted once."
     return f"<p>{text}{times} Downloads have full size.</p>{seen}"
+
+
+def study_html(total: int, done: int | None = None) -> str:
+    """What the study is, before it begins; then how far it is."""
+    if done is None:
+        return (
+            f"<p>You will see {total} pictures, one at a time: photographs as they were taken and photographs that a "
+            "method has coloured, in random order. Say whether each looks natural, by click or by the keys Y and N. "
+            "You may stop at any time; each answer counts. Nothing is kept about you.</p>"
+        )
+    if done == total:
+        return "<p role='status'>That was the last picture. Thank you.</p>"
+    return f"<p role='status'>{done + 1} of {total} <progress value={done} max={total}></progress></p>"
 
 
 def many_refusal(count: int, limit: int) -> str:

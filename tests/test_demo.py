@@ -1763,3 +1763,67 @@ class TestMany:
             time.sleep(0.05)
         assert "three" not in page.many._running
         assert made.stopped.is_set()
+
+
+class TestStudy:
+    """Blind votes on naturalness."""
+
+    @pytest.fixture
+    def study(self, app: ModuleType, tmp_path: Path) -> Any:
+        with gr.Blocks():
+            return importlib.import_module("study").Study(tmp_path / "votes.sqlite", [CAMERA, PICTURES / "rocket.jpg"])
+
+    def test_every_picture_is_asked_about_once_and_kept(self, study):
+        shown: list[Path] = []
+        changes = study.begin()
+        current = changes[study.round]
+        for number in range(len(study.pictures)):
+            assert f"{number + 1} of {len(study.pictures)} " in changes[study.status]
+            shown.append(changes[study.image])
+            assert len(study.votes.table()) == number  # a vote is kept before the next picture is shown
+            changes = study.answer(current, natural=current.pictures[number][1] == "original")
+        assert "That was the last picture" in changes[study.status]
+        table = study.votes.table()
+        expected = {(photo, method) for photo in ("camera.png", "rocket.jpg") for method in ("original", *few())}
+        assert set(table[["photo", "shown"]].itertuples(index=False, name=None)) == expected
+        assert (table["natural"] == (table["shown"] == "original")).all()
+        assert table["voter"].nunique() == 1
+        assert "Begin again" in changes[study.start].value
+        assert study.status in study.answer(current, natural=True)  # after the end, nothing more is kept
+        assert len(study.votes.table()) == len(table)
+
+    def test_nothing_but_colours_tells_pictures_apart(self, study):
+        """Their names do not, their sizes do not; a method's is what the library makes of the photograph."""
+        rocket = PICTURES / "rocket.jpg"
+        original, painted = (study._picture(rocket, shown) for shown in ("original", METHOD))
+        assert METHOD not in painted.name
+        with Image.open(original) as one, Image.open(painted) as other:
+            assert one.size == other.size
+            assert one.info.keys() == other.info.keys()
+        assert_close(colorlib.io.read(original).rgb, colorlib.io.read(rocket).rgb, rtol=0, atol=0.5 / 255 + 1e-6)
+        made = colorlib.Colorizer(METHOD)(rocket).rgb
+        assert_close(colorlib.io.read(painted).rgb, made, rtol=0, atol=1 / 255)
+        assert study._picture(rocket, METHOD) == painted  # made once
+        painted.unlink()
+        assert study._picture(rocket, METHOD).is_file()  # and again, after it was deleted
+
+    def test_orders_differ(self, study):
+        orders = {tuple(study.begin()[study.round].pictures) for _ in range(3)}
+        assert len(orders) > 1
+
+    def test_the_host_decides(self, app, tmp_path, monkeypatch):
+        chosen = importlib.import_module("study").chosen
+        monkeypatch.delenv("COLORLIB_STUDY", raising=False)
+        assert chosen() is None
+        monkeypatch.setenv("COLORLIB_STUDY", str(tmp_path / "votes.sqlite"))
+        file, photographs = chosen()
+        assert file == tmp_path / "votes.sqlite"
+        assert [path.name for path in photographs] == [
+            *("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+        ]
+        (tmp_path / "photographs").mkdir()
+        monkeypatch.setenv("COLORLIB_STUDY_PHOTOS", str(tmp_path / "photographs"))
+        with pytest.raises(FileNotFoundError, match="no photograph is there"):
+            chosen()
+        gray_file(tmp_path / "photographs")
+        assert chosen()[1] == [tmp_path / "photographs/gray.png"]

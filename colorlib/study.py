@@ -1,0 +1,130 @@
+"""A study of naturalness: votes of people who see one picture at a time and say whether it looks natural.
+
+After Iizuka et al. 2016, section 4.3, who asked "Does this image look natural to you?" of originals and of the pictures
+of two methods, and whose figure 5 shows the share of pictures that each of ten people found natural. The demo asks, the
+dashboard shows what was answered; both use this module. It does not import torch.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ORIGINAL = "original"  # what is shown in place of a method's picture
+_RESAMPLED = 2000  # draws of voters for an interval
+_PATIENCE = 30.0  # seconds that a writer waits for others
+_TABLE = """
+CREATE TABLE IF NOT EXISTS votes (
+    voter TEXT NOT NULL,
+    photo TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    natural INTEGER NOT NULL CHECK (natural IN (0, 1)),
+    seconds REAL NOT NULL,
+    given REAL NOT NULL,
+    PRIMARY KEY (voter, photo, shown)
+)
+"""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What somebody says of a picture.
+
+    Attributes:
+        voter: a random name for a person, in one visit.
+        photo: the photograph's name.
+        shown: whose picture of it was shown: a method's name, or ``"original"``.
+        natural: the answer.
+        seconds: from the picture to the answer.
+    """
+
+    voter: str
+    photo: str
+    shown: str
+    natural: bool
+    seconds: float
+
+
+class Votes:
+    """Votes in an SQLite file, which several processes may write at the same time.
+
+    A vote that :meth:`add` has returned from is on the disk: neither a killed process nor a power cut loses it.
+
+    Args:
+        path: of the file, which is made if it is not there.
+
+    Raises:
+        ValueError: the file is there, and is no such file.
+        OSError: it cannot be made or opened.
+    """
+
+    def __init__(self, path: str | PathLike[str]):
+        self.path = Path(path)
+        try:
+            with self._open() as database:
+                database.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
+                database.execute(_TABLE)
+        except sqlite3.OperationalError as error:
+            raise OSError(
+                f"{self.path}: votes cannot be kept there ({error}); choose a file in a folder on a disk"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self.path}: expected an SQLite file of votes ({error}); choose a new name") from error
+
+    def add(self, vote: Vote) -> None:
+        """Keep a vote; a second one of the same person on the same picture takes the place of the first."""
+        with self._open() as database:
+            database.execute("INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?)", (*astuple(vote), time.time()))
+
+    def table(self) -> pd.DataFrame:
+        """All votes, in the order in which they were given: the attributes of :class:`Vote`, and ``given`` in UTC."""
+        with self._open() as database:
+            votes = pd.read_sql_query("SELECT * FROM votes ORDER BY given", database)
+        return votes.assign(
+            natural=votes["natural"].astype(bool), given=pd.to_datetime(votes["given"], unit="s", utc=True)
+        )
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # For each vote anew: a connection belongs to a thread, and a server has many.
+        with closing(sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = FULL")  # or a power cut could lose the last votes
+            yield database
+
+
+def by_voter(votes: pd.DataFrame) -> pd.DataFrame:
+    """The share of pictures that each voter found natural: columns ``shown``, ``voter``, ``natural`` and ``votes``.
+
+    Args:
+        votes: of :meth:`Votes.table`.
+    """
+    found = votes.groupby(["shown", "voter"])["natural"].agg(natural="mean", votes="size")
+    return found.reset_index()
+
+
+def naturalness(votes: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The median over voters of the share of pictures that each of them found natural, the largest first.
+
+    Args:
+        votes: of :meth:`Votes.table`.
+        seed: of the draws.
+
+    Returns:
+        Columns ``shown``, ``median``, ``low``, ``high``, ``voters`` and ``votes``; shares in [0, 1]. ``low`` and
+        ``high`` are the bounds of a 95 % interval, from medians of voters that are drawn with replacement.
+    """
+    generator = np.random.default_rng(seed)
+    rows = []
+    for shown, voters in by_voter(votes).groupby("shown"):
+        shares = voters["natural"].to_numpy()
+        medians = np.median(generator.choice(shares, (_RESAMPLED, len(shares))), axis=1)
+        low, high = np.quantile(medians, [0.025, 0.975])
+        rows.append((shown, np.median(shares), low, high, len(shares), voters["votes"].sum()))
+    found = pd.DataFrame(rows, columns=["shown", "median", "low", "high", "voters", "votes"])
+    return found.sort_values(["median", "shown"], ascending=[False, True], ignore_index=True)
