@@ -13,12 +13,12 @@ from board import few
 from loading import load
 from methods import label
 from panels import Changes, inside
+from uploads import LIFETIME
 
 if TYPE_CHECKING:
     from batches import Batch
 
 LIMIT = 50  # photographs
-LIFETIME = 3000  # seconds that files are kept, as on the rest of the page
 
 
 class Many:

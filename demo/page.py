@@ -26,14 +26,13 @@ from panels import Changes, closed, make_slider, make_upload, outputs, settings,
 from results import Results
 from study import Study, chosen
 from truth import Truth
-from uploads import UnreadableError, sweep
+from uploads import LIFETIME, UnreadableError, sweep
 
 from colorlib.catalog import catalog
 
 if TYPE_CHECKING:
     from session import Session
 
-LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 

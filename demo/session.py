@@ -41,9 +41,11 @@ from uploads import TEMP, UnreadableError, remove_later
 from colorlib import Result, Scene, io
 from colorlib.gallery import has_colour
 from colorlib.steering import Hint
+from colorlib.toning import toning
 from colorlib.transfer import shrink as shrink_for_network
 from colorlib.transfer import shrink_reference
 
+TONED = "it is toned in one colour, as sepia prints are; the methods see its lightness only"
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
 
 
@@ -133,6 +135,8 @@ class Session:
         if self.large is not self.card:
             self.before = self._shown("before", to_gray(self.large.rgb), self.large)
         self.original = self._shown("original", self.card.rgb, self.card) if has_colour(self.card.rgb) else None
+        if toning(self.card.rgb):
+            self.warnings += (TONED,)
         self.mapped: set[str] = set()
         self.errors = {GRAY: errors_of(gray, self.card.rgb)} if self.original else {}
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
+LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
 LINGER = 10  # seconds that a file is kept after its successor has come: a browser may be about to ask for it
 
 

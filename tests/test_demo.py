@@ -1663,6 +1663,18 @@ class Visitor:
         raise AssertionError(f"{name} never completed")
 
 
+def test_a_sepia_print_is_no_colour_photograph(session, tmp_path):
+    """No truth is shown beside it, and the page says what it is taken for."""
+    gray = np.asarray(Image.open(CAMERA))[..., None] / 255
+    sepia = 255 * (gray + (1 - gray) * np.array([112, 66, 20]) / 255)
+    Image.fromarray(sepia.round().astype(np.uint8)).save(tmp_path / "sepia.jpg", quality=90)
+    print_ = session.Session(tmp_path / "sepia.jpg")
+    assert print_.original is None
+    assert print_.warnings == (session.TONED,)
+    assert session.Session(CAMERA).warnings == ()
+    assert session.Session(PICTURES / "coffee.png").original is not None
+
+
 class TestMany:
     """Up to fifty photographs by one method."""
 
