@@ -22,6 +22,7 @@ PAGES = [
     st.Page("views/papers.py", title="Papers", icon=":material/menu_book:"),
     st.Page("views/distributions.py", title="Distributions", icon=":material/show_chart:"),
     st.Page("views/white_balance.py", title="White balance", icon=":material/wb_sunny:"),
+    st.Page("views/naturalness.py", title="Naturalness", icon=":material/how_to_vote:"),
     st.Page("views/images.py", title="Images", icon=":material/image:"),
     st.Page("views/yours.py", title="Yours", icon=":material/upload:"),
     st.Page("views/speed.py", title="Speed", icon=":material/speed:"),

@@ -42,6 +42,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("results", nargs="?", default=os.environ.get("COLORLIB_RESULTS") or str(SHIPPED))
     roots = [Path(root) for root in os.environ.get("COLORLIB_DATA", "").split(os.pathsep) if root]
     parser.add_argument("--data", action="append", type=Path, default=None)
+    votes = os.environ.get("COLORLIB_STUDY")
+    parser.add_argument("--votes", type=Path, default=Path(votes) if votes else None)
     found = parser.parse_args(sys.argv[1:])
     found.data = found.data or roots
     return found

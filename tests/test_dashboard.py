@@ -25,6 +25,7 @@ from colorlib.benchmarks.experiments import EXPERIMENTS, TIMINGS
 from colorlib.benchmarks.results import SHIPPED, read_header, read_run, write_run
 from colorlib.catalog import catalog
 from colorlib.metrics.functional import angular_error, ciede2000, rmse_alphabeta
+from colorlib.study import Vote, Votes
 
 ROOT = Path(__file__).parent.parent / "dashboard"
 sys.path.insert(0, str(ROOT))  # as streamlit does; its modules are found by their own names
@@ -69,7 +70,7 @@ def test_every_page_runs(open_page, page: str):
     app = open_page(page)
     assert not app.exception
     assert app.title[0].value == page.replace("_", " ").capitalize()
-    assert app.dataframe or page in ("distributions", "yours")
+    assert app.dataframe or page in ("distributions", "yours", "naturalness")
 
 
 def _files(protocol: str) -> dict[str, pd.DataFrame]:
@@ -467,7 +468,7 @@ def test_doubts_and_quotations_stand_with_the_numbers(open_page):
     assert any("quoted from" in caption.value for caption in open_page("papers", paper="larsson16").caption)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "methodology"])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("methodology", "naturalness")])
 def test_a_damaged_column_takes_no_page_down(open_page, few: Path, page: str):
     """It is named, the others are shown, and the file is back when it is whole again."""
     file = next((few / "skimage@1").glob("dahl16_small-*.parquet"))
@@ -883,3 +884,31 @@ def test_a_spoilt_file_of_speed_is_named(open_page, few: Path, speeds: pd.DataFr
     assert warning.startswith("speed.parquet is left out: ")
     assert ("it has no column share" in warning) == (content == "foreign")
     assert len(app.dataframe) >= 3
+
+
+def test_naturalness_is_what_people_said(open_page, tmp_path, monkeypatch):
+    """Medians over people, by pandas; the paper's beside them; a file without votes, and one that is none."""
+    answers = {"original": [1, 1, 1, 1], "iizuka16_small": [1, 1, 0, 1], "iizuka16_local_small": [0, 1, 0, 0]}
+    votes = Votes(tmp_path / "votes.sqlite")
+    for voter in range(3):
+        for shown, said in answers.items():
+            for number, natural in enumerate(said[: 4 - voter]):
+                votes.add(Vote(f"v{voter}", f"{number}.png", shown, bool(natural), 1.0))
+    monkeypatch.setenv("COLORLIB_STUDY", str(votes.path))
+    app = open_page("naturalness")
+    assert "3 people gave 27 answers" in app.markdown[-1].value
+    table = app.dataframe[0].value.set_index("picture")
+    shares = votes.table().groupby(["shown", "voter"])["natural"].mean().groupby("shown").median()
+    assert table["median"].to_dict() == pytest.approx(shares.to_dict())
+    assert table["printed"].to_dict() == pytest.approx(
+        {"original": 0.977, "iizuka16_small": 0.926, "iizuka16_local_small": 0.698}
+    )
+    [chart] = app.get("plotly_chart")
+    boxes = [trace for trace in json.loads(chart.proto.spec)["data"] if trace["type"] == "box"]
+    assert [trace["name"] for trace in boxes] == list(table.index)
+    monkeypatch.setenv("COLORLIB_STUDY", str(tmp_path / "none.sqlite"))
+    assert "holds no vote yet" in open_page("naturalness").info[0].value
+    (tmp_path / "none.sqlite").write_text("Dear archive, " * 100)
+    assert "expected an SQLite file of votes" in open_page("naturalness").error[0].value
+    monkeypatch.delenv("COLORLIB_STUDY")
+    assert any("COLORLIB_STUDY=votes.sqlite" in text.value for text in open_page("naturalness").markdown)
