@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from itertools import dropwhile
 from pathlib import Path
 from pkgutil import resolve_name
 from textwrap import dedent
@@ -140,7 +141,8 @@ def _commands(text: str) -> Iterator[tuple[list[str], bool]]:
     for block in _blocks(text, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"\s(?:&&|\|)\s", line):
-                if words := shlex.split(re.sub(r"\s[<>] \S+", "", part), comments=True):
+                words = shlex.split(re.sub(r"\s[<>] \S+", "", part), comments=True)
+                if words := [*dropwhile(re.compile(r"[A-Z_]+=").match, words)]:  # what is set for one command
                     yield words, True
     for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", _prose(text)):
         for part in span.split(" && "):
