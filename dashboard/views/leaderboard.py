@@ -60,7 +60,10 @@ def with_ranks(
     if compared.empty:
         return table.assign(behind=math.nan, behind_low=math.nan, behind_high=math.nan)
     model, weights = compared[keys].iloc[0]
-    far = common.behind_of(store, protocol, lead, model, weights, scenes).astype(dict.fromkeys(keys, object))
+    if against == BEST and set(table["model"]) <= {GRAY, *ranked["model"]}:  # no variants: ranks say it already
+        far = ranked[[*keys, "behind", "behind_low", "behind_high"]]
+    else:
+        far = common.behind_of(store, protocol, lead, model, weights, scenes).astype(dict.fromkeys(keys, object))
     if model != GRAY:  # of photographs without colour, gray is the truth
         far = far[far["model"] != GRAY]
     itself = (far["model"] == model) & (far["weights"] == weights)
