@@ -437,6 +437,11 @@ def without_variants(models: Iterable[str]) -> list[str]:
     return [model for model in there if model.partition(":")[0] == model or model.partition(":")[0] not in there]
 
 
+def score_text(score: str, value: float) -> str:
+    """A value of a score with its unit."""
+    return f"{SCORES[score].format(value)} {SCORES[score].unit}".strip()
+
+
 def show_table(
     table: pd.DataFrame,
     alt: str,

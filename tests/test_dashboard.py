@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import skimage.color
 import torch
 from scipy import stats
 from streamlit.testing.v1 import AppTest
@@ -33,6 +34,7 @@ sys.path.insert(0, str(ROOT))  # as streamlit does; its modules are found by the
 import bench  # noqa: E402
 import common  # noqa: E402
 import counterparts  # noqa: E402
+import gallery  # noqa: E402
 import pictures  # noqa: E402
 from store import Store, UnreadableError  # noqa: E402
 
@@ -256,6 +258,48 @@ def test_pictures_are_those_that_were_scored():
     assert angular_error(seen[None], true[None]).item() == pytest.approx(row["angular_error_before"], rel=1e-3)
     painted = balanced.paint("gray_world", row["photo"], row["cast"])
     assert angular_error(painted[None], true[None]).item() == pytest.approx(row["angular_error"], rel=1e-3)
+
+
+def test_every_method_shows_the_same_photograph_the_best_first(open_page):
+    app = open_page("images", benchmark_colorize="skimage@1", method="welsh02", by="CIEDE2000")
+    photo = app.selectbox(key="photo").value
+    rows = {name: f.set_index("photo")["ciede2000"][photo] for name, f in _files("skimage@1").items()}
+    best = sorted((name for name in rows if pictures.runnable(name) and name != "grayscale"), key=rows.__getitem__)[:5]
+    assert app.multiselect(key="painted").value == [*best, "welsh02"]
+    shown = sorted({*best, "welsh02", "grayscale"}, key=rows.__getitem__)
+    captions = [image.caption for images in app.get("image") for image in images.proto.imgs]
+    named = [caption for caption in captions if caption.partition(":")[0] in shown]
+    assert named == [f"{name}: {rows[name]:.2f}" for name in shown]
+    maps = [caption for caption in captions if caption.startswith("mean ")]
+    found = pictures.find_pictures("skimage@1", ())
+    assert found is not None
+    true, _ = found.load(photo, None)
+    for name, caption in zip(shown[:2], maps, strict=False):
+        lab = [skimage.color.rgb2lab(x.movedim(0, -1).numpy()) for x in (found.paint(name, photo, None), true)]
+        mean = skimage.color.deltaE_ciede2000(*lab).mean()
+        assert float(caption.split()[1]) == pytest.approx(mean, abs=0.06)
+    assert captions.index("the original") < captions.index(named[0])
+    app.slider(key="curtain-share").set_value(25).run()
+    assert not app.exception
+    assert any(
+        f"the original | {shown[0]}" in image.caption for images in app.get("image") for image in images.proto.imgs
+    )
+
+
+def test_a_curtain_shows_the_left_picture_on_its_left(open_page):
+    left, right = torch.rand(2, 3, 8, 100)
+    both = gallery.curtain(left, right, 0.25)
+    assert torch.equal(both[..., :24], left[..., :24])
+    assert torch.equal(both[..., 25:], right[..., 25:])
+    assert (both[..., 24] == 1).all()
+    assert torch.equal(gallery.curtain(left, right, 0), right)
+    assert torch.equal(gallery.curtain(left, right, 1), left)
+
+
+def test_maps_are_dark_at_zero_and_yellow_at_most():
+    """Viridis begins with #440154 and ends with #fde725."""
+    values = np.array([[0.0, 40.0, 99.0, np.nan]])
+    assert gallery.coloured(values, 40.0).tolist() == [[[68, 1, 84], [253, 231, 37], [253, 231, 37], [128, 128, 128]]]
 
 
 def test_error_maps_average_to_the_metrics():

@@ -1,30 +1,20 @@
 """The photographs behind a row of the leaderboard: worst and best, each method's result, and error maps."""
 
-from collections.abc import Iterator
-
 import common
-import numpy as np
+import gallery
 import pandas as pd
-import plotly.express as px
 import streamlit as st
 from common import GRAY
-from pictures import THUMBNAIL, error_map, find_pictures, runnable
+from gallery import LARGEST, UNITS
+from pictures import THUMBNAIL, find_pictures, runnable
 from sharing import bound
-from streamlit.delta_generator import DeltaGenerator
-from torch import Tensor
 
 from colorlib.benchmarks import SCORES
 
-Picture = tuple[str, Tensor]  # its caption, and sRGB (3, H, W)
 COUNT = 12  # photographs on a page of the list
+FEW = 5  # methods that are shown at first
 METRICS_SHOWN = ["rmse", "psnr", "ciede2000", "saturation_difference"]
 CAST_METRICS = ["angular_error", "ciede2000"]
-
-
-def side_by_side(pictures: list[Picture]) -> Iterator[tuple[DeltaGenerator, Picture]]:
-    """Pictures with their places, three in a row."""
-    for start in range(0, len(pictures), 3):
-        yield from zip(st.columns(3), pictures[start : start + 3], strict=False)
 
 
 store = common.open_page("Images")
@@ -54,7 +44,7 @@ else:
     with st.container(horizontal=True):  # as many in a row as fit
         for row, name in zip(some.itertuples(), names, strict=True):
             small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
-            caption = f"{SCORES[score].format(getattr(row, score))} {SCORES[score].unit}".strip()
+            caption = common.score_text(score, getattr(row, score))
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
 columns = {name: common.score_column(name) for name in metrics}
 common.show_table(
@@ -73,31 +63,37 @@ common.show_table(
 )
 if found is None:
     st.stop()
-ready = list(dict.fromkeys(m for m in same["model"] if m != GRAY and runnable(m)))
-compared = st.multiselect("Results of", ready, [method] if method in ready else ready[:1], **bound("painted"))
-true, seen = found.load(row["photo"], cast)
-shown = [("the original", true), ("input of the methods", seen)]
-painted = [(name, found.paint(name, row["photo"], cast)) for name in compared]
-for column, (name, rgb) in side_by_side(shown + painted):
-    column.image(rgb.movedim(0, -1).numpy(), width="stretch", caption=name, alt=f"{photo}: {name}")
-st.subheader("Error maps")
+ranked = common.best_first(same, score).drop_duplicates("model")
+scores = {row.model: common.score_text(score, getattr(row, score)) for row in ranked.itertuples()}
+ready = [name for name in scores if name != GRAY and runnable(name)]
+# The best of those that can run, and the row of the leaderboard that led here.
+few = list(dict.fromkeys([*ready[:FEW], *([method] if method in ready else [])]))
+compared = st.multiselect("Methods, the best first", ready, few, **bound("painted"))
 measure = st.segmented_control(
-    "Map",
-    ["CIEDE2000", "angle"],
+    "Error maps",
+    [*LARGEST],
     default="CIEDE2000",
-    required=True,
     **bound("map"),
     help="Perceived colour difference, or the angle between colours in degrees; dark pixels have no angle.",
 )
-largest = {"CIEDE2000": 40.0, "angle": 20.0}[measure]
-for column, (name, rgb) in side_by_side(painted):
-    values = error_map(rgb, true, measure).numpy()
-    figure = px.imshow(values, zmin=0, zmax=largest, color_continuous_scale="Viridis", aspect="equal")
-    figure.update_xaxes(visible=False).update_yaxes(visible=False)
-    unit = {"CIEDE2000": "ΔE", "angle": "°"}[measure]
-    figure.update_coloraxes(colorbar_title=unit)
-    figure.update_layout(title=f"{name}: mean {np.nanmean(values):.1f} {unit}")
-    with column:
-        common.show_chart(figure, f"{measure} of {name} on {photo}", key=f"map-{name}")
-if not painted:
-    st.caption("Choose methods above. Methods without weights on this machine cannot run.")
+true, seen = found.load(row["photo"], cast)
+shown = [name for name in scores if name in compared or (name == GRAY and cast is None)]
+spots = gallery.places(1 + (cast is not None) + len(shown))
+gallery.show(next(spots), true, "the original", photo)
+pictures = {"the original": true}
+if cast is not None:
+    pictures["input of the methods"] = seen
+    gallery.show(next(spots), seen, "input of the methods", photo)
+for name in shown:
+    place = next(spots)
+    pictures[name] = seen if name == GRAY else found.paint(name, row["photo"], cast)
+    gallery.show(place, pictures[name], f"{name}: {scores[name]}", photo)
+    if measure:
+        gallery.show_map(place, pictures[name], true, measure, photo, name)
+if measure:
+    st.caption(f"Maps: dark is 0, yellow {LARGEST[measure]:g} {UNITS[measure]} or more.")
+if not ready:
+    st.caption("None of these methods has weights on this machine.")
+if len(pictures) > 1:
+    st.subheader("One over the other")
+    gallery.show_curtain(pictures, photo, "curtain")
