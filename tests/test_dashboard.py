@@ -286,6 +286,21 @@ def test_every_method_shows_the_same_photograph_the_best_first(open_page):
     )
 
 
+def test_two_methods_are_shown_one_over_the_other(open_page):
+    app = open_page(
+        "head_to_head", benchmark_colorize="skimage@1", one="larsson16_small", other="dahl16_small", pictures="true"
+    )
+    assert not app.exception
+    gain = {name: f.set_index("photo")["rmse"] for name, f in _files("skimage@1").items()}
+    ordered = (gain["dahl16_small"] - gain["larsson16_small"]).sort_values(ascending=False).index
+    shown = [*ordered[:2], *ordered[-2:]]
+    assert app.selectbox(key="over").options == list(dict.fromkeys(shown))
+    captions = [image.caption for images in app.get("image") for image in images.proto.imgs]
+    assert captions == ["larsson16_small", "dahl16_small", "the original"] * len(shown) + [
+        "larsson16_small | dahl16_small"
+    ]
+
+
 def test_a_curtain_shows_the_left_picture_on_its_left(open_page):
     left, right = torch.rand(2, 3, 8, 100)
     both = gallery.curtain(left, right, 0.25)

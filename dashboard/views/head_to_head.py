@@ -1,5 +1,7 @@
 """Two methods on the same photographs: by how much one is better, on how many, and on which; then every pair."""
 
+from typing import Any
+
 import common
 import numpy as np
 import pandas as pd
@@ -164,6 +166,7 @@ with table:
         },
     )
 if st.toggle("Show these photographs", **bound("pictures")):
+    import gallery
     from pictures import find_pictures, runnable  # with torch
 
     seen = find_pictures(protocol, tuple(map(str, common.arguments().data)))
@@ -171,13 +174,16 @@ if st.toggle("Show these photographs", **bound("pictures")):
     if seen is None or not ready:
         st.info(f"The photographs of {protocol}, or the weights of both methods, are not on this machine.")
     else:
+        behind_a_curtain: dict[str, dict[str, Any]] = {}  # by photograph, its pictures by name
         for row in pd.concat([ends.head(2), ends.tail(2)]).drop_duplicates("photograph").itertuples():
             cast = None if pd.isna(row.cast) else row.cast
-            pictures = [("the original", seen.load(row.photo, cast)[0])]
-            pictures += [(name, seen.paint(name, row.photo, cast)) for name in ready]
-            for place, (name, rgb) in zip(st.columns(3), pictures, strict=False):
-                caption = f"{row.photograph}: {name}"
-                place.image(rgb.movedim(0, -1).numpy(), width="stretch", caption=caption, alt=caption)
+            pictures = {name: seen.paint(name, row.photo, cast) for name in ready}
+            pictures["the original"] = seen.load(row.photo, cast)[0]
+            behind_a_curtain[row.photograph] = pictures
+            for place, (name, rgb) in zip(gallery.places(3), pictures.items(), strict=False):
+                gallery.show(place, rgb, name, row.photograph)
+        photograph = st.selectbox("One over the other", [*behind_a_curtain], **bound("over"))
+        gallery.show_curtain(behind_a_curtain[photograph], photograph, "curtain")
 
 st.header("Every pair")
 pairs = common.pairs(store, protocol, score)

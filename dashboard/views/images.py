@@ -20,7 +20,8 @@ CAST_METRICS = ["angular_error", "ciede2000"]
 store = common.open_page("Images")
 protocol = common.choose_benchmark(store)
 left, middle, right, last = st.columns([3, 2, 2, 1])
-models = sorted(store.of(protocol)["model"].unique(), key=lambda m: m == GRAY)  # gray last
+# Methods as they are, then with settings such as look=vivid, and gray last.
+models = sorted(store.of(protocol)["model"].unique(), key=lambda m: (m == GRAY, ":" in m))
 method = left.selectbox("Method", models, **bound("method"))
 metrics = CAST_METRICS if store.balances(protocol) else METRICS_SHOWN
 by = {SCORES[name].title: name for name in metrics}
