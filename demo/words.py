@@ -66,6 +66,9 @@ MANY_HEADER = """<h2>Many photographs</h2>
 is named, and the others go on.</p>"""
 MANY_WELCOME = "<p>Your photographs will appear here, each as it is done. They are deleted within an hour.</p>"
 QUESTION = "Does this picture look natural to you?"
+# Probability from which the first scene type is named. Of scenes of Mini Places' validation, 16 % are named, 96 % of
+# them rightly. Of photographs of objects and of people, which show none of these types, 1 to 2 % are named.
+SURE = 0.9
 EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
 FAILED = "Something went wrong on the server. Try again, or try another photograph."
 BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
@@ -311,7 +314,10 @@ def many_html(
 
 
 def scenes_html(name: str, scenes: Iterable["Scene"]) -> str:
-    """The scene types that a method sees in the photograph; those below half a percent are left out."""
+    """The scene types that a method sees in the photograph, if it is sure; those below half a percent are left out."""
+    scenes = list(scenes)
+    if not scenes or scenes[0].probability < SURE:
+        return ""
     likely = [(scene.name.replace("_", " "), round(100 * scene.probability)) for scene in scenes]
     shown = ", ".join(f"{html.escape(scene)} {percent}&nbsp;%" for scene, percent in likely if percent)
     known = f"of the {len(scene_types(name))} scene types that {html.escape(short(name))} knows"

@@ -772,9 +772,12 @@ class TestPage:
         }
 
     def test_scenes_are_said_in_words(self, app):
-        scenes = [colorlib.Scene("airport_terminal", 0.426), colorlib.Scene("<b>", 0.051), colorlib.Scene("x", 0.004)]
-        text = sys.modules["words"].scenes_html(SCENIC, scenes)
-        assert "Looks like: airport terminal 43&nbsp;%, &lt;b&gt; 5&nbsp;% (of the 100 scene types" in text
+        scenes = [colorlib.Scene("airport_terminal", 0.926), colorlib.Scene("<b>", 0.051), colorlib.Scene("x", 0.004)]
+        words = sys.modules["words"]
+        text = words.scenes_html(SCENIC, scenes)
+        assert "Looks like: airport terminal 93&nbsp;%, &lt;b&gt; 5&nbsp;% (of the 100 scene types" in text
+        assert words.scenes_html(SCENIC, [colorlib.Scene("stadium", 0.75)]) == ""  # which a beach was taken for
+        assert words.scenes_html(SCENIC, []) == ""
 
     def test_methods_are_ranked_by_what_an_eye_sees(self, app):
         words, keys = sys.modules["words"], sys.modules["keys"]
