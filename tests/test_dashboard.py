@@ -376,6 +376,11 @@ def test_results_that_vanish_while_they_are_read_are_named(few: Path):
         store.rows("skimage@1", ["model"])
 
 
+def _look_again(app: AppTest) -> None:
+    [look] = [button for button in app.button if button.label == "Look for new results"]
+    look.click().run()
+
+
 def test_new_results_show_when_they_are_looked_for(open_page, few: Path):
     """Without waiting, though older ones are kept; also a file of the same name with other rows."""
     file = next((few / "skimage@1").glob("dahl16_small-*.parquet"))
@@ -384,12 +389,11 @@ def test_new_results_show_when_they_are_looked_for(open_page, few: Path):
     app = open_page("leaderboard", few)
     assert "dahl16_small" not in set(app.dataframe[0].value["method"])
     file.write_bytes(content)
-    [look] = [button for button in app.button if button.label == "Look for new results"]
-    look.click().run()
+    _look_again(app)
     view = app.dataframe[0].value.set_index("method")
     run, rows = read_run(file)
     write_run(file.parent.parent / run.file, run, pa.Table.from_pandas(rows.assign(rmse=2 * rows["rmse"])[ROW]))
-    look.click().run()
+    _look_again(app)
     assert app.dataframe[0].value.set_index("method").loc["dahl16_small", "rmse"] == pytest.approx(
         2 * view.loc["dahl16_small", "rmse"]
     )
