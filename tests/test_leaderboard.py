@@ -18,7 +18,7 @@ from colorlib.catalog import catalog
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "dashboard"))
 
-import board
+import ranking
 import speeds
 
 NIPS = "imagenet-nips@1"
@@ -199,11 +199,11 @@ def test_letters_of_ties():
 
 
 def test_facts_of_methods():
-    assert board.facts("larsson16:decoder=mode,fading=0") == (
+    assert ranking.facts("larsson16:decoder=mode,fading=0") == (
         "Larsson et al. 2016",
         "32 + 32 bins of hue, chroma",
         "mode",
         "full",
     )
-    assert board.facts("consensus").size == "compact"
-    assert board.facts("DDColor") == ("from elsewhere", "not known", board.PUBLISHED, "not known")
+    assert ranking.facts("consensus").size == "compact"
+    assert ranking.facts("DDColor") == ("from elsewhere", "not known", ranking.PUBLISHED, "not known")

@@ -46,6 +46,12 @@ def test_applications_do_not_import_each_other(package: str):
         assert not pattern.search(path.read_text()), path
 
 
+def test_modules_of_both_applications_differ_by_name():
+    """They are imported by name alone: in one process, such as pytest's, the second would get the first's."""
+    demo, dashboard = ({path.stem for path in (ROOT / folder).glob("*.py")} for folder in ("demo", "dashboard"))
+    assert demo & dashboard == {"app"}  # which both run by its path
+
+
 def test_the_wheel_holds_weights_index_and_types(tmp_path: Path):
     """Built from a copy, so that no build folder is left behind."""
     from setuptools import find_packages

@@ -1,5 +1,6 @@
 """Results on a disk and what follows from them: scores, intervals, tables, the command line."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -426,6 +427,35 @@ def test_benchmarks_are_listed_with_what_is_at_hand():
         assert protocol(name).id in out
     assert re.search(r"skimage@1 +colorize +5 ", out)
     assert re.search(r"ctest10k@1 +colorize +not found ", out)
+
+
+def test_results_for_programs_are_those_of_the_files(folder: Path):
+    """The same of `results` and of `evaluate`, by pandas: errors pooled over pixels, and their share of gray's."""
+    code, told, _ = _cli("results", folder, "-b", "skimage", "--json")
+    assert code == 0
+    lines = [json.loads(line) for line in told.splitlines()]
+    rows = read_results(folder)
+    rows = rows[rows["benchmark"] == "skimage"]
+    pooled = {
+        model: np.average(run["rmse"], weights=run["height"] * run["width"]) for model, run in rows.groupby("model")
+    }
+    assert {line["method"] for line in lines} == set(pooled)
+    for line in lines:
+        found = line["scores"]["rmse"]
+        assert found["value"] == pytest.approx(pooled[line["method"]])
+        assert found["ratio"] == pytest.approx(pooled[line["method"]] / pooled["grayscale"])
+        assert found["low"] < found["value"] < found["high"]
+        assert (line["benchmark"], line["photographs"], line["missing"]) == ("skimage@1", 5, 0)
+    code, again, _ = _cli("evaluate", "-m", "welsh02", "-b", "skimage", "-o", folder, "--json")
+    assert (code, again) == (0, told)
+
+
+def test_benchmarks_for_programs():
+    _, told, _ = _cli("benchmarks", "--json", "--data", "nowhere")
+    found = {line["benchmark"]: line for line in map(json.loads, told.splitlines())}
+    assert found["skimage@1"]["photographs"] == 5
+    assert found["coco@1"]["photographs"] is None
+    assert found["coco-global@1"]["task"] == "balance"
 
 
 def test_shipped_results_are_of_todays_protocols_and_weights():

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -22,6 +23,7 @@ _SHOWN = (
     "top1",
     "top5",
 )
+_NUMBERS = ("value", "low", "high", "ratio", "ratio_low", "ratio_high")
 _SKIN = ("skin_dark", "skin_medium", "skin_light", "skin_apart")
 CAST = "the cast itself"  # of white balance: before anything is done
 
@@ -54,6 +56,38 @@ def table(rows: pd.DataFrame) -> str:
     casts = ", ".join(rows["cast"].unique()) + " casts; degrees" if balance else ""
     kept = {"mean": "mean of R, G, B kept", "lightness": "L* kept", "none": casts}[first["keep"]]
     return f"{first['protocol']}: {photos.max()} photographs, {kept}\n{_aligned(shown)}{_left_out(rows)}"
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The runs of one protocol for programs: an object of JSON for each, in the order of their methods.
+
+    Args:
+        rows: as of :func:`table`.
+
+    Returns:
+        The keys ``benchmark`` (the protocol), ``method``, ``weights``, ``photographs``, ``missing`` and ``scores``: of
+        each score ``value``, ``low`` and ``high``, the bounds of a 95 % interval, and ``ratio``, ``ratio_low`` and
+        ``ratio_high``, likewise as a share of grayscale's. What is not known is None.
+    """
+    found = []
+    gray = GRAY if GRAY in set(rows["model"]) else None
+    for (model, weights), scores in summarize(rows, against=gray).groupby(["model", "weights"]):
+        run = rows[(rows["model"] == model) & (rows["weights"] == weights)]
+        numbers = [name for name in _NUMBERS if name in scores]
+        found.append(
+            {
+                "benchmark": str(run["protocol"].iloc[0]),
+                "method": str(model),
+                "weights": str(weights) or None,
+                "photographs": int(run["photo"].nunique()),
+                "missing": int(run["missing"].iloc[0]),
+                "scores": {
+                    row["score"]: {name: None if math.isnan(row[name]) else float(row[name]) for name in numbers}
+                    for row in scores.to_dict("records")
+                },
+            }
+        )
+    return found
 
 
 def _left_out(rows: pd.DataFrame) -> str:

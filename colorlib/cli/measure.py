@@ -1,5 +1,6 @@
 """``colorlib evaluate``, ``score``, ``results``, ``benchmarks`` and ``rebalance``: numbers on methods and photos."""
 
+import json
 import sys
 import time
 import warnings
@@ -19,12 +20,16 @@ from colorlib.cli._options import Data, Device, MaxPixels, expand_home, takes_op
 from colorlib.cli._shell import UsageError, interruptible, say, say_warnings, usage_errors
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from torch import Tensor
 
     from colorlib.benchmarks import Method
 
 MIX, SIGMA = 0.9, 5.0  # of Lin and Ferreira's weights: share of the uniform distribution, smoothing in cells of (a, b)
 COUNTED_SIDE = 256  # of photographs whose colours are counted, so that large ones do not outweigh the others
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object for each row of the tables.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,7 @@ class EvaluateOptions:
         bool, typer.Option("--allow-missing", help="Finish without photographs that are missing or damaged.")
     ] = False
     again: Annotated[bool, typer.Option("--again", help="Measure again what the results folder holds.")] = False
+    as_json: AsJson = False
 
 
 @takes_options
@@ -73,10 +79,10 @@ def evaluate(options: EvaluateOptions) -> None:
     import pandas
 
     from colorlib import benchmarks
-    from colorlib.benchmarks.tables import table
     from colorlib.tensors import WeightsError
 
-    settings = {name: value for name, value in vars(options).items() if name not in ("benchmark", "model")}
+    own = ("benchmark", "model", "as_json")
+    settings = {name: value for name, value in vars(options).items() if name not in own}
     failed = False
     with interruptible("Interrupted. The same command resumes here."), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(str(message))
@@ -98,7 +104,7 @@ def evaluate(options: EvaluateOptions) -> None:
                 else:
                     runs.append(rows)
             for _, of_protocol in pandas.concat(runs, ignore_index=True).groupby("protocol") if runs else ():
-                typer.echo(table(of_protocol) + "\n")
+                _print_runs(of_protocol, options.as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -143,6 +149,7 @@ class ScoreOptions:
         bool, typer.Option("--allow-missing", help="Finish without photographs whose picture is missing or refused.")
     ] = False
     again: Annotated[bool, typer.Option("--again", help="Score again what the results folder holds.")] = False
+    as_json: AsJson = False
 
 
 @takes_options
@@ -159,9 +166,9 @@ def score(options: ScoreOptions) -> None:
 
     from colorlib import benchmarks
     from colorlib.benchmarks.runner import is_own
-    from colorlib.benchmarks.tables import table
 
-    settings = {name: value for name, value in vars(options).items() if name not in ("pictures", "name", "benchmark")}
+    own = ("pictures", "name", "benchmark", "as_json")
+    settings = {name: value for name, value in vars(options).items() if name not in own}
     with interruptible("Interrupted. The same command resumes here."), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(str(message))
         try:
@@ -175,7 +182,18 @@ def score(options: ScoreOptions) -> None:
         except (ValueError, OSError) as error:
             say(f"Error: {error}")
             raise typer.Exit(2) from None
-    typer.echo(table(pandas.concat(runs, ignore_index=True)))
+    _print_runs(pandas.concat(runs, ignore_index=True), options.as_json)
+
+
+def _print_runs(rows: "DataFrame", as_json: bool) -> None:
+    """Print the runs of a protocol as a table, or as lines of JSON."""
+    from colorlib.benchmarks.tables import records, table
+
+    if not as_json:
+        typer.echo(table(rows) + "\n")
+        return
+    for record in records(rows):
+        typer.echo(json.dumps(record))
 
 
 def list_benchmarks(
@@ -191,6 +209,7 @@ def list_benchmarks(
             help="Write the inputs of the benchmark NAME, grayscale or with casts, for another program: PNG.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the benchmarks, or write the inputs of one.
 
@@ -217,16 +236,21 @@ def list_benchmarks(
             raise UsageError(str(error)) from error
     table = [("benchmark", "task", "photographs", "what it is")]
     for one in names:
-        found = protocol(one)
+        found, count = protocol(one), None
         try:
-            photographs = f"{len(found.find(data)):,}"
+            count = len(found.find(data))
+            photographs = f"{count:,}"
         except AbsentError:
             photographs = "not found"
         except DataError as error:
             photographs = "incomplete"
             say(str(error))
+        if as_json:
+            row = {"benchmark": found.id, "task": found.task, "photographs": count, "about": found.about}
+            typer.echo(json.dumps(row))
         table.append((found.id, found.task, photographs, found.about))
-    typer.echo(aligned(table))
+    if not as_json:
+        typer.echo(aligned(table))
 
 
 def results(
@@ -237,6 +261,7 @@ def results(
     check: Annotated[
         bool, typer.Option("--check", help="Check instead whether each file may stand beside the included results.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print results as tables, or check them.
 
@@ -246,7 +271,6 @@ def results(
     Exit code: 0 success, 1 --check refuses a file, 2 there are no results.
     """
     from colorlib.benchmarks.results import SHIPPED, read_results
-    from colorlib.benchmarks.tables import table
 
     where = folder or SHIPPED
     if check:
@@ -258,7 +282,7 @@ def results(
         raise typer.Exit(2)
     for (name, _), runs in rows.groupby(["benchmark", "protocol"], sort=False):
         if benchmark in ("", name):
-            typer.echo(table(runs) + "\n")
+            _print_runs(runs, as_json)
 
 
 def _check(folder: Path) -> None:

@@ -8,8 +8,8 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from board import choices, in_order, matching, pareto, sizes
 from common import GRAY
+from ranking import choices, in_order, matching, pareto, sizes
 from sharing import bound
 from speeds import idle_seconds
 from store import Store
