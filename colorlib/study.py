@@ -17,18 +17,27 @@ import numpy as np
 import pandas as pd
 
 ORIGINAL = "original"  # what is shown in place of a method's picture
+LEAST_VOTES = 3  # on pictures of a method, for a voter's share to count: that of fewer is mostly chance
+LEAST_VOTERS = 5  # for an interval: of fewer, draws say little of how far others would differ
 _RESAMPLED = 2000  # draws of voters for an interval
+_PICTURES = ["shown", "weights"]  # of one maker
 _PATIENCE = 30.0  # seconds that a writer waits for others
 _TABLE = """
 CREATE TABLE IF NOT EXISTS votes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     voter TEXT NOT NULL,
     photo TEXT NOT NULL,
     shown TEXT NOT NULL,
+    weights TEXT NOT NULL,
     natural INTEGER NOT NULL CHECK (natural IN (0, 1)),
     seconds REAL NOT NULL,
-    given REAL NOT NULL,
-    PRIMARY KEY (voter, photo, shown)
+    given REAL NOT NULL
 )
+"""
+
+
+_INSERT = """
+INSERT INTO votes (voter, photo, shown, weights, natural, seconds, given) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -40,6 +49,7 @@ class Vote:
         voter: a random name for a person, in one visit.
         photo: the photograph's name.
         shown: whose picture of it was shown: a method's name, or ``"original"``.
+        weights: sha256 of the method's weights; empty for the original.
         natural: the answer.
         seconds: from the picture to the answer.
     """
@@ -47,6 +57,7 @@ class Vote:
     voter: str
     photo: str
     shown: str
+    weights: str
     natural: bool
     seconds: float
 
@@ -78,15 +89,20 @@ class Votes:
             raise ValueError(f"{self.path}: expected an SQLite file of votes ({error}); choose a new name") from error
 
     def add(self, vote: Vote) -> None:
-        """Keep a vote; a second one of the same person on the same picture takes the place of the first."""
+        """Keep a vote. Votes are only ever added; of several of one person on one picture, the last counts."""
         with self._open() as database:
-            database.execute("INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?)", (*astuple(vote), time.time()))
+            database.execute(_INSERT, (*astuple(vote), time.time()))
 
     def table(self) -> pd.DataFrame:
-        """All votes, in the order in which they were given: the attributes of :class:`Vote`, and ``given`` in UTC."""
+        """The votes that count, in the order in which they were given.
+
+        Returns:
+            The attributes of :class:`Vote` as columns, and ``given``, in UTC.
+        """
         with self._open() as database:
-            votes = pd.read_sql_query("SELECT * FROM votes ORDER BY given", database)
-        return votes.assign(
+            votes = pd.read_sql_query("SELECT * FROM votes ORDER BY number", database)
+        votes = votes.drop_duplicates(["voter", "photo", "shown", "weights"], keep="last", ignore_index=True)
+        return votes.drop(columns="number").assign(
             natural=votes["natural"].astype(bool), given=pd.to_datetime(votes["given"], unit="s", utc=True)
         )
 
@@ -99,13 +115,16 @@ class Votes:
 
 
 def by_voter(votes: pd.DataFrame) -> pd.DataFrame:
-    """The share of pictures that each voter found natural: columns ``shown``, ``voter``, ``natural`` and ``votes``.
+    """The share of pictures that each voter found natural, of voters with at least LEAST_VOTES on these pictures.
 
     Args:
         votes: of :meth:`Votes.table`.
+
+    Returns:
+        Columns ``shown``, ``weights``, ``voter``, ``natural`` (in [0, 1]) and ``votes``.
     """
-    found = votes.groupby(["shown", "voter"])["natural"].agg(natural="mean", votes="size")
-    return found.reset_index()
+    found = votes.groupby([*_PICTURES, "voter"])["natural"].agg(natural="mean", votes="size").reset_index()
+    return found[found["votes"] >= LEAST_VOTES].reset_index(drop=True)
 
 
 def naturalness(votes: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -116,15 +135,16 @@ def naturalness(votes: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         seed: of the draws.
 
     Returns:
-        Columns ``shown``, ``median``, ``low``, ``high``, ``voters`` and ``votes``; shares in [0, 1]. ``low`` and
-        ``high`` are the bounds of a 95 % interval, from medians of voters that are drawn with replacement.
+        Columns ``shown``, ``weights``, ``median``, ``low``, ``high``, ``voters`` and ``votes``; shares are in [0, 1].
+        ``low`` and ``high`` are the bounds of a 95 % interval, from medians of voters that are drawn with replacement;
+        nan for fewer than LEAST_VOTERS.
     """
     generator = np.random.default_rng(seed)
     rows = []
-    for shown, voters in by_voter(votes).groupby("shown"):
+    for (shown, weights), voters in by_voter(votes).groupby(_PICTURES):
         shares = voters["natural"].to_numpy()
         medians = np.median(generator.choice(shares, (_RESAMPLED, len(shares))), axis=1)
-        low, high = np.quantile(medians, [0.025, 0.975])
-        rows.append((shown, np.median(shares), low, high, len(shares), voters["votes"].sum()))
-    found = pd.DataFrame(rows, columns=["shown", "median", "low", "high", "voters", "votes"])
+        bounds = np.quantile(medians, [0.025, 0.975]) if len(shares) >= LEAST_VOTERS else (np.nan, np.nan)
+        rows.append((shown, weights, np.median(shares), *bounds, len(shares), voters["votes"].sum()))
+    found = pd.DataFrame(rows, columns=[*_PICTURES, "median", "low", "high", "voters", "votes"])
     return found.sort_values(["median", "shown"], ascending=[False, True], ignore_index=True)

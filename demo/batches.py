@@ -8,9 +8,11 @@ import time
 import weakref
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
 
+import networks
 import words
 from keys import CARD
 from networks import ahead
@@ -32,6 +34,7 @@ class Batch:
         name: of the method.
         strength: of the paint, see `colorlib.Result.adjust`.
         saturation: likewise.
+        stopped: see below; default: a new one.
 
     Attributes:
         total: how many photographs there are.
@@ -41,11 +44,18 @@ class Batch:
         folder: of all files; removed after the last holder of the batch is gone.
     """
 
-    def __init__(self, uploads: Sequence[Path], name: str, strength: float = 1.0, saturation: float = 1.0):
+    def __init__(
+        self,
+        uploads: Sequence[Path],
+        name: str,
+        strength: float = 1.0,
+        saturation: float = 1.0,
+        stopped: threading.Event | None = None,
+    ):
         self.total, self.strength, self.saturation = len(uploads), strength, saturation
         self.pictures: list[tuple[Path, str]] = []
         self.failures: list[str] = []
-        self.stopped = threading.Event()
+        self.stopped = stopped or threading.Event()
         self.name = name
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
@@ -112,9 +122,15 @@ class Batch:
 
 
 @cache
+def _on_cpu(name: str) -> Colorizer:
+    return Colorizer(name, device="cpu")
+
+
 def colorizer(name: str) -> Colorizer:
-    """A method. On ZeroGPU, where GPUs are lent for seconds, it stays on the CPU."""
-    return Colorizer(name, max_pixels=MAX_PIXELS, device="cpu" if "SPACES_ZERO_GPU" in os.environ else "auto")
+    """A method: the page's own, but on ZeroGPU, where GPUs are lent for seconds, one on the CPU."""
+    own = copy(_on_cpu(name) if "SPACES_ZERO_GPU" in os.environ else networks.colorizer(name))
+    own.max_pixels = MAX_PIXELS
+    return own
 
 
 def _linked(uploads: Iterable[Path], folder: Path) -> list[Path]:

@@ -2,10 +2,10 @@
 
 import logging
 import threading
-import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 import words
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batches import Batch
 
 LIMIT = 50  # photographs
+Files: TypeAlias = list[dict[str, Any]] | None  # uploads, as Gradio gives them without preprocessing
 
 
 class Many:
@@ -30,7 +31,7 @@ class Many:
 
     def __init__(self, methods: list[str]):
         # By visitor, so that a stop finds them, and a visitor who leaves frees the work.
-        self._running: dict[str, Batch] = {}
+        self._visits: dict[str, Visit] = {}
         self._lock = threading.Lock()
         gr.HTML(words.MANY_HEADER, padding=False)
         with gr.Row(elem_id="many"):
@@ -62,33 +63,51 @@ class Many:
             blocks: the page.
             **options: of events.
         """
-        inputs = [self.files, self.method, self.strength, self.saturation]
         outputs = [self.status, self.download, self.pictures, self.start, self.stop]
+        # At once, whatever waits: who has to wait for another's batch is told so, and can stop waiting.
+        begun = self.start.click(self.begin, self.files, outputs, queue=False, preprocess=False, **options)
         # One batch at a time; whoever colours one photograph does not wait for it.
-        self.start.click(self.colour, inputs, outputs, concurrency_id="many", concurrency_limit=1, **options)
-        # At once, whatever waits.
+        begun.then(
+            self.colour,
+            [self.files, self.method, self.strength, self.saturation],
+            outputs,
+            preprocess=False,
+            concurrency_id="many",
+            concurrency_limit=1,
+            **options,
+        )
         self.stop.click(self.halt, None, self.stop, queue=False, **options)
         blocks.unload(self.leave)
 
-    def colour(
-        self, files: list[str] | None, method: str, strength: float, saturation: float, request: gr.Request
-    ) -> Iterator[Changes]:
-        """Colour the photographs, one after the other, and show each."""
-        paths = [inside(Path(file)) for file in files or []]
+    def begin(self, files: Files, request: gr.Request) -> Changes:
+        """Take the visitor's place in the queue, or say why not."""
+        paths = _paths(files)
         if not 0 < len(paths) <= LIMIT:
-            yield {self.status: words.complaint_html(words.many_refusal(len(paths), LIMIT))}
-            return
-        yield self._busy(True) | {
-            self.status: words.many_html(0, len(paths)),
+            return {self.status: words.complaint_html(words.many_refusal(len(paths), LIMIT))}
+        self.leave(request)  # what an earlier batch has left
+        with self._lock:
+            self._visits[_key(request)] = Visit()
+        return self._busy(True) | {
+            self.status: words.many_waiting_html(len(paths)),
             self.pictures: gr.Gallery([], visible=False),
             self.download: gr.DownloadButton(visible=False),
         }
+
+    def colour(
+        self, files: Files, method: str, strength: float, saturation: float, request: gr.Request
+    ) -> Iterator[Changes]:
+        """Colour the photographs, one after the other, and show each."""
+        with self._lock:
+            visit = self._visits.get(_key(request))
+        if visit is None or visit.batch is not None:  # the visitor has left, or was refused
+            yield {self.status: gr.skip()}
+            return
         load()
         from batches import Batch
 
-        made = Batch(paths, method, strength, saturation)
-        self._begin(request.session_hash, made)
         try:
+            visit.batch = made = Batch(_paths(files), method, strength, saturation, visit.stopped)
+            yield {self.status: words.many_html(0, made.total)}
             for _ in made.run():
                 yield {
                     self.status: words.many_html(made.done, made.total, made.failures, made.seconds_left),
@@ -100,7 +119,8 @@ class Many:
             yield self._busy(False) | {self.status: words.complaint_html(words.FAILED)}
             return
         finally:
-            made.stopped.set()  # also where the visitor has left
+            visit.stopped.set()  # also where the visitor has left
+            self._forget_later(_key(request), visit)
         yield self._busy(False) | {
             self.status: words.many_html(made.done, made.total, made.failures, stopped=made.done < made.total),
             self.download: gr.DownloadButton(value=file, visible=file is not None),
@@ -110,35 +130,61 @@ class Many:
     def halt(self, request: gr.Request) -> gr.Button:
         """Let the photograph that is being coloured be the last."""
         with self._lock:
-            running = self._running.get(request.session_hash or "")
-        if running is not None:
-            running.stopped.set()
+            visit = self._visits.get(_key(request))
+        if visit is not None:
+            visit.stopped.set()
         return gr.Button("Stopping ...", interactive=False)
 
     def leave(self, request: gr.Request) -> None:
         """Free the work and the files of a visitor who leaves."""
         with self._lock:
-            running = self._running.pop(request.session_hash or "", None)
-        if running is not None:
-            running.stopped.set()
+            visit = self._visits.pop(_key(request), None)
+        if visit is not None:
+            visit.stopped.set()
+            visit.batch = None
 
-    def _begin(self, visitor: str | None, made: "Batch") -> None:
-        """Keep the batch until the visitor's next, until the visitor leaves, or for LIFETIME: its files go with it."""
-        key = visitor or ""
-        with self._lock:
-            self._running[key] = made
-        timer = threading.Timer(LIFETIME, self._forget, (key, weakref.ref(made)))
+    def _forget_later(self, key: str, visit: "Visit") -> None:
+        """The files stay until the visitor begins another batch or leaves, or for LIFETIME."""
+
+        def forget() -> None:
+            with self._lock:
+                if self._visits.get(key) is visit:
+                    del self._visits[key]
+            visit.batch = None
+
+        timer = threading.Timer(LIFETIME, forget)
         timer.daemon = True
         timer.start()
-
-    def _forget(self, key: str, old: "weakref.ref[Batch]") -> None:
-        with self._lock:
-            if (made := self._running.get(key)) is not None and made is old():
-                made.stopped.set()
-                del self._running[key]
 
     def _busy(self, busy: bool) -> Changes:
         return {
             self.start: gr.Button(interactive=not busy),
             self.stop: gr.Button("Stop", visible=busy, interactive=True),
         }
+
+
+@dataclass
+class Visit:
+    """What a visitor has begun.
+
+    Attributes:
+        stopped: set it, and the photograph that is being coloured is the last.
+        batch: the photographs, as soon as they are begun. Its files go with it.
+    """
+
+    stopped: threading.Event = field(default_factory=threading.Event)
+    batch: "Batch | None" = None
+
+
+def _key(request: gr.Request) -> str:
+    """A visitor's."""
+    return request.session_hash or ""
+
+
+def _paths(files: Files) -> list[Path]:
+    """Of uploads, as they came.
+
+    Raises:
+        gr.Error: a path is not one of an upload.
+    """
+    return [inside(Path(file["path"])) for file in files or []]

@@ -1,5 +1,6 @@
 """The study of naturalness: pictures in random order, one at a time, of which nobody is told who made them."""
 
+import logging
 import os
 import random
 import threading
@@ -16,8 +17,9 @@ import words
 from board import few
 from loading import load
 from panels import Changes
-from uploads import TEMP
+from uploads import LIFETIME, TEMP
 
+from colorlib.catalog import catalog
 from colorlib.study import ORIGINAL, Vote, Votes
 
 FILE, PHOTOGRAPHS = "COLORLIB_STUDY", "COLORLIB_STUDY_PHOTOS"  # the environment's names for the host's choices
@@ -47,13 +49,22 @@ class Round:
 
     Args:
         pictures: photograph and whose picture of it: a method's name or ORIGINAL.
+        voter: a random name; default: a new one.
     """
 
-    def __init__(self, pictures: Sequence[tuple[Path, str]]):
-        self.voter = uuid.uuid4().hex
-        self.pictures = random.sample(pictures, len(pictures))
-        self.place = 0
-        self.since = time.monotonic()
+    def __init__(self, pictures: Sequence[tuple[Path, str]], voter: str = ""):
+        self.voter = voter or uuid.uuid4().hex
+        self.left = random.sample(pictures, len(pictures))
+        self.total = len(pictures)
+        self.shown: tuple[Path, str] | None = None
+        self.token = ""  # of the picture that is shown
+        self.since = 0.0
+        self.lock = threading.Lock()
+
+    @property
+    def done(self) -> int:
+        """How many pictures have been answered."""
+        return self.total - len(self.left) - (self.shown is not None)
 
 
 class Study:
@@ -69,7 +80,7 @@ class Study:
         self.pictures = [(photo, shown) for photo in photographs for shown in (ORIGINAL, *few())]
         self._made: dict[tuple[Path, str], Path] = {}
         self._lock = threading.Lock()
-        self.round = gr.State(None, time_to_live=3600)
+        self.round = gr.State(None, time_to_live=LIFETIME)
         self.status = gr.HTML(words.study_html(len(self.pictures)), padding=False, elem_id="study-status")
         self.start = gr.Button("Begin", variant="primary", elem_id="study-start")
         with gr.Column(visible=False, elem_id="study") as self.column:
@@ -77,6 +88,8 @@ class Study:
             with gr.Row(elem_id="study-answers"):
                 self.yes = gr.Button("Yes (Y)", elem_id="study-yes")
                 self.no = gr.Button("No (N)", elem_id="study-no")
+            # Which picture the browser shows: an answer that was given before the next one came is not about that.
+            self.token = gr.Textbox(visible="hidden")
             self.image = gr.Image(
                 alt_text="The picture in question",
                 show_label=False,
@@ -93,43 +106,56 @@ class Study:
         Args:
             **options: of events.
         """
-        outputs = [self.round, self.status, self.start, self.column, self.image]
-        # A second click before the next picture is there would be a vote on a picture that nobody has seen.
-        once = options | {"trigger_mode": "once", "concurrency_id": "study", "concurrency_limit": 2}
-        self.start.click(self.begin, None, outputs, **once)
-        self.yes.click(partial(self.answer, natural=True), self.round, outputs, **once)
-        self.no.click(partial(self.answer, natural=False), self.round, outputs, **once)
+        outputs = [self.round, self.status, self.start, self.column, self.token, self.image]
+        options |= {"concurrency_id": "study", "concurrency_limit": 2}
+        self.start.click(self.begin, self.round, outputs, **options)
+        for button, natural in ((self.yes, True), (self.no, False)):
+            button.click(partial(self.answer, natural=natural), [self.round, self.token], outputs, **options)
 
-    def begin(self) -> Changes:
-        """Begin a round."""
-        return self._shown(Round(self.pictures))
+    def begin(self, before: Round | None = None) -> Changes:
+        """Begin a round, of the same voter as the one before."""
+        current = Round(self.pictures, before.voter if before else "")
+        with current.lock:
+            self._advance(current)
+            return self._shown(current)
 
-    def answer(self, current: Round | None, natural: bool) -> Changes:
-        """Keep a vote, and show the next picture once it is kept."""
-        if current is None or current.place >= len(current.pictures):
+    def answer(self, current: Round | None, token: str, natural: bool) -> Changes:
+        """Keep a vote on the picture that the browser shows, and show the next one once it is kept."""
+        if current is None:
             return {self.status: words.study_html(len(self.pictures)), self.start: gr.Button("Begin", visible=True)}
-        photo, shown = current.pictures[current.place]
-        seconds = time.monotonic() - current.since
-        self.votes.add(Vote(current.voter, photo.name, shown, natural, round(seconds, 3)))
-        current.place += 1
-        return self._shown(current)
+        with current.lock:
+            if current.shown is None or token != current.token:
+                return {self.status: gr.skip()}  # a second click on a picture that has its answer
+            photo, shown = current.shown
+            weights = catalog()[shown].weights if shown != ORIGINAL else None
+            seconds = round(time.monotonic() - current.since, 3)
+            self.votes.add(Vote(current.voter, photo.name, shown, weights.sha256 if weights else "", natural, seconds))
+            self._advance(current)
+            return self._shown(current)
+
+    def _advance(self, current: Round) -> None:
+        """Go on to the next picture that can be made."""
+        current.shown, current.token = None, ""
+        while current.left:
+            photo, shown = current.left.pop()
+            try:
+                self._picture(photo, shown)
+            except Exception:  # one photograph that cannot be read does not end the study
+                logging.exception("%s by %s cannot be shown", photo.name, shown)
+                current.total -= 1
+                continue
+            current.shown, current.token, current.since = (photo, shown), uuid.uuid4().hex, time.monotonic()
+            return
 
     def _shown(self, current: Round) -> Changes:
-        done, total = current.place, len(current.pictures)
-        changes: Changes = {self.round: current, self.status: words.study_html(total, done)}
-        if done == total:
-            return changes | {
-                self.column: gr.Column(visible=False),
-                self.start: gr.Button("Begin again", visible=True),
-                self.image: None,
-            }
-        picture = self._picture(*current.pictures[done])
-        current.since = time.monotonic()
-        return changes | {
-            self.start: gr.Button(visible=False),
-            self.column: gr.Column(visible=True),
-            self.image: picture,
+        changes: Changes = {
+            self.round: current,
+            self.status: words.study_html(current.total, current.done),
+            self.token: current.token,
+            self.start: gr.Button("Begin again", visible=current.shown is None),
+            self.column: gr.Column(visible=current.shown is not None),
         }
+        return changes | {self.image: self._picture(*current.shown) if current.shown else None}
 
     def _picture(self, photo: Path, shown: str) -> Path:
         """A picture's file, whose name tells nothing; made when it is first needed."""

@@ -295,6 +295,11 @@ def many_refusal(count: int, limit: int) -> str:
     return f"Choose at most {limit} photographs at a time; you chose {count}." if count else "Choose photographs first."
 
 
+def many_waiting_html(total: int) -> str:
+    """The status until it is the visitor's turn."""
+    return f"<p role='status'>{total} photographs are ready. Waiting for your turn <progress></progress></p>"
+
+
 def many_html(
     done: int,
     total: int,

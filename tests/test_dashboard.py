@@ -953,19 +953,21 @@ def test_naturalness_is_what_people_said(open_page, tmp_path, monkeypatch):
     """Medians over people, by pandas; the paper's beside them; a file without votes, and one that is none."""
     answers = {"original": [1, 1, 1, 1], "iizuka16_small": [1, 1, 0, 1], "iizuka16_local_small": [0, 1, 0, 0]}
     votes = Votes(tmp_path / "votes.sqlite")
-    for voter in range(3):
+    for voter in range(6):
         for shown, said in answers.items():
-            for number, natural in enumerate(said[: 4 - voter]):
-                votes.add(Vote(f"v{voter}", f"{number}.png", shown, bool(natural), 1.0))
+            for number, natural in enumerate(said[: 4 - voter % 2]):
+                votes.add(Vote(f"v{voter}", f"{number}.png", shown, shown[:3], bool(natural), 1.0))
     monkeypatch.setenv("COLORLIB_STUDY", str(votes.path))
     app = open_page("naturalness")
-    assert "3 people gave 27 answers" in app.markdown[-1].value
+    assert "6 people gave 63 answers" in app.markdown[-1].value
     table = app.dataframe[0].value.set_index("picture")
     shares = votes.table().groupby(["shown", "voter"])["natural"].mean().groupby("shown").median()
     assert table["median"].to_dict() == pytest.approx(shares.to_dict())
     assert table["printed"].to_dict() == pytest.approx(
         {"original": 0.977, "iizuka16_small": 0.926, "iizuka16_local_small": 0.698}
     )
+    notes = app.session_state["notes"]
+    assert (notes.results, notes.runs) == (str(votes.path), [])
     [chart] = app.get("plotly_chart")
     boxes = [trace for trace in json.loads(chart.proto.spec)["data"] if trace["type"] == "box"]
     assert [trace["name"] for trace in boxes] == list(table.index)

@@ -1738,46 +1738,70 @@ class TestMany:
         assert not folder.exists()
         assert uploads[0].is_file()  # the page's, which Gradio deletes
 
+    @staticmethod
+    def run(many: Any, files: list[Path], visitor: Any) -> list[dict[Any, Any]]:
+        """What the page is told, step by step."""
+        payload = [{"path": str(file)} for file in files]
+        return [many.begin(payload, visitor), *many.colour(payload, METHOD, 1, 1, visitor)]
+
     def test_the_page_says_how_far_it_is(self, page, uploads):
         visitor = SimpleNamespace(session_hash="one")
         many = page.many
-        steps = list(many.colour([str(path) for path in uploads], METHOD, 1, 1, visitor))
+        steps = self.run(many, uploads, visitor)
         said = [step[many.status] for step in steps]
-        assert re.search("Colouring 1 of 4 <progress value=0 max=4>", said[0])
-        assert re.search(r"Colouring 3 of 4, about \d+ s left <progress value=2 max=4>", said[2])
+        assert "4 photographs are ready. Waiting for your turn" in said[0]
+        assert re.search("Colouring 1 of 4 <progress value=0 max=4>", said[1])
+        assert re.search(r"Colouring 3 of 4, about \d+ s left <progress value=2 max=4>", said[3])
         assert "3 of 4 coloured." in said[-1]
         assert said[-1].count("<li>") == 1
         assert steps[0][many.start].interactive is False
         assert steps[-1][many.start].interactive is True
         assert Path(steps[-1][many.download].value["path"]).name == "in-colour.zip"
         assert len(steps[-1][many.pictures].value) == 3
-        folder = many._running["one"].folder
+        visit = many._visits["one"]
+        assert visit.batch.folder.is_relative_to(importlib.import_module("uploads").TEMP.name)
         many.leave(visitor)
-        assert "one" not in many._running
-        assert folder.is_relative_to(importlib.import_module("uploads").TEMP.name)
+        assert "one" not in many._visits
+        assert visit.batch is None
 
-    def test_what_cannot_begin_says_why(self, page, uploads):
+    def test_what_cannot_begin_says_why_and_leaves_what_is_there(self, page, uploads):
         many, visitor = page.many, SimpleNamespace(session_hash="two")
+        self.run(many, uploads[:1], visitor)
+        before = many._visits["two"].batch
         for files, said in (
             ([], "Choose photographs first."),
             ([uploads[0]] * 51, "Choose at most 50 photographs at a time; you chose 51."),
         ):
-            (step,) = many.colour([str(path) for path in files], METHOD, 1, 1, visitor)
-            assert said in step[many.status]
+            refused, nothing = self.run(many, files, visitor)
+            assert said in refused[many.status]
+            assert nothing == {many.status: UNCHANGED}
+        assert many._visits["two"].batch is before
         with pytest.raises(gr.Error, match="was not uploaded here"):
-            next(many.colour([str(CAMERA)], METHOD, 1, 1, visitor))
-        assert many.halt(visitor).interactive is False  # nothing runs: nothing to stop
+            many.begin([{"path": str(CAMERA)}], visitor)
+        stranger = SimpleNamespace(session_hash="stranger")
+        assert many.halt(stranger).interactive is False  # nothing runs: nothing to stop
+        assert list(many.colour([], METHOD, 1, 1, stranger)) == [{many.status: UNCHANGED}]
+        many.leave(visitor)
 
-    def test_after_an_hour_the_files_are_forgotten(self, page, batches, uploads, monkeypatch):
+    def test_who_waits_can_stop(self, page, uploads):
+        many, visitor = page.many, SimpleNamespace(session_hash="three")
+        payload = [{"path": str(file)} for file in uploads]
+        many.begin(payload, visitor)
+        many.halt(visitor)
+        last = list(many.colour(payload, METHOD, 1, 1, visitor))[-1]
+        assert "Stopped: 0 of 4 coloured." in last[many.status]
+        assert last[many.download].visible is False
+        many.leave(visitor)
+
+    def test_after_an_hour_the_files_are_forgotten(self, page, uploads, monkeypatch):
+        """It begins when the batch is done: until then it is the visitor's work."""
         monkeypatch.setattr("many.LIFETIME", 0.05)
-        made = batches.Batch(uploads[:1], METHOD)
-        page.many._begin("three", made)
+        self.run(page.many, uploads[:1], SimpleNamespace(session_hash="four"))
         for _ in range(100):
-            if "three" not in page.many._running:
+            if "four" not in page.many._visits:
                 break
             time.sleep(0.05)
-        assert "three" not in page.many._running
-        assert made.stopped.is_set()
+        assert "four" not in page.many._visits
 
 
 class TestStudy:
@@ -1789,23 +1813,48 @@ class TestStudy:
             return importlib.import_module("study").Study(tmp_path / "votes.sqlite", [CAMERA, PICTURES / "rocket.jpg"])
 
     def test_every_picture_is_asked_about_once_and_kept(self, study):
-        shown: list[Path] = []
         changes = study.begin()
         current = changes[study.round]
         for number in range(len(study.pictures)):
             assert f"{number + 1} of {len(study.pictures)} " in changes[study.status]
-            shown.append(changes[study.image])
+            assert Path(changes[study.image]).is_file()
             assert len(study.votes.table()) == number  # a vote is kept before the next picture is shown
-            changes = study.answer(current, natural=current.pictures[number][1] == "original")
+            natural = current.shown[1] == "original"
+            changes = study.answer(current, changes[study.token], natural=natural)
         assert "That was the last picture" in changes[study.status]
         table = study.votes.table()
         expected = {(photo, method) for photo in ("camera.png", "rocket.jpg") for method in ("original", *few())}
         assert set(table[["photo", "shown"]].itertuples(index=False, name=None)) == expected
         assert (table["natural"] == (table["shown"] == "original")).all()
-        assert table["voter"].nunique() == 1
+        hashes = {name: colorlib.model_info(name).weights.sha256 for name in few()} | {"original": ""}
+        assert table["weights"].tolist() == [hashes[name] for name in table["shown"]]
         assert "Begin again" in changes[study.start].value
-        assert study.status in study.answer(current, natural=True)  # after the end, nothing more is kept
-        assert len(study.votes.table()) == len(table)
+        again = study.begin(current)[study.round]
+        assert again.voter == current.voter  # the same person
+
+    def test_a_second_click_is_no_vote_on_the_next_picture(self, study):
+        """Both buttons at once, and one twice, before the browser has the next picture."""
+        changes = study.begin()
+        current, token = changes[study.round], changes[study.token]
+        first = current.shown
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda natural: study.answer(current, token, natural), [True, False] * 8))
+        assert answers.count({study.status: UNCHANGED}) == 15
+        table = study.votes.table()
+        assert len(table) == 1
+        assert (table["photo"][0], table["shown"][0]) == (first[0].name, first[1])
+
+    def test_a_photograph_that_cannot_be_read_is_passed_over(self, app, tmp_path):
+        broken = broken_file(tmp_path)
+        with gr.Blocks():
+            study = importlib.import_module("study").Study(tmp_path / "votes.sqlite", [broken, PICTURES / "rocket.jpg"])
+        changes = study.begin()
+        current = changes[study.round]
+        while current.shown:
+            assert current.shown[0] != broken
+            changes = study.answer(current, current.token, natural=True)
+        assert set(study.votes.table()["photo"]) == {"rocket.jpg"}
+        assert "That was the last picture" in changes[study.status]
 
     def test_nothing_but_colours_tells_pictures_apart(self, study):
         """Their names do not, their sizes do not; a method's is what the library makes of the photograph."""
@@ -1823,7 +1872,7 @@ class TestStudy:
         assert study._picture(rocket, METHOD).is_file()  # and again, after it was deleted
 
     def test_orders_differ(self, study):
-        orders = {tuple(study.begin()[study.round].pictures) for _ in range(3)}
+        orders = {tuple(study.begin()[study.round].left) for _ in range(3)}
         assert len(orders) > 1
 
     def test_the_host_decides(self, app, tmp_path, monkeypatch):

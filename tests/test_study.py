@@ -18,7 +18,7 @@ import sys
 from colorlib.study import Vote, Votes
 votes = Votes(sys.argv[1])
 for number in range(int(sys.argv[3])):
-    votes.add(Vote(sys.argv[2], f"photo-{number}", "original", number % 3 > 0, 0.5))
+    votes.add(Vote(sys.argv[2], f"photo-{number}", "original", "", number % 3 > 0, 0.5))
     print(number, flush=True)
 """
 
@@ -46,44 +46,52 @@ def test_no_confirmed_vote_is_lost_to_kill_9(tmp_path: Path):
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_vote_comes_back_and_may_be_changed(tmp_path: Path):
+def test_a_vote_comes_back_and_the_last_counts(tmp_path: Path):
     votes = Votes(tmp_path / "votes.sqlite")
     before = time.time()
-    votes.add(Vote("v", "cat.png", "dahl16_small", True, 1.5))
-    votes.add(Vote("v", "cat.png", "original", True, 0.5))
-    votes.add(Vote("v", "cat.png", "dahl16_small", False, 2.5))
+    votes.add(Vote("v", "cat.png", "dahl16_small", "abc", True, 1.5))
+    votes.add(Vote("v", "cat.png", "original", "", True, 0.5))
+    votes.add(Vote("v", "cat.png", "dahl16_small", "abc", False, 2.5))
+    votes.add(Vote("v", "cat.png", "dahl16_small", "new weights", True, 3.5))
     table = Votes(votes.path).table()
-    assert table[["voter", "photo", "shown", "natural", "seconds"]].to_numpy().tolist() == [
-        ["v", "cat.png", "original", True, 0.5],
-        ["v", "cat.png", "dahl16_small", False, 2.5],
+    assert table[["voter", "photo", "shown", "weights", "natural", "seconds"]].to_numpy().tolist() == [
+        ["v", "cat.png", "original", "", True, 0.5],
+        ["v", "cat.png", "dahl16_small", "abc", False, 2.5],
+        ["v", "cat.png", "dahl16_small", "new weights", True, 3.5],
     ]
     assert (table["given"] >= pd.Timestamp(before - 1, unit="s", tz="UTC")).all()
+    with sqlite3.connect(votes.path) as database:  # votes are only ever added
+        assert database.execute("SELECT COUNT(*) FROM votes").fetchone() == (4,)
 
 
 def test_medians_are_over_voters(tmp_path: Path):
-    """Shares of three voters on two methods; a voter of many votes counts as much as one of few."""
+    """A voter of many votes counts as much as one of few, and one of fewer than three not at all."""
     votes = Votes(tmp_path / "votes.sqlite")
-    shares = {"m": {"a": [1, 1, 1, 1], "b": [0, 0, 0, 1], "c": [1, 0]}, "original": {"a": [1], "b": [1], "c": [1, 1]}}
+    shares = {
+        "m": {"a": [1, 1, 1, 1], "b": [0, 0, 0, 1], "c": [1, 0, 1, 0], "d": [0, 0, 0], "e": [1, 1, 1], "f": [0, 0]},
+        "original": {"a": [1, 1, 1], "b": [1, 1, 1], "c": [1, 1]},
+    }
     for shown, voters in shares.items():
         for voter, answers in voters.items():
             for number, natural in enumerate(answers):
-                votes.add(Vote(voter, f"{number}.png", shown, bool(natural), 1.0))
+                votes.add(Vote(voter, f"{number}.png", shown, "", bool(natural), 1.0))
     table = votes.table()
     each = by_voter(table).set_index(["shown", "voter"])["natural"]
-    assert each["m"].to_dict() == {"a": 1.0, "b": 0.25, "c": 0.5}
+    assert each["m"].to_dict() == {"a": 1.0, "b": 0.25, "c": 0.5, "d": 0.0, "e": 1.0}
     found = naturalness(table).set_index("shown")
     assert list(found.index) == ["original", "m"]
-    assert found.loc["m", ["median", "voters", "votes"]].tolist() == [0.5, 3, 10]
-    assert found.loc["original", ["median", "low", "high"]].tolist() == [1, 1, 1]
-    # Of three voters, drawn three times: the median is the smallest share with probability 7 / 27.
-    assert found.loc["m", ["low", "high"]].tolist() == [0.25, 1.0]
+    assert found.loc["m", ["median", "voters", "votes"]].tolist() == [0.5, 5, 18]
+    # Of five voters, drawn five times, the median is the smallest share in 5.8 % of draws, and the largest in 31.7 %.
+    assert found.loc["m", ["low", "high"]].tolist() == [0.0, 1.0]
+    assert found.loc["original", "median"] == 1
+    assert found.loc["original", ["low", "high"]].isna().all()  # two voters
 
 
 def test_the_interval_is_that_of_the_bootstrap():
     """Against an independent one, for forty voters."""
     generator = np.random.default_rng(1)
     rows = [
-        {"voter": f"v{voter}", "photo": str(photo), "shown": "m", "natural": generator.random() < share}
+        {"voter": f"v{voter}", "photo": str(photo), "shown": "m", "weights": "", "natural": generator.random() < share}
         for voter, share in enumerate(generator.random(40))
         for photo in range(25)
     ]
