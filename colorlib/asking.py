@@ -67,17 +67,18 @@ def of_distribution(found: Colors, count: int = 5) -> Answer:
     masses: list[float] = []
     means: list[Tensor] = []
     while len(masses) < count and (mass := alike @ left).max() > LEAST:
-        members = alike[mass.argmax()] * left
-        masses.append(members.sum().item())
+        best = mass.argmax()
+        members = alike[best] * left
+        masses.append(mass[best].item())  # in falling order: what is left only shrinks
         means.append((members[:, None] * ab).sum(dim=0) / members.sum())
         left = left - members
     lab = torch.cat([lab[:1, :1].expand(1, len(means)), torch.stack(means, dim=1)])
     rgb = color.lab_to_rgb(lab[None, :, None], gamut="reduce")[0, :, 0]
-    colors = [
+    colors = tuple(
         Possible(probability, (r, g, blue), (a, b))
         for probability, (r, g, blue), (a, b) in zip(masses, rgb.T.tolist(), lab[1:].T.tolist(), strict=True)
-    ]
-    return Answer(tuple(sorted(colors, reverse=True)), left.sum().item(), distribution=True)
+    )
+    return Answer(colors, left.sum().item(), distribution=True)
 
 
 def of_colour(rgb: Tensor) -> Answer:

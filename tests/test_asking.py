@@ -42,6 +42,15 @@ def test_answers_are_the_discs_that_hold_most(target):
     assert sum(one.probability for one in answer.colors) + answer.rest == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: type(target).__name__)
+def test_the_most_probable_comes_first(target):
+    generator = torch.Generator().manual_seed(5)
+    for spread in (0.0, 0.1, 1.0, 4.0):  # from all alike, where only rounding could tell them apart
+        found = target.colors(spread * torch.randn(target.channels, generator=generator), 60.0)
+        probabilities = [one.probability for one in of_distribution(found, 12).colors]
+        assert probabilities == sorted(probabilities, reverse=True)
+
+
 @pytest.mark.parametrize("lightness", [5.0, 40.0, 90.0])
 def test_colours_have_the_pixels_lightness(lightness):
     found = LabJoint().colors(torch.randn(256, generator=torch.Generator().manual_seed(1)), lightness)
