@@ -11,6 +11,10 @@ whole photographs so. Its premise is that of *Colorization using Optimization* (
   hint stays on what the method holds to be the same thing.
 
 Squares let a slope be cheap, and a jump dear. What no hint reaches is left as the method predicted it.
+
+A pixel is painted from up to four cells of the grid. All of them take a hint's colour, so that its pixel has it; the
+walk starts from that one of them which is most like the pixel, so it stays on the pixel's side of an edge. Across the
+edge a colour is seen for two cells at most; on a grid as large as the photograph, not at all.
 """
 
 import math
@@ -29,13 +33,16 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from colorlib import color, io
-from colorlib.image import size_of
+from colorlib.image import neighbours, size_of
 from colorlib.painting import Chroma
 
 if TYPE_CHECKING:
     from colorlib.result import Result
 
 GRID = 256  # cells along the short side, at most
+CELLS = GRID * 512  # in all, at most: the graph of their steps takes 300 bytes for each
+HINTS = 100  # at most: each takes a walk, and 4 bytes for each cell
+LEAST_SHARE = 1e-3  # of a pixel's colour; a cell of less is one that rounding leaves
 FULL = 0.5  # up to this distance a hint counts whole; at 1 it ends
 LENGTH = 0.5  # what a walk along the diagonal costs where nothing changes
 JUMP = 18.0  # of lightness; costs 1 where the hint lies in something smooth
@@ -82,7 +89,7 @@ class Hint:
 
 
 class Steering:
-    """Paints of one photograph by one method with changing hints: where each of them reaches is found once.
+    """Paints of one photograph by one method with changing hints: where those that stay reach is not found again.
 
     Args:
         paint: what the method puts on the photograph.
@@ -91,7 +98,7 @@ class Steering:
 
     def __init__(self, paint: Chroma, photo: io.Photo):
         self.original = paint
-        self._height, self._width = photo.height, photo.width
+        self._photo, self._height, self._width = photo, photo.height, photo.width
         self._size = grid_size(photo.height, photo.width)
         self._lightness = color.rgb_to_lightness(io.shrunk(photo, self._size))[0, 0].numpy()
         self._own = F.interpolate(paint.small.cpu(), size=self._size, mode="bilinear")[0].numpy()
@@ -112,28 +119,37 @@ class Steering:
         """Paint that has the hints' colours where they belong, on a finer grid; without hints, the original.
 
         Args:
-            hints: of two for one place the later counts.
+            hints: of two for one place the later counts; at most HINTS.
 
         Raises:
-            ValueError: a hint lies outside the photograph, or its colour is no number.
+            ValueError: a hint lies outside the photograph, its colour is no number, or there are too many.
         """
+        check_count(len(hints))
         for hint in hints:
             self._check(hint)
         if not hints:
             return self.original
         last = {(hint.x, hint.y): (hint.a, hint.b) for hint in hints}
-        distances = np.stack([self.distances(*place) for place in last])
-        mixed = blend(self._own, distances, np.array([*last.values()], np.float32))
+        self._found = {place: self.distances(*place) for place in last}  # who tries many places must not keep them all
+        mixed = blend(self._own, np.stack([*self._found.values()]), np.array([*last.values()], np.float32))
         return replace(self.original, small=torch.from_numpy(mixed)[None].to(self.original.small.device))
 
     def distances(self, x: int, y: int) -> NDArray[np.float32]:
-        """How far the cells of the grid are from a pixel, column ``x`` and row ``y``: see :func:`walk`."""
-        if (x, y) not in self._found:
-            there = differences(self.original, y / self._height, x / self._width)
-            apart = F.interpolate(there[None, None], size=self._size, mode="bilinear")[0, 0].cpu().numpy()
-            rows, columns = _around(y, self._height, self._size[0]), _around(x, self._width, self._size[1])
-            self._found[x, y] = walk(self._lightness, apart, rows, columns)
-        return self._found[x, y]
+        """How far the cells of the grid are from a pixel, column ``x`` and row ``y``: see :func:`walk`.
+
+        0 for the cells that the pixel is painted from.
+        """
+        if (x, y) in self._found:
+            return self._found[x, y]
+        there = differences(self.original, y / self._height, x / self._width)
+        apart = F.interpolate(there[None, None], size=self._size, mode="bilinear")[0, 0].cpu().numpy()
+        cells = np.ix_(_around(y, self._height, self._size[0]), _around(x, self._width, self._size[1]))
+        own = color.rgb_to_lightness(self._photo.planes.rows(y, y + 1)[:, :, x : x + 1]).item()
+        unlike = np.abs(self._lightness[cells] - own)
+        row, column = np.unravel_index(unlike.argmin(), unlike.shape)
+        found = walk(self._lightness, apart, cells[0][row], cells[1][:, column])
+        found[cells] = 0  # after the walk, which must not start on the other side of an edge
+        return found
 
     def _check(self, hint: Hint) -> None:
         if not (0 <= hint.x < self._width and 0 <= hint.y < self._height):
@@ -142,10 +158,21 @@ class Steering:
             raise ValueError(f"expected a colour of finite numbers, got {hint}")
 
 
+def check_count(hints: int) -> None:
+    """Refuse more hints than HINTS.
+
+    Raises:
+        ValueError: there are more.
+    """
+    if hints > HINTS:
+        raise ValueError(f"expected at most {HINTS} points with a chosen colour, got {hints}")
+
+
 def grid_size(height: int, width: int) -> tuple[int, int]:
-    """Of the grid for a photograph: as large, or GRID cells along the short side."""
-    scale = min(1.0, GRID / min(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    """Of the grid for a photograph: as large, or GRID cells along the short side, or CELLS in all, if that is less."""
+    scale = min(1.0, GRID / min(height, width), math.sqrt(CELLS / (height * width)))
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    return (rows, min(columns, CELLS // rows)) if rows < columns else (min(rows, CELLS // columns), columns)
 
 
 def differences(paint: Chroma, down: float, across: float) -> Tensor:
@@ -219,8 +246,9 @@ def blend(ab: NDArray[np.float32], distances: NDArray[np.float32], colours: NDAr
 
 def _around(place: int, pixels: int, cells: int) -> NDArray[np.intp]:
     """The one or two cells along a side that a pixel's colour is interpolated from."""
-    left = math.floor((place + 0.5) * cells / pixels - 0.5)
-    return np.arange(max(0, left), min(cells, left + 2))
+    (before,), (after,), (weight,) = neighbours(cells, pixels, place, place + 1)
+    shares = ((before, 1 - weight), (after, weight))
+    return np.unique([cell for cell, share in shares if share > LEAST_SHARE])
 
 
 def _at(cells: Tensor, down: float, across: float) -> Tensor:

@@ -35,10 +35,10 @@ class Halves(ColorModel):
         return logits[None].expand(len(lightness), -1, -1, -1)
 
 
-def gray(left: float, right: float) -> np.ndarray:
+def gray(left: float, right: float, sides: tuple[int, int] = SIDES) -> np.ndarray:
     """A picture of two halves, by their L."""
-    lab = np.zeros((*SIDES, 3))
-    lab[:, :40, 0], lab[:, 40:, 0] = left, right
+    lab = np.zeros((*sides, 3))
+    lab[:, : sides[1] // 2, 0], lab[:, sides[1] // 2 :, 0] = left, right
     return (255 * lab2rgb(lab)).round().astype(np.uint8)
 
 
@@ -60,6 +60,24 @@ def test_an_edge_stops_a_colour():
     before, after = painted(gray(40, 75), Hint(10, 30, *BLUE))
     assert np.abs(after[:, :40] - BLUE).max() < 0.5  # all of its side
     assert np.abs(after[:, 40:] - before[:, 40:]).max() < 0.5  # and nothing else
+
+
+@pytest.mark.parametrize("sides", [(150, 200), (600, 800)])  # with a grid as large as the photograph, and smaller
+def test_an_edge_stops_the_colour_of_a_pixel_beside_it(sides: tuple[int, int]):
+    height, width = sides
+    cell = width / steering.grid_size(*sides)[1]
+    result = Colorizer(Halves((4, 4)))(gray(40, 75, sides))
+    before = result.rgb.movedim(0, -1)
+    for x in (width // 2 - 2, width // 2 - 1, width // 2, width // 2 + 1):
+        steered = result.steer([Hint(x, height // 3, *BLUE)]).rgb.movedim(0, -1)
+        ab = color.rgb_to_lab(steered.movedim(-1, 0))[1:]
+        assert (ab[:, height // 3, x] - torch.tensor(BLUE)).abs().max() < 0.1  # the pixel has it
+        changed = ((steered - before).abs().amax(dim=-1) > 2e-3).numpy()
+        own = changed[:, : width // 2] if x < width // 2 else changed[:, width // 2 :]
+        assert own.mean() > 0.98
+        across = changed[:, width // 2 :] if x < width // 2 else changed[:, width // 2 - 1 :: -1]
+        # Two cells: one that the edge runs through, or that the pixel is painted from, and its share in the next.
+        assert np.nonzero(across)[1].max(initial=-1) < (0 if cell == 1 else 2 * cell)
 
 
 def test_another_prediction_stops_a_colour_where_no_edge_does():
@@ -182,6 +200,31 @@ def test_large_photographs_get_a_grid_that_is_bounded():
     assert min(steered.ab.shape[-2:]) == steering.GRID
     copy = color.rgb_to_lab(steered.rgb)[1:, ::10, ::10].movedim(0, -1)
     assert (copy[:, :39] - torch.tensor(BLUE)).abs().max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        ((60, 80), (60, 80)),
+        ((600, 800), (256, 341)),
+        ((64, 16_000), (23, 5698)),
+        ((60_000, 256), (5461, 24)),
+        ((1, 64_000_000), (1, 131_072)),
+    ],
+)
+def test_grids_are_bounded_whatever_the_shape(sides: tuple[int, int], expected: tuple[int, int]):
+    assert steering.grid_size(*sides) == expected
+    assert np.prod(expected) <= steering.CELLS == 131_072
+
+
+def test_what_is_kept_of_hints_is_bounded():
+    result = Colorizer(Halves((4, 4)))(gray(60, 60))
+    kept = Steering.of(result)
+    for x in range(5):
+        kept.paint([Hint(x, 30, *BLUE), Hint(70, 30, *GREEN)])
+    assert sorted(kept._found) == [(4, 30), (70, 30)]
+    with pytest.raises(ValueError, match="at most 100 points with a chosen colour, got 101"):
+        kept.paint([Hint(x % 80, x // 80, *BLUE) for x in range(steering.HINTS + 1)])
 
 
 def test_what_cannot_be_steered_is_said():
