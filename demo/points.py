@@ -1,6 +1,7 @@
 """A visitor's points on one method's picture: which colours are possible there, and which the visitor chose."""
 
 import math
+import threading
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -30,6 +31,8 @@ HUES = {  # up to this angle in the plane of a and b, in degrees
 class Points:
     """The colours that a visitor chose for points of a picture, and what becomes of it.
 
+    Clicks of one visitor may arrive at the same time. Each changes what the one before has left.
+
     Args:
         result: what the method makes of the photograph.
 
@@ -40,6 +43,7 @@ class Points:
     def __init__(self, result: Result):
         self._original = self.result = result
         self._history: list[tuple[Hint, ...]] = [()]
+        self._lock = threading.Lock()  # from what a change reads until it is written
 
     @property
     def hints(self) -> tuple[Hint, ...]:
@@ -69,23 +73,28 @@ class Points:
         Raises:
             ValueError: it is no colour, or the pixel is outside.
         """
-        self._put(Hint.of_rgb(x, y, rgb_of(colour)) if isinstance(colour, str) else Hint(x, y, *colour))
+        hint = Hint.of_rgb(x, y, rgb_of(colour)) if isinstance(colour, str) else Hint(x, y, *colour)
+        with self._lock:
+            self._put(hint)
 
     def warm(self, x: int, y: int, steps: int) -> None:
         """Make the colour at a pixel warmer by some steps; cooler, if they are negative."""
-        self._put(self.at(x, y).warmer(steps * STEP))
+        with self._lock:
+            self._put(self.at(x, y).warmer(steps * STEP))
 
     def remove(self, number: int) -> None:
         """Take a point away; there is none of such a number, and nothing happens."""
-        kept = tuple(hint for place, hint in enumerate(self.hints) if place != number)
-        if kept != self.hints:
-            self._become(kept)
+        with self._lock:
+            kept = tuple(hint for place, hint in enumerate(self.hints) if place != number)
+            if kept != self.hints:
+                self._become(kept)
 
     def undo(self) -> None:
         """Take the last change back."""
-        if len(self._history) > 1:
-            self._history.pop()
-            self.result = self._original.steer(self.hints, self._steering)
+        with self._lock:
+            if len(self._history) > 1:
+                self._history.pop()
+                self.result = self._original.steer(self.hints, self._steering)
 
     def _put(self, hint: Hint) -> None:
         others = [one for one in self.hints if (one.x, one.y) != (hint.x, hint.y)]

@@ -193,11 +193,13 @@ class Session:
         self.asked = self.points[name].nearest(*pixel) if name in self.points else pixel
 
     def said(self, first: str) -> list[Said]:
-        """What the methods say about the pixel that was asked about, one of them first."""
+        """What the methods say about the pixel that was asked about, one of them first.
+
+        As they predicted it: a colour that is chosen is adjusted when it is painted, and must not be twice.
+        """
         assert self.asked is not None
         ordered = sorted(self.results, key=lambda name: name != first)
-        results = {name: self.results[name].adjust(self.strength, self.saturation) for name in ordered}
-        return [*said(results, *self.asked)]
+        return [*said({name: self.results[name] for name in ordered}, *self.asked)]
 
     def choices(self, name: str) -> list[tuple[float, float, Shade]]:
         """The points of a method's picture: how far across and down they are, and their colours."""

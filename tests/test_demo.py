@@ -5,6 +5,7 @@ import html
 import importlib
 import inspect
 import json
+import math
 import os
 import re
 import runpy
@@ -915,6 +916,38 @@ class TestPoints:
             points.undo()
             assert len(points.hints) == count
         assert one.result(MANY_COLOURS) is own
+
+    def test_changes_at_the_same_time_all_count(self, session, tmp_path, monkeypatch):
+        one = session.Session(gray_file(tmp_path, (60, 40)))
+        list(one.colour([METHOD]))
+        points, steer = one.pointed(METHOD), colorlib.Result.steer
+
+        def slow(*arguments: Any) -> colorlib.Result:
+            time.sleep(0.05)  # the others begin meanwhile
+            return steer(*arguments)
+
+        monkeypatch.setattr(colorlib.Result, "steer", slow)
+        own = one.results[METHOD].painted_at(30, 20).colors[0].ab
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda steps: points.warm(30, 20, steps), [1, 1, 1]))
+        (hint,) = points.hints
+        assert math.dist(own, (hint.a, hint.b)) == pytest.approx(3 * sys.modules["points"].STEP, abs=1e-3)
+        with ThreadPoolExecutor(3) as pool:
+            changes = [points.undo, lambda: points.choose(5, 5, (5.0, -30.0)), points.undo]
+            list(pool.map(lambda change: change(), changes))
+        assert torch.equal(points.result.rgb, steer(one.results[METHOD], points.hints).rgb)
+
+    def test_a_methods_own_colour_changes_nothing_wherever_the_sliders_are(self, session, tmp_path):
+        one = session.Session(gray_file(tmp_path, (120, 80)))
+        list(one.colour([SCENIC]))
+        one.saturation = 2.0
+        one.ask(SCENIC, 0.5, 0.5)
+        before = one.result(SCENIC).adjust(1, 2).painted_at(*one.asked).colors[0].ab
+        ((said,),) = (one.shades for one in one.said(SCENIC))
+        one.pointed(SCENIC).choose(*one.asked, (said.a, said.b))
+        after = one.result(SCENIC).adjust(1, 2).painted_at(*one.asked).colors[0].ab
+        assert math.hypot(*before) > 2
+        assert after == pytest.approx(before, abs=0.05)
 
     def test_pictures_and_downloads_show_what_was_chosen(self, session, tmp_path):
         one = session.Session(gray_file(tmp_path, (1500, 1000)))
