@@ -137,5 +137,10 @@ def _look(rgb: Tensor) -> _Look:
 
 
 def has_colour(rgb: Tensor) -> bool:
-    """Whether more than a pixel in a thousand has a colour that an eye would notice, other than a print's tone."""
-    return bool((color.rgb_to_lab(rgb)[1:].norm(dim=0) > 8).float().mean() > 1e-3) and toning(rgb) is None
+    """Whether a picture has colours, other than a print's tone."""
+    return looks_coloured(rgb) and toning(rgb) is None
+
+
+def looks_coloured(rgb: Tensor) -> bool:
+    """Whether more than a pixel in a thousand has a colour that an eye would notice, be it a print's tone."""
+    return bool((color.rgb_to_lab(rgb)[1:].norm(dim=0) > 8).float().mean() > 1e-3)

@@ -39,8 +39,8 @@ from torch import Tensor
 from uploads import TEMP, UnreadableError, remove_later
 
 from colorlib import Result, Scene, io
-from colorlib.gallery import has_colour
-from colorlib.steering import Hint
+from colorlib.gallery import looks_coloured
+from colorlib.steering import Hint, check_count
 from colorlib.toning import toning
 from colorlib.transfer import shrink as shrink_for_network
 from colorlib.transfer import shrink_reference
@@ -134,8 +134,10 @@ class Session:
         self.gray = self.before = self._shown(GRAY, gray, self.card)
         if self.large is not self.card:
             self.before = self._shown("before", to_gray(self.large.rgb), self.large)
-        self.original = self._shown("original", self.card.rgb, self.card) if has_colour(self.card.rgb) else None
-        if toning(self.card.rgb):
+        toned = toning(self.card.rgb) is not None
+        coloured = not toned and looks_coloured(self.card.rgb)
+        self.original = self._shown("original", self.card.rgb, self.card) if coloured else None
+        if toned:
             self.warnings += (TONED,)
         self.mapped: set[str] = set()
         self.errors = {GRAY: errors_of(gray, self.card.rgb)} if self.original else {}

@@ -1097,7 +1097,8 @@ class TestHandlers:
         assert not any(changes[f"panel-{key}"]["visible"] for key in keys)
 
     def test_what_was_left_out_of_a_photograph_is_said_beside_it(self, page, tmp_path):
-        visitor, (first, *rest) = Desk(page), [Image.new("RGB", (60, 40), (200, k, 0)) for k in (0, 90, 180)]
+        with Image.open(PICTURES / "coffee.png") as coffee:  # of one colour, it would be taken for a toned print
+            visitor, (first, *rest) = Desk(page), [coffee.resize((60, 40)).rotate(k) for k in (0, 90, 180)]
         first.save(tmp_path / "pages.tif", save_all=True, append_images=rest)
         expected = colorlib.io.read(tmp_path / "pages.tif").warnings
         assert "3 pages" in expected[0]
@@ -1747,6 +1748,14 @@ class TestMany:
         assert [name for _, name in made.pictures] == ["gray.png", "gray-2.png", "deep.tif"]
         for (small, _), size in zip(made.pictures, [(96, 64), (64, 48), (120, 90)], strict=True):
             with Image.open(small) as image:
+def test_the_tone_of_a_photograph_is_looked_for_once(session, monkeypatch):
+    calls, toning = [], colorlib.toning.toning
+    for module in (session, sys.modules["colorlib.gallery"]):
+        monkeypatch.setattr(module, "toning", lambda rgb: calls.append(rgb) or toning(rgb))
+    assert session.Session(PICTURES / "coffee.png").original is not None
+    assert len(calls) == 1
+
+
                 assert image.size == size
 
     def test_a_stop_keeps_what_is_done(self, batches, uploads):
