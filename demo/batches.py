@@ -15,8 +15,9 @@ from pathlib import Path
 import networks
 import words
 from keys import CARD
+from measures import shrink
 from networks import ahead
-from session import MAX_PIXELS, read, shrink
+from session import MAX_PIXELS, read
 from uploads import TEMP, UnreadableError, remove_later
 
 from colorlib import Colorizer, batch, io

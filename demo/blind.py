@@ -4,7 +4,8 @@ from pathlib import Path
 
 from batches import colorizer
 from keys import LARGE
-from session import read, shrink
+from measures import shrink
+from session import read
 
 from colorlib import io
 from colorlib.study import ORIGINAL

@@ -1,9 +1,10 @@
-"""Pictures under casts and without colour, and how far apart two are."""
+"""Pictures under casts, without colour and smaller, and how far apart two are."""
 
+import torch.nn.functional as F
 from keys import CASTS, ERROR_SHOWN, Errors
 from torch import Tensor
 
-from colorlib import color
+from colorlib import color, io
 from colorlib.casts import global_cast, ramp_cast
 from colorlib.metrics.delta_e import delta_e_2000
 from colorlib.metrics.functional import angular_error, ciede2000, psnr, rmse_alphabeta, saturation_difference
@@ -35,3 +36,15 @@ def error_map(rgb: Tensor, truth: Tensor) -> Tensor:
     """Where two pictures, sRGB (3, H, W), differ: gray (3, H, W), from black, alike, to white, `ERROR_SHOWN` apart."""
     apart = delta_e_2000(color.rgb_to_lab(rgb), color.rgb_to_lab(truth))
     return (apart / ERROR_SHOWN).clamp(0, 1).expand(3, -1, -1)
+
+
+def shrink(photo: io.Photo, longest: int) -> io.Photo:
+    """A copy for the page: 8 bits, without metadata, no side longer than ``longest``."""
+    height, width = photo.rgb.shape[-2:]
+    scale = min(1, longest / max(height, width))
+    size = [max(1, round(side * scale)) for side in (height, width)]
+
+    def resize(planes: Tensor) -> Tensor:
+        return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+    return io.Photo(resize(photo.rgb), None if photo.alpha is None else resize(photo.alpha), name=photo.name)

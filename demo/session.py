@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
-import torch.nn.functional as F
 import uploads
 from keys import (
     ALTERNATIVES,
@@ -31,7 +30,7 @@ from keys import (
     Said,
     Shade,
 )
-from measures import angle_between, error_map, errors_of, to_gray, under_cast
+from measures import angle_between, error_map, errors_of, shrink, to_gray, under_cast
 from methods import borrows_scene_type, takes_reference
 from networks import ahead, colorizer, colourings, on_gpu, without_photo
 from points import Points, rgb_of, said, shade_of
@@ -491,15 +490,3 @@ def steer(
     path = folder / f"{source.stem}-{name}.png"
     result.save(path)
     return result, path
-
-
-def shrink(photo: io.Photo, longest: int) -> io.Photo:
-    """A copy for the page: 8 bits, without metadata, no side longer than ``longest``."""
-    height, width = photo.rgb.shape[-2:]
-    scale = min(1, longest / max(height, width))
-    size = [max(1, round(side * scale)) for side in (height, width)]
-
-    def resize(planes: Tensor) -> Tensor:
-        return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-
-    return io.Photo(resize(photo.rgb), None if photo.alpha is None else resize(photo.alpha), name=photo.name)
