@@ -1,5 +1,6 @@
 """The public functions, for scripts and agents. They take files and keep no session."""
 
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,9 +87,10 @@ def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> lis
     """
     source, large, _ = _received(photo)
     names = _checked("colorize", methods)
+    column, row = _number("x, the column of a pixel", x), _number("y, the row of a pixel", y)
     try:
-        said = load().ask(source, large, names, int(x), int(y))
-    except (TypeError, ValueError) as error:
+        said = load().ask(source, large, names, int(column), int(row))
+    except ValueError as error:  # the pixel is outside
         raise gr.Error(str(error), print_exception=False) from error
     return [one._asdict() | {"shades": [shade._asdict() for shade in one.shades]} for one in said]
 
@@ -105,7 +107,8 @@ def steer(
     Args:
         photo: the photograph, black-and-white or in colour; only its lightness is used.
         method: name of one method for colorize.
-        points: a list of points, each with x, the column of a pixel, y, its row, and colour, such as "#8a5a2b".
+        points: a list of at most 100 points, each with x, the column of a pixel, y, its row, and colour, such as
+            "#8a5a2b".
         strength: from 0, the colour of the photograph itself, to 1, the method's and the points'.
         saturation: factor on the chroma that results, 0 to 2.
 
@@ -115,10 +118,11 @@ def steer(
     """
     source, large, warnings = _received(photo)
     (name,) = _checked("colorize", [method])
+    strength, saturation = _dials(strength, saturation)
     folder = Path(tempfile.mkdtemp(dir=TEMP.name))
     try:
         chosen = [(int(point["x"]), int(point["y"]), str(point["colour"])) for point in points or []]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         expected = 'expected points such as [{"x": 120, "y": 80, "colour": "#8a5a2b"}]'
         raise gr.Error(f"{expected}; got {points!r}", print_exception=False) from error
     try:
@@ -147,11 +151,32 @@ def _checked(task: Task, methods: list[str] | str) -> list[str]:
     return names
 
 
+def _number(what: str, value: Any) -> float:
+    """A finite number that a client sent.
+
+    Raises:
+        gr.Error: it sent something else, such as null or Infinity.
+    """
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise gr.Error(f"Expected a number for {what}, got {value!r}", print_exception=False)
+    return number
+
+
+def _dials(strength: Any, saturation: Any) -> tuple[float, float]:
+    """Both as finite numbers. Whether they are in range is for the library to say."""
+    return _number("strength, from 0 to 1", strength), _number("saturation, from 0 to 2", saturation)
+
+
 def _process(
     task: Task, photo: dict[str, Any] | None, methods: list[str], strength: float, saturation: float
 ) -> tuple[list[str], list[dict[str, Any]]]:
     source, large, warnings = _received(photo)
     names, session = _checked(task, methods), load()
+    strength, saturation = _dials(strength, saturation)
     try:
         results = [session.predict(large, name) for name in names]
         folder = Path(tempfile.mkdtemp(dir=TEMP.name))

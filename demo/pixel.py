@@ -1,5 +1,6 @@
 """Ask a pixel and steer: below the large picture, which colours are possible where one clicks, and which to take."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,11 @@ class Pixel:
             action = ACTIONS[event["do"]]
             before = session.result(name)
             action(session, name, event)
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (KeyError, TypeError, OverflowError):
             return False  # no page of ours sends it
+        except ValueError as error:  # nor what leads to most of these; but a visitor may choose too many colours
+            gr.Warning(html.escape(str(error)), title="Nothing was painted")
+            return False
         return session.result(name) is not before
 
 

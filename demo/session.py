@@ -483,8 +483,9 @@ def steer(
     """An upload by a method with colours for some of its pixels, and its PNG at full size.
 
     Raises:
-        ValueError: a pixel is outside, a colour is none, or a number is out of range.
+        ValueError: a pixel is outside, a colour is none, a number is out of range, or there are too many points.
     """
+    check_count(len(chosen))  # first: a client may send a million
     hints = [Hint.of_rgb(x, y, rgb_of(colour)) for x, y, colour in chosen]
     result = paint(predict(large, name), read(source), strength, saturation).steer(hints)
     path = folder / f"{source.stem}-{name}.png"

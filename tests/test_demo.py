@@ -1042,6 +1042,15 @@ class TestHandlers:
         left = small.call("receive", [None, 1, 1, None])["changes"]
         assert "Click on the picture" in left["pixel"]
 
+    def test_who_chooses_too_many_colours_is_told(self, page, small, monkeypatch):
+        monkeypatch.setattr(colorlib.steering, "HINTS", 1)
+        for x in (0.2, 0.8):
+            small.call("act", [does("ask", x=x, y=0.5), 1, 1, None])
+            answer = small.call("act", [does("choose", colour="#3a62b4"), 1, 1, None])
+        assert "at most 1 points with a chosen colour, got 2" in answer["logs"]
+        assert answer["changes"]["slider"] == UNCHANGED
+        assert len(small.session.points[MANY_COLOURS].hints) == 1
+
     @pytest.mark.parametrize(
         "event",
         [
@@ -1365,6 +1374,33 @@ def shown_after(order: str, *handlers: Iterator[dict]) -> dict:
             send(step)
         send(last[whose])
     return shown
+
+
+class TestNumbers:
+    """What the functions for scripts say to numbers that are none. Null and Infinity come in JSON."""
+
+    @pytest.mark.parametrize("wrong", [None, math.inf, math.nan, "a", 10**400], ids=lambda wrong: str(wrong)[:5])
+    def test_a_wrong_number_gets_the_right_ones(self, page, tmp_path, wrong):
+        api, photo = sys.modules["api"], Desk(page).upload(gray_file(tmp_path, (60, 40)), "gray.png")
+        point = {"x": 10, "y": 10, "colour": "#8a5a2b"}
+        for call, message in (
+            (lambda: api.ask(photo, wrong, 10, [METHOD]), "a number for x, the column of a pixel, got"),
+            (lambda: api.ask(photo, 10, wrong, [METHOD]), "a number for y, the row of a pixel, got"),
+            (lambda: api.steer(photo, METHOD, [point | {"x": wrong}]), "expected (points such as|hints in)"),
+            (lambda: api.steer(photo, METHOD, [point | {"y": wrong}]), "expected (points such as|hints in)"),
+            (lambda: api.steer(photo, METHOD, [point], wrong), "a number for strength, from 0 to 1, got"),
+            (lambda: api.steer(photo, METHOD, [point], 1, wrong), "a number for saturation, from 0 to 2, got"),
+            (lambda: api.colorize(photo, [METHOD], wrong), "a number for strength, from 0 to 1, got"),
+            (lambda: api.balance(photo, ["gray_world"], 1, wrong), "a number for saturation, from 0 to 2, got"),
+        ):
+            with pytest.raises(gr.Error, match=message):
+                call()
+
+    def test_too_many_points_get_the_limit(self, page, tmp_path):
+        photo = Desk(page).upload(gray_file(tmp_path, (60, 40)), "gray.png")
+        points = [{"x": 10, "y": 10, "colour": "#8a5a2b"}] * 100_000
+        with pytest.raises(gr.Error, match="at most 100 points with a chosen colour, got 100000"):
+            sys.modules["api"].steer(photo, METHOD, points)
 
 
 class TestServer:
@@ -1712,6 +1748,14 @@ def test_a_sepia_print_is_no_colour_photograph(session, tmp_path):
     assert session.Session(PICTURES / "coffee.png").original is not None
 
 
+def test_the_tone_of_a_photograph_is_looked_for_once(session, monkeypatch):
+    calls, toning = [], colorlib.toning.toning
+    for module in (session, sys.modules["colorlib.gallery"]):
+        monkeypatch.setattr(module, "toning", lambda rgb: calls.append(rgb) or toning(rgb))
+    assert session.Session(PICTURES / "coffee.png").original is not None
+    assert len(calls) == 1
+
+
 class TestMany:
     """Up to fifty photographs by one method."""
 
@@ -1748,14 +1792,6 @@ class TestMany:
         assert [name for _, name in made.pictures] == ["gray.png", "gray-2.png", "deep.tif"]
         for (small, _), size in zip(made.pictures, [(96, 64), (64, 48), (120, 90)], strict=True):
             with Image.open(small) as image:
-def test_the_tone_of_a_photograph_is_looked_for_once(session, monkeypatch):
-    calls, toning = [], colorlib.toning.toning
-    for module in (session, sys.modules["colorlib.gallery"]):
-        monkeypatch.setattr(module, "toning", lambda rgb: calls.append(rgb) or toning(rgb))
-    assert session.Session(PICTURES / "coffee.png").original is not None
-    assert len(calls) == 1
-
-
                 assert image.size == size
 
     def test_a_stop_keeps_what_is_done(self, batches, uploads):
