@@ -204,12 +204,13 @@ class Result:
         :mod:`colorlib.steering`. All else stays as it was.
 
         Args:
-            hints: of two for one place the later counts.
+            hints: of two for one place the later counts; at most 100.
             steering: ``Steering.of(result)``, kept from call to call where hints change one by one: what it has found
                 of one hint it need not find again.
 
         Raises:
-            ValueError: a hint lies outside the photograph, its colour is no number, or the result is of white balance.
+            ValueError: a hint lies outside the photograph, its colour is no number, there are too many, or the result
+                is of white balance.
 
         Example:
             >>> from colorlib import Colorizer
