@@ -45,10 +45,12 @@ def run(page: StreamlitPage) -> None:
     sharing.begin()
     try:
         page.run()
+    except sharing.End:
+        pass
     except UnreadableError as error:  # without these files, which are then named on top of the page
         common.leave_out(error.files)
         st.rerun()
-    finally:  # a page may stop early
+    finally:
         sharing.offer()
         choices = {key: value for key, value in st.session_state.items() if isinstance(value, str | int | list)}
         left[page.title] = {str(key): value for key, value in choices.items() if key != "shown"}

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import bound, note_table, notes
+from sharing import End, bound, note_table, notes
 from store import HUB, Store, UnreadableError, known_protocol, listing
 
 from colorlib.benchmarks import SCORES, behind, pairwise, rank, summarize, without_colour
@@ -161,7 +161,7 @@ def open_page(title: str, *, with_runs: bool = True, with_yours: bool = True) ->
             "```sh\ncolorlib evaluate --model all --benchmark skimage -o results\n"
             "streamlit run dashboard/app.py -- results\n```"
         )
-        st.stop()
+        raise End
     notes().runs.append(store.runs)
     return store
 
@@ -279,21 +279,23 @@ def open_experiments() -> Store:
     return store
 
 
-def choose_protocol(store: Store, *, casts: bool, key: str = "benchmark") -> str:
+def choose_protocol(store: Store, *, casts: bool) -> str:
     """Let the visitor choose a protocol; the URL stores the choice.
 
     Args:
         store: the results.
         casts: whether to offer those of white balance, or those of colourisation.
-        key: of the widget and in the URL.
     """
+    key = f"benchmark-{'balance' if casts else 'colorize'}"
     identities = [p for p in store.protocols if store.balances(p) == casts]
     if not identities:
         st.info(f"No results of {'white balance' if casts else 'colorization'} were found in {store.place}.")
-        st.stop()
+        raise End
     if not casts:  # the set that models were chosen on first; the one that needs no download last
         identities.sort(key=lambda p: (p.startswith("skimage"), p != "miniplaces@1", p))
 
+    if st.session_state.get(key, identities[0]) not in identities:  # chosen before, among other results
+        del st.session_state[key]
     # Only the id, as the URL stores what is shown.
     chosen: str = st.selectbox("Benchmark", identities, **bound(key))
     notes().protocols.add(chosen)
@@ -314,7 +316,7 @@ def choose_benchmark(store: Store) -> str:
     with left:
         task = choose_task(store)
     with right:
-        return choose_protocol(store, casts=task == "balance", key=f"benchmark-{task}")
+        return choose_protocol(store, casts=task == "balance")
 
 
 def link_images(store: Store, protocol: str, model: str) -> None:
@@ -435,11 +437,6 @@ def without_variants(models: Iterable[str]) -> list[str]:
     """Methods without those that are another one with settings, such as ``look=vivid``, if that is there too."""
     there = list(dict.fromkeys(models))
     return [model for model in there if model.partition(":")[0] == model or model.partition(":")[0] not in there]
-
-
-def score_text(score: str, value: float) -> str:
-    """A value of a score with its unit."""
-    return f"{SCORES[score].format(value)} {SCORES[score].unit}".strip()
 
 
 def show_table(

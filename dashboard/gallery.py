@@ -8,13 +8,19 @@ import plotly.colors
 import streamlit as st
 from numpy.typing import NDArray
 from pictures import error_map
-from sharing import bound
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
+
+from colorlib.benchmarks import SCORES
 
 LARGEST = {"CIEDE2000": 40.0, "angle": 20.0}  # of a map: the lightest colour
 UNITS = {"CIEDE2000": "ΔE", "angle": "°"}
 IN_A_ROW = 3
+
+
+def score_text(score: str, value: float) -> str:
+    """A value of a score with its unit."""
+    return f"{SCORES[score].format(value)} {SCORES[score].unit}".strip()
 
 
 def places(count: int) -> Iterator[DeltaGenerator]:
@@ -68,12 +74,12 @@ def show_curtain(pictures: Mapping[str, Tensor], photo: str, key: str) -> None:
     Args:
         pictures: by name; at first, the first two.
         photo: what they show.
-        key: of what is chosen, in the address.
+        key: of what is chosen. It is not in the address, which only a whole run of the page would bring up to date.
     """
     names = [*pictures]
     first, second, slider = st.columns([2, 2, 3])
-    left = first.selectbox("Left", names, **bound(f"{key}-left"))
-    right = second.selectbox("Right", names, 1, **bound(f"{key}-right"))
+    left = first.selectbox("Left", names, key=f"{key}-left-{photo}")
+    right = second.selectbox("Right", names, 1, key=f"{key}-right-{photo}")
     share = slider.slider("How much of the left one", 0, 100, 50, format="%d %%", key=f"{key}-share")
     height, width = pictures[left].shape[-2:]
     st.image(

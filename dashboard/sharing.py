@@ -19,6 +19,10 @@ from colorlib import __version__
 _NOTES = "notes"  # of the session's state
 
 
+class End(Exception):
+    """A page has nothing more to show. Unlike `st.stop`, it leaves the menu of what it has shown."""
+
+
 @dataclass
 class Notes:
     """Of one run of a page.

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import bound
+from sharing import End, bound
 
 from colorlib.benchmarks import SCORES
 
@@ -45,7 +45,7 @@ figure = go.Figure()
 finite = rows[np.isfinite(rows["psnr"])]
 if finite.empty:
     st.caption("No picture differs from its photograph: no PSNR is finite.")
-    st.stop()
+    raise End
 edges = np.arange(np.floor(finite["psnr"].min()), np.ceil(finite["psnr"].quantile(0.995)) + 1)
 for model, run in finite.groupby("model", observed=True):
     counts, _ = np.histogram(run["psnr"], bins=edges)

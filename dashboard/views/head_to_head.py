@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from answers import FEW
 from common import GRAY
-from sharing import bound
+from sharing import End, bound
 from store import Store
 
 from colorlib.benchmarks import SCORES, duel
@@ -126,7 +126,7 @@ titles = {SCORES[name].title: name for name in sorted(available, key=lambda name
 models = store.of(protocol)["model"].drop_duplicates().tolist()
 if len(models) < 2:
     st.info(f"Two methods are needed; on {protocol} there is only {models[0]}.")
-    st.stop()
+    raise End
 left, middle, right = st.columns([2, 3, 3])
 score = titles[left.selectbox("Score", list(titles), **bound("score"))]
 ranked = common.ranks(store, protocol, (score,))
@@ -139,7 +139,7 @@ try:
     found = compared(store, protocol, one, other, score)
 except ValueError as error:
     st.info(f"{one} and {other} on {protocol}: {error}.")
-    st.stop()
+    raise End from error
 st.markdown(verdict(found, one, other, score))
 st.caption(
     f"{common.describe_protocol(store, protocol)} Photographs are drawn with replacement, the same ones for both "
@@ -189,7 +189,7 @@ st.header("Every pair")
 pairs = common.pairs(store, protocol, score)
 if pairs.empty:
     st.caption("No two methods were measured on the same photographs.")
-    st.stop()
+    raise End
 methods = [name for name in order if name in set(pairs["model"])]
 told = int(pairs["significant"].sum()) // 2
 st.markdown(

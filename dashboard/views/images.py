@@ -7,7 +7,7 @@ import streamlit as st
 from common import GRAY
 from gallery import LARGEST, UNITS
 from pictures import THUMBNAIL, find_pictures, runnable
-from sharing import bound
+from sharing import End, bound
 
 from colorlib.benchmarks import SCORES
 
@@ -45,7 +45,7 @@ else:
     with st.container(horizontal=True):  # as many in a row as fit
         for row, name in zip(some.itertuples(), names, strict=True):
             small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
-            caption = common.score_text(score, getattr(row, score))
+            caption = gallery.score_text(score, getattr(row, score))
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
 columns = {name: common.score_column(name) for name in metrics}
 common.show_table(
@@ -63,13 +63,14 @@ common.show_table(
     common.in_units(common.best_first(same, score), metrics), f"Scores of every method on {photo}", columns
 )
 if found is None:
-    st.stop()
+    raise End
 ranked = common.best_first(same, score).drop_duplicates("model")
-scores = {row.model: common.score_text(score, getattr(row, score)) for row in ranked.itertuples()}
+scores = {row.model: gallery.score_text(score, getattr(row, score)) for row in ranked.itertuples()}
 ready = [name for name in scores if name != GRAY and runnable(name)]
 # The best of those that can run, and the row of the leaderboard that led here.
 few = list(dict.fromkeys([*ready[:FEW], *([method] if method in ready else [])]))
-compared = st.multiselect("Methods, the best first", ready, few, **bound("painted"))
+# An empty list stands for these, so that another photograph, whose best are others, does not keep them.
+compared = st.multiselect("Methods", ready, placeholder=f"The best {FEW}, and {method}", **bound("painted")) or few
 measure = st.segmented_control(
     "Error maps",
     [*LARGEST],

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from common import GRAY
 from ranking import choices, in_order, matching, pareto, sizes
-from sharing import bound
+from sharing import End, bound
 from speeds import idle_seconds
 from store import Store
 
@@ -298,7 +298,7 @@ st.subheader("Quality against speed")
 figure = front(ordered, lead, timed)
 if figure is None:
     st.caption("None of these methods was timed on an idle machine; `colorlib speed` does it.")
-    st.stop()
+    raise End
 st.caption(f"Seconds of an idle machine: {timed}.")
 common.show_chart(
     figure, f"{SCORES[lead].title} of methods against the milliseconds they take, with the Pareto front", key="front"

@@ -4,7 +4,7 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import notes
+from sharing import End, notes
 
 from colorlib.benchmarks import reported
 from colorlib.study import LEAST_VOTERS, LEAST_VOTES, ORIGINAL, Votes, by_voter, naturalness
@@ -83,7 +83,7 @@ else:
         given = Votes(file).table() if file.is_file() else pd.DataFrame()
     except (OSError, ValueError) as error:
         st.error(str(error))
-        st.stop()
+        raise End from error
     if given.empty:
         st.info(f"{file} holds no vote yet.")
     else:

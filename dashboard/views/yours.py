@@ -9,7 +9,7 @@ import common
 import pandas as pd
 import streamlit as st
 from common import GRAY
-from sharing import bound
+from sharing import End, bound
 from store import HUB
 
 from colorlib.benchmarks import SCORES
@@ -62,7 +62,7 @@ if not places:
         "colorlib score pictures -b skimage --name DDColor -o results",
         language="sh",
     )
-    st.stop()
+    raise End
 for one in places:
     try:
         own, refused = common.open_own(one)
