@@ -81,10 +81,10 @@ def show_curtain(pictures: Mapping[str, Tensor], photo: str, key: str) -> None:
     left = first.selectbox("Left", names, key=f"{key}-left-{photo}")
     right = second.selectbox("Right", names, 1, key=f"{key}-right-{photo}")
     share = slider.slider("How much of the left one", 0, 100, 50, format="%d %%", key=f"{key}-share")
-    height, width = pictures[left].shape[-2:]
-    st.image(
+    place, _ = st.columns([2, 1])  # on a phone they stand one below the other
+    place.image(
         curtain(pictures[left], pictures[right], share / 100).movedim(0, -1).numpy(),
-        width=max(320, min(900, 2 * width, 900 * width // height)),
+        width="stretch",
         caption=f"{left} | {right}",
         alt=f"{photo}: {left} on the left, {right} on the right",
     )
