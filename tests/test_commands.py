@@ -324,7 +324,7 @@ def test_an_interrupted_measurement_keeps_its_rows(
     assert re.split(r"  +", run.stdout.strip().splitlines()[3]) == ["method", "16 x 16", "24 x 24"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_speed_in_processes_of_their_own(tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch):
     """For real: memory, both data types where the machine has the units, and ONNX Runtime beside torch."""
     monkeypatch.setattr(timing, "COPIED", 2**22)

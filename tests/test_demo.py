@@ -1574,7 +1574,7 @@ class TestServer:
         for path in (code, server[2], "/etc/passwd", f"{Path(paths[0]).parent.parent.parent}/../../log.txt"):
             assert visitor.http.get(f"/file={path}").status_code == 403
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_sixteen_visitors_at_once(self, server, tmp_path):
         source = tmp_path / "colour.png"
         Image.open(PICTURES / "coffee.png").resize((900, 600)).save(source)

@@ -34,9 +34,8 @@ QUICK = "color_by_colorization_small"  # traced in seconds
 # file of QUICK, of white balance, is what the command writes, below; the other methods' files are checked when they
 # are written, as every file is.
 NAMES = [
-    "larsson16_small",
     "lin21_convnet_small",
-    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("iizuka16_small", "consensus")),
+    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("larsson16_small", "iizuka16_small", "consensus")),
 ]
 FORMATS = ["torch-export", "onnx"]
 

@@ -65,9 +65,9 @@ def test_small_models_file_to_file_at_512(astronaut: Path, tmp_path: Path):
     ("name", "most"),
     [
         ("iizuka16_small", 1.25e9),
-        ("larsson16_small", 1.25e9),
-        ("welsh02", 1.25e9),
-        ("color_by_colorization_small", 1.25e9),
+        pytest.param("larsson16_small", 1.25e9, marks=pytest.mark.nightly),
+        pytest.param("welsh02", 1.25e9, marks=pytest.mark.nightly),
+        pytest.param("color_by_colorization_small", 1.25e9, marks=pytest.mark.nightly),
         ("shades_of_gray", 2.5e9),  # which takes its mean over the whole photograph, in floats
     ],
 )

@@ -187,7 +187,13 @@ def _process(rank: int, store: str, kept: str, shares: list[list[int]]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric:UserWarning")
-@pytest.mark.parametrize("shares", [[[0, 1, 2, 4], [3]], [[0, 1, 2, 3, 4], []]], ids=["uneven", "one without images"])
+@pytest.mark.parametrize(
+    "shares",
+    [
+        pytest.param([[0, 1, 2, 4], [3]], id="uneven"),
+        pytest.param([[0, 1, 2, 3, 4], []], id="one without images", marks=pytest.mark.nightly),
+    ],
+)
 def test_two_processes_are_one(tmp_path: Path, shares: list[list[int]]):
     multiprocessing.spawn(_process, (str(tmp_path / "store"), str(tmp_path), shares), nprocs=2)
     for rank in range(2):

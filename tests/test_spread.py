@@ -258,7 +258,7 @@ def test_a_terminal_interrupts_all_processes(tmp_path: Path):
 # On a cluster
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ray_paints_the_same_files_and_a_killed_worker_loses_nothing(scans: Path, tmp_path: Path):
     ray = pytest.importorskip("ray", reason="extra ray is not installed")
     for k in range(20):

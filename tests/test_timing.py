@@ -105,6 +105,7 @@ def _timed(run: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
+@pytest.mark.nightly
 def test_a_process_of_its_own_measures_the_same_method():
     apart = measure_apart(QUICK, 64, network=32, repeats=3)
     here, _ = measure(QUICK, 64, network=32, repeats=3)

@@ -134,7 +134,7 @@ def _chroma() -> Tensor:
     return 60 * torch.randn(6, 1, 2, 20, 30, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_bins_are_counted_over_all_processes(tmp_path: Path):
     torch.multiprocessing.spawn(_count, (str(tmp_path),), nprocs=2)
     whole = LuvBins()
@@ -282,7 +282,14 @@ class _Ends(Callback):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        # Networks of a hundred million parameters, whose compact or plain sibling is here.
+        pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * (path.stem in ("larsson16", "lin21_rebalanced")))
+        for path in sorted(RECIPES.glob("*.yaml"))
+    ],
+)
 def test_every_recipe_trains(recipe: Path, folder: Path, table: Path, tmp_path: Path):
     """Two steps: what is to be trained changes, what is frozen does not, and the checkpoint is what was trained."""
     cli = _recipe(recipe, folder, tmp_path, *_offline(recipe, table))
