@@ -421,7 +421,7 @@ def test_a_page_is_added_as_shown(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(ROOT / "dashboard")
     monkeypatch.setattr(sys, "argv", ["app.py"])
     page = AppTest.from_string(_shown("dashboard/views/hardest.py"), default_timeout=120)
-    page.query_params["benchmark"] = "skimage@1"
+    page.query_params["benchmark-colorize"] = "skimage@1"
     page.run()
     assert not page.exception
     assert page.title[0].value == "Hardest"

@@ -328,7 +328,7 @@ class TestAssembled:
         shipped |= {folder for path in shipped for folder in path.parents if library in folder.parents}
         assert files_of(demo / "colorlib") == {path.relative_to(library).as_posix() for path in shipped}
         assert {path.name for path in demo.iterdir()} == {
-            *("README.md", "requirements.txt", "style.css", "script.js", "example.jpg"),
+            *("README.md", "requirements.txt", "style.css", "script.js", "pixel.js", "example.jpg"),
             *(path.name for path in (ROOT / "demo").glob("*.py")),
             *("colorlib", "colorlib_torch-0.1.0.dist-info"),
         }
