@@ -11,16 +11,9 @@ from pictures import error_map
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
-from colorlib.benchmarks import SCORES
-
 LARGEST = {"CIEDE2000": 40.0, "angle": 20.0}  # of a map: the lightest colour
 UNITS = {"CIEDE2000": "ΔE", "angle": "°"}
 IN_A_ROW = 3
-
-
-def score_text(score: str, value: float) -> str:
-    """A value of a score with its unit."""
-    return f"{SCORES[score].format(value)} {SCORES[score].unit}".strip()
 
 
 def places(count: int) -> Iterator[DeltaGenerator]:

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import skimage
 import words
 from board import few
 from loading import load
 from panels import Changes
 from uploads import LIFETIME, TEMP
 
+from colorlib.benchmarks import protocol
 from colorlib.catalog import catalog
 from colorlib.study import ORIGINAL, Vote, Votes
 
 FILE, PHOTOGRAPHS = "COLORLIB_STUDY", "COLORLIB_STUDY_PHOTOS"  # the environment's names for the host's choices
-SHIPPED = tuple(
-    Path(skimage.__file__).parent / "data" / name
-    for name in ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-)
 
 
 def chosen() -> tuple[Path, list[Path]] | None:
@@ -38,7 +34,10 @@ def chosen() -> tuple[Path, list[Path]] | None:
     file, folder = os.environ.get(FILE), os.environ.get(PHOTOGRAPHS)
     if not file:
         return None
-    photographs = sorted(path for path in Path(folder).iterdir() if path.is_file()) if folder else [*SHIPPED]
+    if folder:
+        photographs = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    else:
+        photographs = [photo.path for photo in protocol("skimage").find([])]
     if not photographs:
         raise FileNotFoundError(f"{PHOTOGRAPHS}={folder}: no photograph is there")
     return Path(file), photographs

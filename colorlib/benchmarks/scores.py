@@ -73,6 +73,10 @@ class Score:
         """A value as it is printed below the title, which has the unit."""
         return f"{self.factor * value:.{self.digits}f}"
 
+    def text(self, value: float) -> str:
+        """A value with its unit."""
+        return f"{self.format(value)} {self.unit}".strip()
+
 
 def distance(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
     """How far each row is from the best value of a score: ascending, this ranks the best first.

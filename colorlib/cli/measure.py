@@ -29,6 +29,7 @@ MIX, SIGMA = 0.9, 5.0  # of Lin and Ferreira's weights: share of the uniform dis
 COUNTED_SIDE = 256  # of photographs whose colours are counted, so that large ones do not outweigh the others
 
 
+ResultsFolder = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Results folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object for each row of the tables.")]
 
 
@@ -50,7 +51,7 @@ class EvaluateOptions:
         ),
     ]
     data: Data = field(default_factory=list)
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Results folder.")] = Path("results")
+    out: ResultsFolder = Path("results")
     device: Device = "auto"
     batch_size: Annotated[int, typer.Option(min=1, help="Photographs per batch.")] = 8
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Measure the first N photographs only.")] = None
@@ -144,7 +145,7 @@ class ScoreOptions:
     ]
     name: Annotated[str, typer.Option(help="Name of the program, as results show it: DDColor.")]
     data: Data = field(default_factory=list)
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Results folder.")] = Path("results")
+    out: ResultsFolder = Path("results")
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Finish without photographs whose picture is missing or refused.")
     ] = False

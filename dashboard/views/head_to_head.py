@@ -36,7 +36,7 @@ def verdict(found: Duel, one: str, other: str, score: str) -> str:
     how = SCORES[score]
     first, second, sign = (one, other, 1) if found.difference <= 0 else (other, one, -1)
     low, high = sorted((-sign * found.low, -sign * found.high))
-    by = f"{how.format(abs(found.difference))} {how.unit}".strip()
+    by = how.text(abs(found.difference))
     nearer = "is nearer to the photographs in" if how.better == "nearer" else f"has the {_comparative(score)}"
     if found.low <= 0 <= found.high:
         begin = f"**`{one}` and `{other}` are not told apart by {how.label}**: the difference is {by}"

@@ -45,7 +45,7 @@ else:
     with st.container(horizontal=True):  # as many in a row as fit
         for row, name in zip(some.itertuples(), names, strict=True):
             small = found.thumbnail(method, row.photo, None if pd.isna(row.cast) else row.cast)
-            caption = gallery.score_text(score, getattr(row, score))
+            caption = SCORES[score].text(getattr(row, score))
             st.image(small.movedim(0, -1).numpy(), width=THUMBNAIL, caption=caption, alt=f"{name} by {method}")
 columns = {name: common.score_column(name) for name in metrics}
 common.show_table(
@@ -65,7 +65,7 @@ common.show_table(
 if found is None:
     raise End
 ranked = common.best_first(same, score).drop_duplicates("model")
-scores = {row.model: gallery.score_text(score, getattr(row, score)) for row in ranked.itertuples()}
+scores = {row.model: SCORES[score].text(getattr(row, score)) for row in ranked.itertuples()}
 ready = [name for name in scores if name != GRAY and runnable(name)]
 # The best of those that can run, and the row of the leaderboard that led here.
 few = list(dict.fromkeys([*ready[:FEW], *([method] if method in ready else [])]))
