@@ -6,15 +6,20 @@ A task is a function of one item that can be pickled. It is sent to each process
 import logging
 import math
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.resource_tracker import ensure_running
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
@@ -23,6 +28,30 @@ _NOT_YET = object()
 
 class WorkerDied(RuntimeError):
     """A process ended in the middle of its work."""
+
+
+def warm_up() -> None:
+    """Begin to load torch for processes to come, in the background, where the system has a way to.
+
+    Loading it takes seconds. Without this, it begins when the first of the processes is needed. What was loaded stays
+    for later runs, until this process ends.
+    """
+    if _context().get_start_method() == "forkserver":
+        with _without_interrupts():
+            forkserver.ensure_running()
+
+
+@cache
+def _context() -> "ForkServerContext | SpawnContext":
+    """How processes start: on Linux as forks of one that has loaded torch and done nothing, so it loads once for all.
+
+    This process is not forked: torch and the codecs have threads here, which a fork leaves behind.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["colorlib.batch", "colorlib.colorizer"])
+    return context
 
 
 def in_processes(
@@ -84,8 +113,7 @@ class _Worker(Generic[_Item]):
     """
 
     def __init__(self, payload: bytes, item: tuple[int, _Item]):
-        # Not forked: torch and the codecs have threads, which a fork leaves behind.
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs,), daemon=True, name="colorlib worker")
         with _without_interrupts():
@@ -106,6 +134,7 @@ class _Worker(Generic[_Item]):
         try:
             made = self.connection.recv()
             if self._payload is not None:
+                self.connection.send(dict(os.environ))
                 self.connection.send_bytes(self._payload)
                 self._payload = None
                 return _NOT_YET
@@ -143,7 +172,7 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    ensure_running()  # whose start would let them through again
+    resource_tracker.ensure_running()  # whose start would let them through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         yield
@@ -164,6 +193,9 @@ def _work(connection: Connection) -> None:
 def _serve(connection: Connection) -> None:
     with suppress(EOFError, ConnectionError):  # the other process is gone
         connection.send(None)
+        environment = connection.recv()  # that of now: this one may be of a process that was started long ago
+        os.environ.clear()
+        os.environ.update(environment)
         task = pickle.loads(connection.recv_bytes())
         if "torch" in sys.modules:  # as the task has brought it
             sys.modules["torch"].set_num_threads(1)

@@ -90,7 +90,7 @@ Map = Literal["uncertainty", "disagreement"]
 SUCCESS: "dict[Task, Status]" = {"colorize": "colored", "balance": "balanced"}
 STDOUT = Path("-")
 
-_PATIENCE = 4.0  # seconds of work that are worth the start of processes, which takes each about two
+_PATIENCE = 4.0  # seconds of work that are worth the start of processes, which takes about three
 _LARGE = 1 << 24  # bytes of a file that is painted alone, by all threads, so that memory is that of one such file
 _MEMORY = 2 << 30  # bytes for a process
 
@@ -496,9 +496,11 @@ def _alone(jobs: deque[Job], paint: "_Painter", check: Callable[[], object], wor
     count = (_cores() if on_cpu else 1) if workers is None else workers
     painted, seconds = 0, 0.0
     while jobs:
-        long = workers is not None or (seconds > _PATIENCE and len(jobs) * seconds / painted > _PATIENCE)
+        long = workers is not None or (painted > 0 and len(jobs) * seconds / painted > _PATIENCE)
         if count > 1 and len(jobs) > 1 and long:
-            return
+            _spread.warm_up()
+            if workers is not None or seconds > _PATIENCE:
+                return
         check()
         outcome = paint(jobs.popleft(), check)
         if outcome.status != "skipped":

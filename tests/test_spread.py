@@ -90,6 +90,17 @@ def test_a_process_that_is_killed_costs_one_item():
     assert not _workers(os.getpid())
 
 
+def test_processes_find_torch_loaded_and_the_environment_of_now(monkeypatch: pytest.MonkeyPatch):
+    """Those of a later run too, though they come from the same server. Elsewhere torch comes with the task."""
+    for value in ("first", "second"):
+        monkeypatch.setenv("COLORLIB_A_TEST", value)
+        questions = ["__import__('os').environ['COLORLIB_A_TEST']", "'torch' in __import__('sys').modules"]
+        assert dict(_spread.in_processes(eval, enumerate(questions), 1)) == {0: value, 1: sys.platform == "linux"}
+    monkeypatch.delenv("COLORLIB_A_TEST")
+    questions = ["__import__('os').environ.get('COLORLIB_A_TEST')"]
+    assert dict(_spread.in_processes(eval, enumerate(questions), 1)) == {0: None}
+
+
 SLOW = """
 import sys, tempfile, time
 with tempfile.TemporaryDirectory(dir={folder!r}):
@@ -164,8 +175,11 @@ class _Unreadable:
 
 
 def _workers(parent: int) -> list[psutil.Process]:
-    """Its processes that paint."""
-    return [child for child in psutil.Process(parent).children() if "spawn_main" in " ".join(child.cmdline())]
+    """Its processes that paint: spawned by it, or forked from its server."""
+    children = psutil.Process(parent).children()
+    servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    spawned = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return spawned + [forked for server in servers for forked in server.children()]
 
 
 def test_a_photograph_whose_process_died_is_a_failure(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

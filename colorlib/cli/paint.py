@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from colorlib import batch
+from colorlib import _spread, batch
 from colorlib.batch import (
     STDOUT,
     SUCCESS,
@@ -239,6 +239,8 @@ def _prepare(options: ColorizeOptions, task: "Task") -> "tuple[Plan, Colorizer, 
     if options.transfer and not options.reference:
         raise UsageError(f"--transfer {options.transfer} needs a picture to take colours from; add --reference")
     _check_streams(options)
+    if (options.workers or 1) > 1 and options.engine == "local":
+        _spread.warm_up()  # while this process loads torch and the weights
     colorizer = open_colorizer(
         options.model,
         options.device,
