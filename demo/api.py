@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,17 +178,20 @@ def _process(
     source, large, warnings = _received(photo)
     names, session = _checked(task, methods), load()
     strength, saturation = _dials(strength, saturation)
+    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
     try:
-        results = [session.predict(large, name) for name in names]
-        folder = Path(tempfile.mkdtemp(dir=TEMP.name))
-        files: list[Path] = list(session.save_full_size(source, results, strength, saturation, folder))
+        with closing(session.predictions(large, names)) as results:
+            made = {
+                result.model: (str(file), result.seconds)
+                for result, file in session.save_full_size(source, results, strength, saturation, folder)
+            }
     except ValueError as error:  # a number out of range
         raise gr.Error(str(error), print_exception=False) from error
     rows = [
-        {"method": result.model, "file": file.name, "seconds": round(result.seconds, 3), "warnings": list(warnings)}
-        for result, file in zip(results, files, strict=True)
+        {"method": name, "file": Path(file).name, "seconds": round(seconds, 3), "warnings": list(warnings)}
+        for name, (file, seconds) in ((name, made[name]) for name in names)
     ]
-    return [str(file) for file in files], rows
+    return [made[name][0] for name in names], rows
 
 
 def _received(photo: dict[str, Any] | None) -> tuple[Path, "io.Photo", tuple[str, ...]]:

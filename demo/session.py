@@ -366,7 +366,9 @@ class Session:
         return path
 
     def _save(self, results: Iterable[Result]) -> Iterator[Path]:
-        return save_full_size(self.source, results, self.strength, self.saturation, self._file("full").parent)
+        folder = self._file("full").parent
+        for _, path in save_full_size(self.source, results, self.strength, self.saturation, folder):
+            yield path
 
     def _painted(self, kind: str, result: Result, photo: io.Photo) -> Path:
         """A prediction on a copy of the photograph, for the page."""
@@ -418,6 +420,17 @@ def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Re
     return replace(_predict(photo.rgb, name, reference), photo=photo)
 
 
+def predictions(photo: io.Photo, names: list[str]) -> Iterator[Result]:
+    """Run several networks, which share their work, in an order that suits them.
+
+    While the caller uses one result, the next is made.
+    """
+    for _, made, _ in ahead(colourings(photo.rgb, names)):
+        if isinstance(made, Exception):
+            raise made
+        yield replace(made, photo=photo)
+
+
 @on_gpu
 def _predict(rgb: Tensor, name: str, reference: io.Photo | None) -> Result:
     return without_photo(colorizer(name)(rgb, reference=reference))
@@ -452,13 +465,13 @@ def paint(result: Result, photo: io.Photo, strength: float, saturation: float) -
 
 def save_full_size(
     source: Path, results: Iterable[Result], strength: float, saturation: float, folder: Path
-) -> Iterator[Path]:
-    """PNGs with the alpha, bit depth and metadata of the upload, which is read again; one after the other."""
+) -> Iterator[tuple[Result, Path]]:
+    """Each with its PNG, of the upload's alpha, bit depth and metadata; the upload is read again, once."""
     photo = read(source)
     for result in results:
         path = folder / f"{source.stem}-{result.model}.png"
         paint(result, photo, strength, saturation).save(path)
-        yield path
+        yield result, path
 
 
 def ask(source: Path, large: io.Photo, names: Iterable[str], x: int, y: int) -> list[Said]:

@@ -1421,6 +1421,17 @@ class TestServer:
         expected = skimage.color.rgb2lab(skimage.color.gray2rgb(np.asarray(Image.open(source))))[..., 0]
         assert np.abs(got - expected).max() < 0.5
 
+    def test_methods_that_share_an_encoder_answer_in_the_order_asked(self, client, tmp_path):
+        """Those on one encoder run next to each other; each file is still what its method alone makes."""
+        methods = ["dahl16_small", "iizuka16_small", "larsson16_small"]
+        photo = handle_file(gray_file(tmp_path, (120, 80)))
+        files, rows = client.predict(photo, methods, 1, 1, api_name="/colorize")
+        assert [row["method"] for row in rows] == methods
+        for method, file in zip(methods, files, strict=True):
+            (alone,), _ = client.predict(photo, [method], 1, 1, api_name="/colorize")
+            difference = np.subtract(Image.open(file), Image.open(alone), dtype=np.int16)
+            assert np.abs(difference).max() <= 1
+
     def test_rows_say_what_reading_left_out(self, client, tmp_path):
         pages = [Image.new("L", (30, 20), value) for value in (50, 100, 150)]
         pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
