@@ -19,6 +19,8 @@ from colorlib.catalog import Task, catalog
 if TYPE_CHECKING:
     from colorlib import io
 
+MOST_ALTERNATIVES = 12  # each is painted at full size
+
 
 def colorize(
     photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
@@ -108,8 +110,7 @@ def steer(
     Args:
         photo: the photograph, black-and-white or in colour; only its lightness is used.
         method: name of one method for colorize.
-        points: a list of at most 100 points, each with x, the column of a pixel, y, its row, and colour, such as
-            "#8a5a2b".
+        points: at most 100 objects such as {"x": 120, "y": 80, "colour": "#8a5a2b"}: column and row of a pixel, colour.
         strength: from 0, the colour of the photograph itself, to 1, the method's and the points'.
         saturation: factor on the chroma that results, 0 to 2.
 
@@ -132,6 +133,107 @@ def steer(
         raise gr.Error(str(error), print_exception=False) from error
     row = {"method": name, "file": file.name, "seconds": round(result.seconds, 3), "warnings": list(warnings)}
     return [str(file)], [row]
+
+
+def compare(
+    photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
+) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Compare methods: one picture with a photograph in gray and in the colours of each, and how far these are apart.
+
+    Args:
+        photo: the photograph, black-and-white or in colour; only its lightness is used.
+        methods: names of methods for colorize.
+        strength: from 0, the colour of the photograph itself, to 1, the method's.
+        saturation: factor on the chroma that results, 0 to 2.
+
+    Returns:
+        The picture, a PNG file: without colour first, then by each method in the order of the rows, from left to right
+        and from above; each at most 640 pixels long. For each method its name, the seconds that it took, and warnings.
+        And for each two methods their names and ciede2000, the mean difference between their pictures: about 1 is just
+        noticeable.
+    """
+    _, large, warnings = _received(photo)
+    names = _checked("colorize", methods)
+    strength, saturation = _dials(strength, saturation)
+    load()
+    import replies
+
+    picture = Path(tempfile.mkdtemp(dir=TEMP.name)) / "comparison.png"
+    try:
+        seconds, apart = replies.compare(large, names, strength, saturation, picture)
+    except ValueError as error:  # a number out of range
+        raise gr.Error(str(error), print_exception=False) from error
+    rows = [
+        {"method": name, "seconds": round(taken, 3), "warnings": list(warnings)}
+        for name, taken in zip(names, seconds, strict=True)
+    ]
+    return str(picture), rows, apart
+
+
+def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, Any]]:
+    """Score methods on a photograph in colour: it is turned gray, coloured, and compared with the original.
+
+    Args:
+        photo: the photograph, in colour.
+        methods: names of methods for colorize.
+
+    Returns:
+        For each method, and for gray, which is no colour at all, a row; the nearest to the original first. It has the
+        method; ciede2000, the mean difference, which counts for the order: about 1 is just noticeable; rmse of alpha
+        and beta; psnr in dB, of which more is better; and saturation, how much more of it there is than in the
+        original: -0.2 is 20 % less.
+    """
+    _, large, _ = _received(photo)
+    names = _checked("colorize", methods)
+    load()
+    import replies
+
+    try:
+        scored = replies.score(large, names)
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    return [{"method": name} | errors._asdict() for name, errors in scored]
+
+
+def alternatives(
+    photo: dict[str, Any] | None, method: str, count: int = 6, strength: float = 1, saturation: float = 1
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Colour a photograph in several plausible ways, by a method that predicts distributions of colours.
+
+    Args:
+        photo: the photograph, black-and-white or in colour; only its lightness is used.
+        method: name of one method for colorize that predicts distributions.
+        count: how many alternatives, 1 to 12.
+        strength: from 0, the colour of the photograph itself, to 1, the method's.
+        saturation: factor on the chroma that results, 0 to 2.
+
+    Returns:
+        The coloured photographs at full size, PNG files, and last a map of uncertainty: black where the method is sure,
+        white where it is least sure. And a row for each file with the method, the name of the file, the seconds that
+        the network took once for all, and warnings: what was left out when the photograph was read.
+    """
+    source, large, warnings = _received(photo)
+    (name,) = _checked("colorize", [method])
+    able = [each for each in ready("colorize") if catalog()[each].distribution]
+    if name not in able:
+        text = f"{name} predicts one colour a pixel, so it has no alternatives. Choose from: {', '.join(able)}"
+        raise gr.Error(text, print_exception=False)
+    wanted = _number("count, from 1 to 12", count)
+    if not (1 <= wanted <= MOST_ALTERNATIVES and wanted == int(wanted)):
+        raise gr.Error(
+            f"Expected a whole number from 1 to {MOST_ALTERNATIVES} for count, got {count!r}", print_exception=False
+        )
+    strength, saturation = _dials(strength, saturation)
+    load()
+    import replies
+
+    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
+    try:
+        seconds, files = replies.alternatives(source, large, name, int(wanted), strength, saturation, folder)
+    except ValueError as error:  # a number out of range
+        raise gr.Error(str(error), print_exception=False) from error
+    shared = {"seconds": round(seconds, 3), "warnings": list(warnings)}
+    return [str(file) for file in files], [{"method": name, "file": file.name} | shared for file in files]
 
 
 def _checked(task: Task, methods: list[str] | str) -> list[str]:

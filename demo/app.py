@@ -34,6 +34,7 @@ if __name__ == "__main__":
         max_file_size="100mb",
         run_history=False,  # it would keep photographs in the browser
         footer_links=["api", "gradio"],
+        mcp_server=True,  # the public endpoints, as tools
         prevent_thread_lock=True,
     )
     load_in_background()

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import api
 import gradio as gr
+import programs
 import skimage
 import words
 from balance import Balance
@@ -80,7 +80,7 @@ class Page:
             self.many.listen(self.blocks, **PRIVATE | QUIET)
             if self.study:
                 self.study.listen(**PRIVATE | QUIET)
-            self._serve_scripts()
+            programs.serve(self.photo, self.methods, [self.strength, self.saturation])
 
     def _choices(self) -> None:
         self.photo = make_upload("photo", "Your photograph")
@@ -371,21 +371,3 @@ class Page:
             writers[self.balance.panels[name].save] = saving(lambda session, name: session.save_balanced(name), name)
         for button, write in writers.items():
             self.downloads.attach(button, write, inputs, **SAVING)
-
-    def _serve_scripts(self) -> None:
-        """The public endpoints: Gradio wants a component for each argument and result."""
-        public: dict[str, Any] = {"preprocess": False, "concurrency_id": "saving"}
-        numbers = [self.strength, self.saturation]
-        with gr.Column(visible=False):
-            files, rows, endpoint = gr.File(file_count="multiple", label="files"), gr.JSON(label="rows"), gr.Button()
-            column, row = (gr.Number(label=text, precision=0, minimum=0) for text in ("Column", "Row"))
-            painters = [(label(name), name) for name in self.painters]
-            method, points = gr.Dropdown(painters, value=few()[0], label="Method"), gr.JSON(label="Points")
-            choices = [(label(name), name) for name in self.balancers]
-            balancers = gr.CheckboxGroup(choices, value=self.balancers)
-        endpoint.click(api.colorize, [self.photo, self.methods, *numbers], [files, rows], api_name="colorize", **public)
-        endpoint.click(api.balance, [self.photo, balancers, *numbers], [files, rows], api_name="balance", **public)
-        endpoint.click(api.scenes, self.photo, rows, api_name="scenes", **public)
-        endpoint.click(api.ask, [self.photo, column, row, self.methods], rows, api_name="ask", **public)
-        steered = [self.photo, method, points, *numbers]
-        endpoint.click(api.steer, steered, [files, rows], api_name="steer", **public)

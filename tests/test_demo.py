@@ -1530,7 +1530,8 @@ class TestServer:
 
     def test_endpoints_are_public_and_documented(self, client):
         endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-        assert list(endpoints) == ["/colorize", "/balance", "/scenes", "/ask", "/steer"]
+        names = ["colorize", "compare", "score", "alternatives", "ask", "steer", "balance", "scenes"]
+        assert list(endpoints) == [f"/{name}" for name in names]
         numbers = ["strength", "saturation"]
         expected = {"/ask": ["photo", "x", "y", "methods"], "/steer": ["photo", "method", "points", *numbers]}
         for name, names in expected.items():
@@ -1550,7 +1551,8 @@ class TestServer:
     def test_files_of_the_host_cannot_be_read(self, server):
         for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
             calls = {"colorize": [[METHOD], 1, 1], "balance": [["gray_world"], 1, 1], "scenes": []}
-            calls |= {"ask": [0, 0, [METHOD]], "steer": [METHOD, [], 1, 1]}
+            calls |= {"ask": [0, 0, [METHOD]], "steer": [METHOD, [], 1, 1], "compare": [[METHOD], 1, 1]}
+            calls |= {"score": [[METHOD]], "alternatives": [MANY_COLOURS, 1, 1, 1]}
             calls |= {"receive": [1, 1, None], "transfer": [1, 1, None]}
             for name, rest in calls.items():
                 answer = Visitor(server[0]).call(name, [payload, *rest])

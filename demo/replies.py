@@ -1,0 +1,92 @@
+"""What programs are told about a photograph beyond pictures of it. This module needs torch: see :mod:`loading`."""
+
+import math
+from collections.abc import Iterable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from keys import CARD, GRAY, UNCERTAINTY, Errors
+from measures import errors_of, shrink, to_gray
+from session import paint, predict, read
+
+from colorlib import io
+from colorlib.gallery import looks_coloured
+from colorlib.metrics.functional import ciede2000
+from colorlib.toning import toning
+
+GAP = 8  # pixels of white between pictures
+
+
+def score(large: io.Photo, names: Iterable[str]) -> list[tuple[str, Errors]]:
+    """How far the picture of each method is from a photograph in colour, the nearest first, and how far gray is.
+
+    Measured as on the page: its longest side is at most CARD, at full strength and unchanged saturation.
+
+    Raises:
+        ValueError: the photograph has no colour.
+    """
+    card = shrink(large, CARD)
+    if toning(card.rgb) is not None or not looks_coloured(card.rgb):
+        raise ValueError("expected a photograph in colour, to score against; this one is black-and-white or toned")
+    found = {GRAY: errors_of(to_gray(card.rgb), card.rgb)}
+    for name in names:
+        found[name] = errors_of(paint(predict(large, name), card, 1, 1).rgb, card.rgb)
+    return sorted(found.items(), key=lambda pair: pair[1])
+
+
+def compare(
+    large: io.Photo, names: list[str], strength: float, saturation: float, path: Path
+) -> tuple[list[float], list[dict[str, Any]]]:
+    """Write one picture of the photograph without colour and of each method's picture, row by row.
+
+    Each is as large as on the page, its longest side at most CARD, with GAP between.
+
+    Returns:
+        The seconds of each method; and for each two methods their names and the mean CIEDE2000 between their pictures.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    card = shrink(large, CARD)
+    results = [predict(large, name) for name in names]
+    pictures = [paint(result, card, strength, saturation).rgb for result in results]
+    io.write(path, grid([to_gray(card.rgb), *pictures]))
+    pairs = [
+        {"first": first, "second": second, "ciede2000": ciede2000(one[None], other[None]).item()}
+        for (first, one), (second, other) in combinations(zip(names, pictures, strict=True), 2)
+    ]
+    return [result.seconds for result in results], pairs
+
+
+def grid(pictures: list[torch.Tensor]) -> torch.Tensor:
+    """Pictures (3, H, W) of one size in rows, about as many as columns, on white: (3, rows, columns)."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    blank = torch.ones_like(pictures[0])
+    padded = [*pictures, *[blank] * (-len(pictures) % columns)]
+    framed = [F.pad(one, (0, GAP, 0, GAP), value=1) for one in padded]
+    rows = [torch.cat(framed[k : k + columns], 2) for k in range(0, len(framed), columns)]
+    return torch.cat(rows, 1)[:, :-GAP, :-GAP]
+
+
+def alternatives(
+    source: Path, large: io.Photo, name: str, count: int, strength: float, saturation: float, folder: Path
+) -> tuple[float, list[Path]]:
+    """Write other plausible colourings of an upload at full size, and a map of the method's uncertainty.
+
+    Returns:
+        The seconds that the network took; and the files, the map last.
+
+    Raises:
+        ValueError: the method predicts no distribution, or a number is out of range.
+    """
+    result = paint(predict(large, name), read(source), strength, saturation)
+    files = []
+    for number, sample in enumerate(result.samples(count), 1):
+        files.append(folder / f"{source.stem}-{name}-alternative-{number}.png")
+        sample.save(files[-1])
+    files.append(folder / f"{source.stem}-{name}-{UNCERTAINTY}.png")
+    io.write(files[-1], result.uncertainty_picture())
+    return result.seconds, files
