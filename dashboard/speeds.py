@@ -14,12 +14,13 @@ COLUMNS = [  # of it, without which nothing can be shown
     *("seconds", "fastest", "slowest", "megabytes", "network_seconds", "operations"),
     *("share", "matrix_gflops", "copy_gbs"),
 ]
+SINCE = ["paint_seconds", "file_seconds"]  # columns that older files lack
 RUNTIMES = {"torch": "", "onnx": ", ONNX Runtime", "openvino": ", OpenVINO"}
 
 
 def read_speed(place: str) -> tuple[pd.DataFrame, str]:
     """The rows of the file of a place, none if there is no such file; and why they cannot be read."""
-    none = pd.DataFrame(columns=COLUMNS)
+    none = pd.DataFrame(columns=[*COLUMNS, *SINCE])
     try:
         with fsspec.open(f"{place}/{FILE}") as file:
             rows = pd.read_parquet(file)
@@ -29,6 +30,7 @@ def read_speed(place: str) -> tuple[pd.DataFrame, str]:
         return none, str(error).splitlines()[0]
     if absent := [column for column in COLUMNS if column not in rows]:
         return none, f"it has no column {', '.join(absent)}"
+    rows = rows.reindex(columns=[*rows.columns, *(column for column in SINCE if column not in rows)])
     rows["how"] = [
         f"{row.device}{f', {row.threads} threads' if row.kind == 'cpu' else ''}{RUNTIMES.get(row.runtime, row.runtime)}"
         f"{'' if row.dtype == 'float32' else f', {row.dtype}'}"

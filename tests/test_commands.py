@@ -291,7 +291,8 @@ def test_speed_is_what_a_clock_says(tmp_path: Path, threads: int, waits: Waits):
     assert unit == "ms per photograph: median (fastest - slowest)"
     assert columns == "last columns: at 64 x 64; an operation is a multiply-add, which the peak counts as 2 FLOP"
     assert re.split(r"  +", titles) == [
-        *("method", "40 x 40", "64 x 64", "network (ms)", "operations", "share of the peak")
+        *("method", "40 x 40", "64 x 64", "network (ms)", "painting (ms)", "JPEG to JPEG (ms)"),
+        *("operations", "share of the peak"),
     ]
     cells = {line.split()[0]: re.findall(r"([\d.]+) \(([\d.]+) - ([\d.]+)\)", line) for line in lines}
     for row in rows.itertuples():
@@ -299,7 +300,9 @@ def test_speed_is_what_a_clock_says(tmp_path: Path, threads: int, waits: Waits):
         assert printed == pytest.approx([1000 * x for x in (row.seconds, row.fastest, row.slowest)], abs=0.051)
     assert list(cells) == sorted(cells, key=lambda name: float(cells[name][0][0]))
     [gray] = [line for line in lines if line.startswith("grayscale")]
-    assert re.split(r"  +", gray)[3:] == ["-", "-", "-"]
+    row = rows[(rows["model"] == "grayscale") & (rows["side"] == 64)].iloc[0]
+    times = [f"{1000 * row[name]:.1f}" for name in ("paint_seconds", "file_seconds")]
+    assert re.split(r"  +", gray)[3:] == ["-", *times, "-", "-"]
 
 
 def test_an_interrupted_measurement_keeps_its_rows(
@@ -321,7 +324,8 @@ def test_an_interrupted_measurement_keeps_its_rows(
     assert pd.read_parquet(tmp_path / "speed.parquet")["side"].tolist() == [16, 24]
     assert f"{tmp_path / 'speed.parquet'}: 2 rows" in run.stderr
     assert "Interrupted." in run.stderr
-    assert re.split(r"  +", run.stdout.strip().splitlines()[3]) == ["method", "16 x 16", "24 x 24"]
+    titles = re.split(r"  +", run.stdout.strip().splitlines()[4])
+    assert titles == ["method", "16 x 16", "24 x 24", "painting (ms)", "JPEG to JPEG (ms)"]
 
 
 @pytest.mark.nightly

@@ -875,14 +875,16 @@ def speeds() -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns).astype({"network": "Int64"})
     table = table.assign(fastest=0.9 * table["seconds"], slowest=1.5 * table["seconds"], dtype="float32", repeats=9)
     table["share"] = 2 * table["operations"] / table["network_seconds"] / 400e9
+    table["paint_seconds"], table["file_seconds"] = 0.2 * table["seconds"], 1.4 * table["seconds"]
     machine = {"device": "Testium 9", "kind": "cpu", "threads": 2, "matrix_gflops": 400.0, "copy_gbs": 21.5}
     return table.assign(**machine, torch="2.15.0", colorlib="0.1.0")
 
 
 @pytest.mark.parametrize("with_runs", [True, False])
 def test_the_file_of_speed_is_shown(open_page, few: Path, tmp_path: Path, speeds: pd.DataFrame, with_runs: bool):
-    """Beside runs of benchmarks, and without any."""
+    """Beside runs of benchmarks, and without any; in the second case a file that has no times of painting and files."""
     if not with_runs:
+        speeds = speeds.drop(columns=["paint_seconds", "file_seconds"])
         for folder in list(few.iterdir()):
             shutil.rmtree(folder)
     speeds.to_parquet(tmp_path / "speed.parquet", index=False)
@@ -894,6 +896,8 @@ def test_the_file_of_speed_is_shown(open_page, few: Path, tmp_path: Path, speeds
     assert sizes["method"].tolist() == ["gray_world", "dahl16_small"]
     gray, dahl = (sizes.set_index("method").loc[name] for name in ("gray_world", "dahl16_small"))
     times = {"256 x 256 (ms)": 20, "1024 x 1024 (ms)": 50, "network (ms)": 10}
+    if with_runs:
+        times |= {"painting (ms)": 10, "JPEG to JPEG (ms)": 70}
     assert dahl.to_dict() == pytest.approx(
         times | {"operations (G)": 1, "share of the peak (%)": 50, "memory (MB)": 90}
     )

@@ -4,15 +4,18 @@ import itertools
 import math
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
+import colorlib
 from colorlib.benchmarks import timing
 from colorlib.benchmarks.timing import Peak, measure, measure_apart, measure_peak
 from colorlib.catalog import catalog
@@ -62,6 +65,7 @@ def test_a_share_follows_from_operations_and_seconds(ticks: float):
     speed, seconds = measure(QUICK, 128, repeats=4)
     assert seconds == [ticks] * 4
     assert speed.network_seconds == speed.seconds == speed.fastest == speed.slowest == ticks
+    assert speed.paint_seconds == speed.file_seconds == ticks
     whole = Peak(matrix_gflops=2 * speed.operations / ticks / 1e9, copy_gbs=1)
     assert whole.share(speed) == pytest.approx(1)
     assert Peak(4 * whole.matrix_gflops, 1).share(speed) == pytest.approx(0.25)
@@ -72,6 +76,29 @@ def test_what_has_no_network_has_no_share():
     assert (speed.operations, speed.network) == (0, None)
     assert math.isnan(speed.network_seconds)
     assert math.isnan(Peak(100, 10).share(speed))
+
+
+def test_a_file_is_read_and_written(monkeypatch: pytest.MonkeyPatch):
+    """JPEG both times. Who is given the file takes 0.1 s more here, and who writes it; painting is neither."""
+    colour, save = colorlib.Colorizer.__call__, colorlib.Result.save
+    formats = set()
+
+    def slow_colour(self: colorlib.Colorizer, source: bytes) -> colorlib.Result:
+        sleep(0.1)
+        formats.add(Image.open(BytesIO(source)).format)
+        return colour(self, source)
+
+    def slow_save(self: colorlib.Result, stream: BytesIO, **options: str) -> None:
+        sleep(0.1)
+        save(self, stream, **options)
+        formats.add(Image.open(stream).format)
+
+    monkeypatch.setattr(colorlib.Colorizer, "__call__", slow_colour)
+    monkeypatch.setattr(colorlib.Result, "save", slow_save)
+    speed, _ = measure("gray_world", 32, repeats=3)
+    assert formats == {"JPEG"}
+    assert speed.file_seconds > 0.2
+    assert 0 < speed.paint_seconds < 0.2
 
 
 def test_a_peak_is_what_its_clock_says(ticks: float, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ peak is in FLOP/s, as is usual: there, they are two.
 """
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -78,6 +80,9 @@ class Speed(Timing):
         slowest: seconds of the slowest.
         network_seconds: of the network alone, from its input to its output, the median; nan if there is no network, or
             if it cannot be told apart from the rest, as in an exported method.
+        paint_seconds: from what the network said to the picture, the median; nan for an exported method.
+        file_seconds: from the photograph as JPEG in memory to its result as JPEG in memory, the median; nan for an
+            exported method.
         operations: of the network for this photograph: the multiply-adds of its convolutions and matrix products; 0 if
             there is no network.
         runtime: ``"torch"``; or ``"onnx"`` and ``"openvino"``, which run the exported method.
@@ -88,6 +93,8 @@ class Speed(Timing):
     fastest: float
     slowest: float
     network_seconds: float
+    paint_seconds: float
+    file_seconds: float
     operations: int
     runtime: Runtime
     dtype: Dtype
@@ -200,7 +207,10 @@ def measure(
     before = _reset_peak(on)
     seconds = _seconds(partial(run, rgb), on, repeats, budget)
     megabytes = (_peak(on) - before) / 1e6
-    operations, network_seconds = 0, [float("nan")]
+    operations, network_seconds, paint_seconds, file_seconds = 0, [math.nan], [math.nan], [math.nan]
+    if runtime == "torch":
+        paint_seconds = _seconds(partial(colorizer.paint(rgb).batch, rgb), on, repeats, budget)
+        file_seconds = _seconds(partial(_file_to_file, colorizer, _jpeg(rgb)), on, repeats, budget)
     if model.learned:
         given = partial(model, model.to_input(colorizer.seen(rgb)))
         operations = count_operations(given)
@@ -220,6 +230,8 @@ def measure(
         fastest=min(seconds),
         slowest=max(seconds),
         network_seconds=statistics.median(network_seconds),
+        paint_seconds=statistics.median(paint_seconds),
+        file_seconds=statistics.median(file_seconds),
         operations=operations,
         runtime=runtime,
         dtype=dtype,
@@ -335,6 +347,17 @@ def _colorizer(name: str, network: int | None, device: str) -> Colorizer:
 def _photograph(side: int) -> Tensor:
     with Image.open(Path(skimage.__file__).parent / "data" / "astronaut.png") as image:
         return io.read(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)).rgb[None]
+
+
+def _jpeg(rgb: Tensor) -> bytes:
+    """A photograph (1, 3, H, W) as a file in memory."""
+    file = BytesIO()
+    io.write(file, rgb[0].cpu(), format="JPEG")
+    return file.getvalue()
+
+
+def _file_to_file(colorizer: Colorizer, content: bytes) -> None:
+    colorizer(content).save(BytesIO(), format="JPEG")
 
 
 def _seconds(run: Callable[[], object], device: torch.device, repeats: int, budget: float) -> list[float]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Columns of the table that say what happens at the largest side: of which value, its unit, and how it is written.
 AT_LARGEST = {
     "network (ms)": ("network_seconds", 1000, "{:.1f}"),
+    "painting (ms)": ("paint_seconds", 1000, "{:.1f}"),
+    "JPEG to JPEG (ms)": ("file_seconds", 1000, "{:.1f}"),
     "operations": ("operations", 1e-9, "{:.1f} G"),
     "share of the peak": ("share", 100, "{:.0f} %"),
     "memory (MB)": ("megabytes", 1, "{:.0f}"),
@@ -112,8 +114,9 @@ def speed(options: SpeedOptions) -> None:
     Measured is the time from the photograph in memory to its result. A first run warms up and does not count. The
     table shows the median of the others, the fastest and the slowest. Then, at the largest side, it shows the network
     alone: its time, its operations, and its share of the machine's peak, which is a matrix product timed in the same
-    run. An operation is a multiply-add, as in `colorlib models`; the peak in FLOP/s counts it as two. Memory is what a
-    fresh process needs beyond the loaded method.
+    run. Painting is what follows the network. JPEG to JPEG also reads and writes a file in memory. An operation is a
+    multiply-add, as in `colorlib models`; the peak in FLOP/s counts it as two. Memory is what a fresh process needs
+    beyond the loaded method.
 
     Without --model, --side, --size and --quick, Iizuka's full and compact networks are also measured at the
     photograph's own size, 224 to 2048 pixels, as in table 3 of the paper.

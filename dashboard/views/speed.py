@@ -95,6 +95,8 @@ def _table_of_sizes(shown: pd.DataFrame, largest: pd.DataFrame, sides: list[int]
     alone = pd.DataFrame(
         {
             "network (ms)": 1000 * largest["network_seconds"],
+            "painting (ms)": 1000 * largest["paint_seconds"],
+            "JPEG to JPEG (ms)": 1000 * largest["file_seconds"],
             "operations (G)": (largest["operations"] / 1e9).where(largest["operations"] > 0),
             "share of the peak (%)": 100 * largest["share"],
             "memory (MB)": largest["megabytes"],
