@@ -1,7 +1,7 @@
 """What programs are told about a photograph beyond pictures of it. This module needs torch: see :mod:`loading`."""
 
 import math
-from collections.abc import Iterable
+from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from keys import CARD, GRAY, UNCERTAINTY, Errors
 from measures import errors_of, shrink, to_gray
-from session import paint, predict, read
+from session import paint, predict, predictions, read
 
 from colorlib import io
 from colorlib.gallery import looks_coloured
@@ -20,7 +20,7 @@ from colorlib.toning import toning
 GAP = 8  # pixels of white between pictures
 
 
-def score(large: io.Photo, names: Iterable[str]) -> list[tuple[str, Errors]]:
+def score(large: io.Photo, names: list[str]) -> list[tuple[str, Errors]]:
     """How far the picture of each method is from a photograph in colour, the nearest first, and how far gray is.
 
     Measured as on the page: its longest side is at most CARD, at full strength and unchanged saturation.
@@ -32,8 +32,9 @@ def score(large: io.Photo, names: Iterable[str]) -> list[tuple[str, Errors]]:
     if toning(card.rgb) is not None or not looks_coloured(card.rgb):
         raise ValueError("expected a photograph in colour, to score against; this one is black-and-white or toned")
     found = {GRAY: errors_of(to_gray(card.rgb), card.rgb)}
-    for name in names:
-        found[name] = errors_of(paint(predict(large, name), card, 1, 1).rgb, card.rgb)
+    with closing(predictions(large, names)) as results:
+        for result in results:
+            found[result.model] = errors_of(paint(result, card, 1, 1).rgb, card.rgb)
     return sorted(found.items(), key=lambda pair: pair[1])
 
 
@@ -51,7 +52,9 @@ def compare(
         ValueError: a number is out of range.
     """
     card = shrink(large, CARD)
-    results = [predict(large, name) for name in names]
+    with closing(predictions(large, names)) as coming:
+        made = {result.model: result for result in coming}
+    results = [made[name] for name in names]
     pictures = [paint(result, card, strength, saturation).rgb for result in results]
     io.write(path, grid([to_gray(card.rgb), *pictures]))
     pairs = [

@@ -9,7 +9,7 @@ import tempfile
 import time
 import weakref
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -420,7 +420,7 @@ def predict(photo: io.Photo, name: str, reference: io.Photo | None = None) -> Re
     return replace(_predict(photo.rgb, name, reference), photo=photo)
 
 
-def predictions(photo: io.Photo, names: list[str]) -> Iterator[Result]:
+def predictions(photo: io.Photo, names: list[str]) -> Generator[Result, None, None]:
     """Run several networks, which share their work, in an order that suits them.
 
     While the caller uses one result, the next is made.
