@@ -1,5 +1,6 @@
 """Tables and figures as files that say where their numbers come from; nothing is computed until it is asked for."""
 
+import csv
 import json
 import os
 import re
@@ -108,9 +109,12 @@ def _cell(value: Any, how: str) -> str:
 
 
 def to_csv(table: Table, source: Source) -> bytes:
-    """The rows below lines that begin with #: ``pandas.read_csv(file, comment="#")`` leaves these out."""
+    """The rows below lines that begin with #: ``pandas.read_csv(file, comment="#")`` leaves these out.
+
+    Texts are in quotes: without, pandas would also leave out what follows a # in them.
+    """
     head = "".join(f"# {line}\n" for line in source.of(table.rows).lines(table.title))
-    rows: str = table.rows.to_csv(index=False)
+    rows: str = table.rows.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
     return (head + rows).encode()
 
 

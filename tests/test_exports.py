@@ -65,6 +65,17 @@ def _read(content: bytes, how: str) -> pd.DataFrame:
     return pq.read_table(io.BytesIO(content)).to_pandas()
 
 
+def test_texts_of_a_csv_may_hold_the_sign_of_comments(board: tuple[exports.Table, exports.Source]):
+    """The README's own way to read it."""
+    table, source = board
+    rows = table.rows.assign(model=["a # b", '"#1"', "c,#"][: len(table.rows)])
+    marked = exports.Table("100 # of", rows, rows, {}, {})
+    found = _read(exports.to_csv(marked, source), "CSV")
+    assert found["model"].tolist() == rows["model"].tolist()
+    assert found["rmse"].tolist() == pytest.approx(rows["rmse"].tolist())
+    assert list(found) == list(rows)
+
+
 @pytest.mark.parametrize("how", ["CSV", "JSON", "Parquet"])
 def test_files_hold_numbers_and_full_provenance(board: tuple[exports.Table, exports.Source], how: str):
     """Ends of intervals are numbers; hash, digest and commit are whole; against DuckDB and the files' own headers."""
