@@ -3,11 +3,10 @@
 Every number is a query on the Parquet files that ``colorlib evaluate`` writes. Pages keep their state in the address.
 """
 
-from typing import Any
-
 import common
 import sharing
 import streamlit as st
+import visit
 from store import UnreadableError
 from streamlit.navigation.page import StreamlitPage
 
@@ -21,6 +20,7 @@ PAGES = [
     st.Page("views/head_to_head.py", title="Head to head", icon=":material/compare_arrows:"),
     st.Page("views/papers.py", title="Papers", icon=":material/menu_book:"),
     st.Page("views/distributions.py", title="Distributions", icon=":material/show_chart:"),
+    st.Page("views/over_time.py", title="Over time", icon=":material/timeline:"),
     st.Page("views/white_balance.py", title="White balance", icon=":material/wb_sunny:"),
     st.Page("views/naturalness.py", title="Naturalness", icon=":material/how_to_vote:"),
     st.Page("views/images.py", title="Images", icon=":material/image:"),
@@ -31,17 +31,8 @@ PAGES = [
 
 
 def run(page: StreamlitPage) -> None:
-    """Run a page; whoever comes back to it without an address of his own finds it as he left it.
-
-    Streamlit takes a page's choices out of the address when another page is shown, so that even the browser's way back
-    leads to a page without them.
-    """
-    left: dict[str, dict[str, Any]] = st.session_state.setdefault("left", {})
-    came = st.session_state.get("shown") != page.title
-    st.session_state["shown"] = page.title
-    if came and not st.query_params and left.get(page.title):
-        st.session_state.update(left[page.title])
-        st.rerun()  # a step back in the browser overrules what is set now, but not in another run
+    """Run a page, with what its address or an earlier visit says of it."""
+    visit.arrive(page.url_path)
     sharing.begin()
     try:
         page.run()
@@ -52,8 +43,8 @@ def run(page: StreamlitPage) -> None:
         st.rerun()
     finally:
         sharing.offer()
-        choices = {key: value for key, value in st.session_state.items() if isinstance(value, str | int | list)}
-        left[page.title] = {str(key): value for key, value in choices.items() if key != "shown"}
+        visit.remember()
+    visit.write()
 
 
 run(st.navigation(PAGES, position="top"))

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import End, bound, note_table, notes
+from sharing import End, note_table, notes
 from store import HUB, Store, UnreadableError, known_protocol, listing
+from visit import bound, one_of, some_of
 
 from colorlib.benchmarks import SCORES, behind, pairwise, rank, summarize, without_colour
 from colorlib.benchmarks.admission import admit
@@ -296,8 +297,7 @@ def choose_protocol(store: Store, *, casts: bool) -> str:
 
     if st.session_state.get(key, identities[0]) not in identities:  # chosen before, among other results
         del st.session_state[key]
-    # Only the id, as the URL stores what is shown.
-    chosen: str = st.selectbox("Benchmark", identities, **bound(key))
+    chosen: str = st.selectbox("Benchmark", identities, **bound(key, one_of(identities), carry=key, always=True))
     notes().protocols.add(chosen)
     return chosen
 
@@ -306,7 +306,8 @@ def choose_task(store: Store) -> str:
     """Let the visitor choose a task that was measured; the URL stores the choice."""
     casts = {store.balances(protocol) for protocol in store.protocols}
     tasks = [task for task, balance in (("colorize", False), ("balance", True)) if balance in casts]
-    chosen: str = st.segmented_control("Task", tasks, default=tasks[0], required=True, **bound("task"))
+    widget = bound("task", one_of(tasks), carry="task")
+    chosen: str = st.segmented_control("Task", tasks, default=tasks[0], required=True, **widget)
     return chosen
 
 
@@ -349,7 +350,7 @@ def describe_protocol(store: Store, identity: str) -> str:
 def choose_scores(label: str, scores: list[str], default: list[str], key: str) -> list[str]:
     """Let the visitor choose scores by name; without a choice, the default."""
     names = {SCORES[score].title: score for score in scores}
-    chosen = st.multiselect(label, list(names), [SCORES[s].title for s in default], **bound(key))
+    chosen = st.multiselect(label, list(names), [SCORES[s].title for s in default], **bound(key, some_of(names)))
     return [names[name] for name in chosen] or default
 
 

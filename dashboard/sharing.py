@@ -30,6 +30,8 @@ class Notes:
     Attributes:
         items: its tables and figures, by title.
         keys: of the widgets whose choices are in the page's address.
+        carried: under which names some of them go along to other pages, by key.
+        always: those that do, even if nobody chose them.
         runs: of the results that it opened.
         protocols: those that the visitor chose; none is all.
         results: where they are.
@@ -38,6 +40,8 @@ class Notes:
 
     items: dict[str, exports.Table | go.Figure] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
+    carried: dict[str, str] = field(default_factory=dict)
+    always: set[str] = field(default_factory=set)
     runs: list[pd.DataFrame] = field(default_factory=list)
     protocols: set[str] = field(default_factory=set)
     results: str = ""
@@ -63,12 +67,6 @@ def notes() -> Notes:
     return found
 
 
-def bound(key: str) -> dict[str, Any]:
-    """The arguments of a widget whose choice is in the page's address: its key, and that it is bound to it."""
-    notes().keys.append(key)
-    return {"key": key, "bind": "query-params"}
-
-
 def note_table(title: str, view: pd.DataFrame, columns: Mapping[str, Any], rows: pd.DataFrame | None) -> None:
     """Note a table, with the configuration of its columns; ``rows`` are the numbers behind it, if not the view's."""
     labels = {name: config["label"] for name, config in columns.items() if config and config.get("label")}
@@ -83,10 +81,17 @@ def choices(keys: Iterable[str]) -> dict[str, Any]:
     return {key: st.session_state[key] for key in keys if key in st.session_state}
 
 
+def texts(value: Any) -> list[str]:
+    """A choice as an address has it; nothing, if it is empty or off."""
+    if isinstance(value, bool):
+        return ["true"] if value else []
+    values = value if isinstance(value, list | tuple) else [value]
+    return [str(one) for one in values if one is not None and one != ""]
+
+
 def address(chosen: Mapping[str, Any]) -> str:
-    """Choices as the query of an address; what is empty or off is left out."""
-    texts = {key: "true" if value is True else value for key, value in chosen.items() if value or value == 0}
-    return urlencode({key: value for key, value in texts.items() if value is not False}, doseq=True)
+    """Choices as the query of an address."""
+    return urlencode({key: said for key, value in chosen.items() if (said := texts(value))}, doseq=True)
 
 
 def source_of(shown: Notes) -> exports.Source:

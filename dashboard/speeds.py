@@ -18,19 +18,33 @@ SINCE = ["paint_seconds", "file_seconds"]  # columns that older files lack
 RUNTIMES = {"torch": "", "onnx": ", ONNX Runtime", "openvino": ", OpenVINO"}
 
 
-def read_speed(place: str) -> tuple[pd.DataFrame, str]:
-    """The rows of the file of a place, none if there is no such file; and why they cannot be read."""
-    none = pd.DataFrame(columns=[*COLUMNS, *SINCE])
+def read_file(place: str, name: str, columns: list[str]) -> tuple[pd.DataFrame, str]:
+    """The rows of a Parquet file beside the results, none if there is no such file; and why they cannot be read.
+
+    Args:
+        place: a folder of results, or a data set on the Hub.
+        name: of the file.
+        columns: without which nothing can be shown.
+    """
+    none = pd.DataFrame(columns=columns)
     try:
-        with fsspec.open(f"{place}/{FILE}") as file:
+        with fsspec.open(f"{place}/{name}") as file:
             rows = pd.read_parquet(file)
     except FileNotFoundError:
         return none, ""
     except (OSError, ValueError) as error:
         return none, str(error).splitlines()[0]
-    if absent := [column for column in COLUMNS if column not in rows]:
+    if absent := [column for column in columns if column not in rows]:
         return none, f"it has no column {', '.join(absent)}"
+    return rows, ""
+
+
+def read_speed(place: str) -> tuple[pd.DataFrame, str]:
+    """The rows of the file of a place, none if there is no such file; and why they cannot be read."""
+    rows, reason = read_file(place, FILE, COLUMNS)
     rows = rows.reindex(columns=[*rows.columns, *(column for column in SINCE if column not in rows)])
+    if rows.empty:
+        return rows, reason
     rows["how"] = [
         f"{row.device}{f', {row.threads} threads' if row.kind == 'cpu' else ''}{RUNTIMES.get(row.runtime, row.runtime)}"
         f"{'' if row.dtype == 'float32' else f', {row.dtype}'}"

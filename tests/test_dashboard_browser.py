@@ -151,3 +151,59 @@ def test_a_phone_shows_everything_within_its_width(page: Page, url: str):
         page.goto(f"{url}/{name}")
         settled(page, title)
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """In a list of options."""
+    page.get_by_role("combobox", name=label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def shows(page: Page, title: str, path: str, **choices: str) -> None:
+    """Wait until a page shows these choices, and its address has them too."""
+    settled(page, title)
+    for label, option in choices.items():
+        name = label.replace("_", " ")
+        expect(page.get_by_role("combobox", name=name, exact=True)).to_have_value(option)
+    page.wait_for_function("path => location.pathname === path", arg=f"/{path}")
+    page.wait_for_function(
+        "wanted => wanted.every(x => [...new URLSearchParams(location.search).values()].includes(x))",
+        arg=list(choices.values()),
+    )
+
+
+def test_choices_go_along_and_the_way_back_finds_them(page: Page, browser: Browser, url: str):
+    """As on other sites: each page is one step, and back, forward and refresh show what was there."""
+    page.goto(f"{url}/leaderboard")
+    settled(page, "Leaderboard")
+    choose(page, "Benchmark", "coco@1")
+    shows(page, "Leaderboard", "leaderboard", Benchmark="coco@1")
+    page.get_by_role("link", name="Head to head").click()
+    shows(page, "Head to head", "head_to_head", Benchmark="coco@1")
+    choose(page, "This method", "welsh02")
+    duel = {"Benchmark": "coco@1", "This_method": "welsh02"}
+    shows(page, "Head to head", "head_to_head", **duel)
+    page.get_by_role("link", name="Images").click()
+    shows(page, "Images", "images", Benchmark="coco@1", Method="welsh02")
+    choose(page, "Benchmark", "skimage@1")
+    shows(page, "Images", "images", Benchmark="skimage@1", Method="welsh02")
+
+    page.go_back()
+    shows(page, "Head to head", "head_to_head", **duel)
+    page.go_back()
+    shows(page, "Leaderboard", "leaderboard", Benchmark="coco@1")
+    page.go_forward()
+    shows(page, "Head to head", "head_to_head", **duel)
+    page.go_forward()
+    shows(page, "Images", "images", Benchmark="skimage@1", Method="welsh02")
+    page.reload()
+    shows(page, "Images", "images", Benchmark="skimage@1", Method="welsh02")
+    page.go_back()
+    shows(page, "Head to head", "head_to_head", **duel)
+    page.reload()
+    shows(page, "Head to head", "head_to_head", **duel)
+
+    with browser.new_context() as elsewhere:
+        second = elsewhere.new_page()
+        second.goto(page.url)
+        shows(second, "Head to head", "head_to_head", **duel)

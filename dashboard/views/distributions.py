@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import End, bound
+from sharing import End
+from visit import bound, one_of, some_of
 
 from colorlib.benchmarks import SCORES
 
@@ -26,7 +27,7 @@ chosen = (
         "Methods",
         models,
         [m for m in models if m != "welsh02" and ":" not in m],
-        **bound("methods-shown"),
+        **bound("methods-shown", some_of(models)),
     )
     or models
 )
@@ -63,9 +64,9 @@ common.show_chart(figure, f"Histogram of PSNR of {len(chosen)} methods on {proto
 st.subheader("Error and photograph")
 left, right = st.columns(2)
 properties = {name: column for column, name in PROPERTIES.items()}
-property_ = properties[left.selectbox("Property", list(properties), **bound("property"))]
+property_ = properties[left.selectbox("Property", list(properties), **bound("property", one_of(properties)))]
 names = {SCORES[score].title: score for score in METRICS_SHOWN}
-score = names[right.selectbox("Score", list(names), **bound("score"))]
+score = names[right.selectbox("Score", list(names), **bound("score", one_of(names)))]
 st.caption(f"Medians of {PARTS} groups of equally many photographs, from the lowest property to the highest.")
 figure = go.Figure()
 for model, run in rows.groupby("model", observed=True):

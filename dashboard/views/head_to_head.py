@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 import streamlit as st
 from answers import FEW
 from common import GRAY
-from sharing import End, bound
+from sharing import End
 from store import Store
+from visit import bound, flag, one_of
 
 from colorlib.benchmarks import SCORES, duel
 from colorlib.benchmarks.comparison import CORRECTION, LEVEL, Duel
@@ -128,13 +129,14 @@ if len(models) < 2:
     st.info(f"Two methods are needed; on {protocol} there is only {models[0]}.")
     raise End
 left, middle, right = st.columns([2, 3, 3])
-score = titles[left.selectbox("Score", list(titles), **bound("score"))]
+score = titles[left.selectbox("Score", list(titles), **bound("score", one_of(titles)))]
 ranked = common.ranks(store, protocol, (score,))
 best = [*ranked["model"].astype(str), *models]
 order = list(dict.fromkeys(best))
-one = middle.selectbox("This method", order, **bound("one"))
+task = "balance" if store.balances(protocol) else "colorize"
+one = middle.selectbox("This method", order, **bound("one", one_of(order), carry=f"method-{task}"))
 others = [name for name in order if name != one]
-other = right.selectbox("and this one", others, **bound("other"))
+other = right.selectbox("and this one", others, **bound("other", one_of(others), carry=f"other-{task}"))
 try:
     found = compared(store, protocol, one, other, score)
 except ValueError as error:
@@ -165,7 +167,7 @@ with table:
             "gain": st.column_config.NumberColumn("better by", format=number),
         },
     )
-if st.toggle("Show these photographs", **bound("pictures")):
+if st.toggle("Show these photographs", **bound("pictures", flag)):
     import gallery
     from pictures import find_pictures, runnable  # with torch
 
@@ -182,7 +184,7 @@ if st.toggle("Show these photographs", **bound("pictures")):
             behind_a_curtain[row.photograph] = pictures
             for place, (name, rgb) in zip(gallery.places(3), pictures.items(), strict=False):
                 gallery.show(place, rgb, name, row.photograph)
-        photograph = st.selectbox("One over the other", [*behind_a_curtain], **bound("over"))
+        photograph = st.selectbox("One over the other", [*behind_a_curtain], **bound("over", one_of(behind_a_curtain)))
         gallery.show_curtain(behind_a_curtain[photograph], photograph, "curtain")
 
 st.header("Every pair")

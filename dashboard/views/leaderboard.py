@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 from common import GRAY
 from ranking import choices, in_order, matching, pareto, sizes
-from sharing import End, bound
+from sharing import End
 from speeds import idle_seconds
 from store import Store
+from visit import bound, flag, one_of, some_of, text
 
 from colorlib.benchmarks import SCORES, Run, reported
 from colorlib.benchmarks.reported import remarks
@@ -166,14 +167,18 @@ def choose_rows(models: list[str], labels: list[str], protocol: str) -> Chosen:
     """Let the visitor filter methods and photographs."""
     left, right, third, last = st.columns([4, 2, 1.2, 1.2], vertical_alignment="bottom")
     wanted = left.text_input(
-        "Filter methods", **bound("methods"), placeholder="part of a name: larsson, small, decoder=mode"
+        "Filter methods", **bound("methods", text), placeholder="part of a name: larsson, small, decoder=mode"
     )
     with right.popover("More filters", icon=":material/filter_list:", width="stretch"):
         asked = {
-            name: st.multiselect(LABELS[name], some, **bound(name), placeholder="All")
+            name: st.multiselect(LABELS[name], some, **bound(name, some_of(some)), placeholder="All")
             for name, some in choices(models).items()
         }
-        scenes = st.multiselect("Scenes", labels, **bound("scenes"), placeholder="All photographs") if labels else []
+        scenes = (
+            st.multiselect("Scenes", labels, **bound("scenes", some_of(labels)), placeholder="All photographs")
+            if labels
+            else []
+        )
     words = [word.strip() for word in wanted.split(",") if word.strip()]
     kept = matching([model for model in models if model != GRAY], words, asked)
     plain = common.without_variants(models)
@@ -182,11 +187,11 @@ def choose_rows(models: list[str], labels: list[str], protocol: str) -> Chosen:
     named = bool(asked.get("decoder")) or any(":" in word or "=" in word for word in words)
     variants = third.toggle(
         "Variants",
-        **bound("variants"),
+        **bound("variants", flag),
         disabled=not folded,
         help="The same methods with other settings, such as `decoder=mode` or `look=vivid`, below each of them.",
     )
-    intervals = last.toggle("Intervals", **bound("intervals"), help="Of every score.")
+    intervals = last.toggle("Intervals", **bound("intervals", flag), help="Of every score.")
     if not kept:
         asked_for = "” or “".join([*words, *(one for some in asked.values() for one in some)])
         st.info(f"No method on {protocol} has “{asked_for}”. Take the filters away to see all {len(plain)}.")
@@ -247,7 +252,8 @@ measured = common.scores_of(store, protocol)
 available = [score for score in SCORES if score in measured]
 default = [score for score in (CAST_SCORES if balance else DEFAULT_SCORES) if score in available]
 models = store.of(protocol)["model"].drop_duplicates().tolist()
-against = right.selectbox("Compare with", [BEST, *models], **bound("against"))
+carry = "other-balance" if balance else "other-colorize"
+against = right.selectbox("Compare with", [BEST, *models], **bound("against", one_of([BEST, *models]), carry=carry))
 scores = common.choose_scores("Scores", available, default, key="scores-balance" if balance else "scores-colorize")
 chosen = choose_rows(models, common.scenes_of(store, protocol), protocol)
 # Ranked by the first score that is a quality of methods.

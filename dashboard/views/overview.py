@@ -18,8 +18,8 @@ from answers import (
     with_method,
 )
 from common import GRAY
-from sharing import bound
 from store import Store
+from visit import bound, one_of
 
 from colorlib.benchmarks import SCORES
 from colorlib.benchmarks.tables import CAST
@@ -156,7 +156,7 @@ def show_colorization(protocols: list[str]) -> None:
             list(names),
             default=next(iter(names)),
             required=True,
-            **bound("score"),
+            **bound("score", one_of(names)),
             label_visibility="collapsed",
         )
     ]

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from counterparts import benchmark_for, with_ours
-from sharing import bound
+from visit import bound, flag, one_of
 
 from colorlib.benchmarks import SCORES, reported
 from colorlib.benchmarks.experiments import TIMINGS, Experiment, experiment, list_experiments, overall, significant
@@ -174,7 +174,7 @@ def disconnect(this: Experiment, table: pd.DataFrame) -> None:
 def styles(this: Experiment, table: pd.DataFrame) -> None:
     """Figure 7 of Iizuka et al. 2016."""
     st.markdown("**Style transfer**, the paper's figure 7: the global features are those of another photograph.")
-    if not st.toggle("Paint it", **bound("styles")):
+    if not st.toggle("Paint it", **bound("styles", flag)):
         return
     from pictures import style_gallery  # with torch
 
@@ -195,7 +195,8 @@ FIGURES = {"larsson16_targets": cumulative, "lin21_rebalancing": disconnect, "ii
 
 store, own = common.open_page("Papers"), common.open_experiments()
 numbers = reported()
-name = st.selectbox("Paper", [*dict.fromkeys(numbers["paper"]), EVERY], **bound("paper"))
+papers = [*dict.fromkeys(numbers["paper"]), EVERY]
+name = st.selectbox("Paper", papers, **bound("paper", one_of(papers)))
 experiments = sorted(
     (x for x in map(experiment, list_experiments()) if x.paper == ("" if name == EVERY else name)),
     key=lambda x: x.tables,

@@ -6,9 +6,9 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import bound
 from speeds import FILE, machines, read_speed_of
 from store import Store
+from visit import bound, one_of, some_of
 
 from colorlib.benchmarks import reported
 from colorlib.benchmarks.experiments import TIMINGS, experiment
@@ -31,7 +31,7 @@ def show_benchmarks(store: Store) -> None:
     protocols = sorted(p for p in measured["protocol"].unique() if store.balances(p) == (task == "balance"))
     if not protocols:
         st.info("None of these runs has timings.")
-    chosen = st.multiselect("Benchmarks", protocols, **bound(f"benchmarks-{task}")) or protocols
+    chosen = st.multiselect("Benchmarks", protocols, **bound(f"benchmarks-{task}", some_of(protocols))) or protocols
     grid = measured[measured["protocol"].isin(chosen)].pivot_table(index="model", columns="protocol", values="seconds")
     common.show_table(
         grid.reset_index(),
@@ -53,7 +53,7 @@ def show_sizes(rows: pd.DataFrame) -> None:
     """What `colorlib speed` measured: by size, with the network's share of the peak, memory, and other runtimes."""
     resized = rows[rows["resized"]] if rows["resized"].any() else rows
     hows = list(dict.fromkeys(resized["how"]))
-    how = st.selectbox("Measured on", hows, **bound("how")) if len(hows) > 1 else hows[0]
+    how = st.selectbox("Measured on", hows, **bound("how", one_of(hows))) if len(hows) > 1 else hows[0]
     shown = resized[resized["how"] == how]
     first, sides = shown.iloc[0], sorted(shown["side"].unique())
     largest = shown[shown["side"] == sides[-1]].set_index("model")

@@ -4,7 +4,7 @@ import common
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from sharing import bound
+from visit import bound, one_of
 
 from colorlib.benchmarks.tables import CAST, angle_statistics, cast_angles
 
@@ -32,7 +32,8 @@ st.caption(
 )
 
 st.subheader("Before and after")
-method = st.selectbox("Method", table["method"].iloc[1:], **bound("method"))
+models = table["method"].iloc[1:].tolist()
+method = st.selectbox("Method", models, **bound("method", one_of(models), carry="method-balance"))
 run = rows[rows["model"] == method]
 largest = float(run[["angular_error", "angular_error_before"]].max().max())
 figure = go.Figure()

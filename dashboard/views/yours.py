@@ -1,6 +1,7 @@
 """Results of one's own beside those that are here: from a folder, from the Hub, or uploaded; checked, then compared."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,32 +10,42 @@ import common
 import pandas as pd
 import streamlit as st
 from common import GRAY
-from sharing import End, bound
+from sharing import End
 from store import HUB
+from visit import bound, text
 
 from colorlib.benchmarks import SCORES
 
 SCORED = {False: ("rmse", "psnr", "ciede2000", "saturation_difference"), True: ("angular_error",)}
 
 
-def keep_uploads() -> str:
-    """Write uploaded files to a results folder of this session, and say where that is; empty if there are none."""
+def keep_uploads() -> None:
+    """Write the uploaded files to a results folder of this session, in place of earlier ones."""
+    kept = st.session_state.setdefault("uploaded", tempfile.TemporaryDirectory(prefix="colorlib-"))  # till it ends
+    folder = Path(kept.name, "uploaded")  # whatever a header says of its place
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for number, upload in enumerate(st.session_state["uploads"]):
+        (folder / f"{number}-{Path(upload.name).name}").write_bytes(upload.getvalue())
+
+
+def show_uploads() -> str:
+    """Let the visitor upload files, and say in which folder of results they are; empty if there are none.
+
+    They outlive the control, which is empty whenever the page is come to again.
+    """
     uploads = st.file_uploader(
         "Parquet files that `colorlib evaluate` or `colorlib score` wrote",
         type="parquet",
         accept_multiple_files=True,
         key="uploads",
+        on_change=keep_uploads,
     )
-    if not uploads:
-        return ""
-    kept = st.session_state.setdefault("uploaded", tempfile.TemporaryDirectory(prefix="colorlib-"))  # till it ends
-    for number, upload in enumerate(uploads):
-        content = upload.getvalue()
-        file = Path(kept.name, "uploaded", f"{number}-{Path(upload.name).name}")  # whatever its header says of a place
-        file.parent.mkdir(exist_ok=True)
-        if not file.exists() or file.read_bytes() != content:
-            file.write_bytes(content)
-    return str(kept.name)
+    kept = st.session_state.get("uploaded")
+    count = len(list(Path(kept.name).glob("*/*"))) if kept else 0
+    if count and not uploads:
+        st.button(f"Take away what was uploaded before: {count}", icon=":material/delete:", on_click=keep_uploads)
+    return str(kept.name) if kept and count else ""
 
 
 store = common.open_page("Yours", with_runs=False, with_yours=False)
@@ -47,13 +58,13 @@ st.markdown(
 on_space = bool(os.environ.get("SPACE_ID"))  # where visitors have no business in the server's folders
 place = st.text_input(
     "A data set on the Hub" if on_space else "A folder of results on this machine, or a data set on the Hub",
-    **bound("yours"),
+    **bound("yours", text),
     placeholder="hf://datasets/OWNER/NAME" if on_space else "results, or hf://datasets/OWNER/NAME",
 ).strip()
 if place and on_space and not place.startswith(HUB):
     st.error(f"{place}: expected hf://datasets/OWNER/NAME")
     place = ""
-places = [one for one in (place, keep_uploads()) if one]
+places = [one for one in (place, show_uploads()) if one]
 st.session_state["own_places"] = tuple(places)  # no list, which app.py would give back to a page
 if not places:
     st.code(
