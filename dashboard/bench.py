@@ -1,4 +1,4 @@
-"""How long the leaderboard takes with many results: ``python dashboard/bench.py [--methods 100] [--photos 10000]``.
+"""How long the leaderboard and Head to head take with many results: ``python dashboard/bench.py [--methods 100]``.
 
 Rows are made up, and written as ``colorlib evaluate`` writes them. Times are those of the page's script, as Streamlit's
 own test harness runs it, imports left out: a browser adds what it takes to draw.
@@ -50,31 +50,59 @@ def timed(app: AppTest) -> float:
     return time.perf_counter() - start
 
 
+def opened(page: str, folder: str) -> AppTest:
+    """A page that has not run yet, and nothing that another one left for it."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    sys.argv = ["app.py", folder]
+    app = AppTest.from_file(str(Path(__file__).with_name("app.py")), default_timeout=600)
+    return app.switch_page(f"views/{page}.py")
+
+
+def time_board(folder: str, methods: int) -> dict[str, float]:
+    """The leaderboard: its first table, a filter, other scores."""
+    app = opened("leaderboard", folder)
+    seconds = {"leaderboard, first table": timed(app)}
+    assert len(app.dataframe[0].value) == methods
+    app.text_input(key="methods").set_value("method1, method2")
+    seconds["leaderboard, filter"] = timed(app)
+    assert len(app.dataframe[0].value) < methods
+    app.multiselect(key="scores-colorize").set_value(["RMSE", "PSNR (dB)"])
+    return seconds | {"leaderboard, other scores": timed(app)}
+
+
+def time_duel(folder: str, photos: int) -> dict[str, float]:
+    """Head to head: the first two methods with every pair of the benchmark, another method, another score."""
+    app = opened("head_to_head", folder)
+    seconds = {"head to head, first": timed(app)}
+    before = app.markdown[0].value
+    assert f"{photos:,} photographs" in before
+    box = app.selectbox(key="other")
+    box.set_value(next(name for name in box.options if name != box.value))
+    seconds["head to head, another method"] = timed(app)
+    assert app.markdown[0].value != before
+    app.selectbox(key="score").set_value("PSNR (dB)")
+    seconds["head to head, another score"] = timed(app)
+    assert "PSNR" in app.markdown[0].value
+    return seconds
+
+
 def main(
     methods: Annotated[int, typer.Option(help="Files.")] = 100,
     photos: Annotated[int, typer.Option(help="Rows of each.")] = 10_000,
     repeats: Annotated[int, typer.Option(help="Of each time the median is printed.")] = 5,
 ) -> None:
-    """Time the first table of the leaderboard, a filter, and another score."""
-    first, again, score = [], [], []
+    """Time the leaderboard and Head to head."""
+    found: dict[str, list[float]] = {}
     with TemporaryDirectory() as folder:
         make(Path(folder), methods, photos)
-        for _ in range(repeats + 1):  # the first one pays for imports
-            st.cache_data.clear()
-            st.cache_resource.clear()
-            sys.argv = ["app.py", folder]
-            app = AppTest.from_file(str(Path(__file__).with_name("app.py")), default_timeout=600)
-            app.switch_page("views/leaderboard.py")
-            first.append(timed(app))
-            assert len(app.dataframe[0].value) == methods
-            app.text_input(key="methods").set_value("method1, method2")
-            again.append(timed(app))
-            assert len(app.dataframe[0].value) < methods
-            app.multiselect(key="scores-colorize").set_value(["RMSE", "PSNR (dB)"])
-            score.append(timed(app))
+        for repeat in range(repeats + 1):
+            for what, seconds in (time_board(folder, methods) | time_duel(folder, photos)).items():
+                if repeat:  # the first one pays for imports
+                    found.setdefault(what, []).append(seconds)
     print(f"{methods * photos:,} rows, {methods} methods of {photos:,} photographs; medians of {repeats}")
-    for what, seconds in (("first table", first), ("filter", again), ("other scores", score)):
-        print(f"{what}: {statistics.median(seconds[1:]):.2f} s ({', '.join(f'{x:.2f}' for x in seconds[1:])})")
+    for what, some in found.items():
+        print(f"{what}: {statistics.median(some):.2f} s ({', '.join(f'{x:.2f}' for x in some)})")
 
 
 if __name__ == "__main__":
