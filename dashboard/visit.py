@@ -73,6 +73,8 @@ class Visit:
 
 
 def _visit() -> Visit:
+    if _VISIT not in st.session_state:
+        arrive("")  # a page that runs by itself, without app.py
     found: Visit = st.session_state[_VISIT]
     return found
 

@@ -76,7 +76,7 @@ def test_the_page_shows_how_a_score_moved(open_page: Open, repository: tuple[Pat
     first, last = scores["1" * 64], scores["2" * 64]
     said = app.markdown[0].value
     assert f"of `dahl16_small` on skimage@1 went from {first:.4f} to {last:.4f}** ({last - first:+.4f})" in said
-    assert "over 2 measurements, with 2 trainings" in said
+    assert "over 2 measurements of 2 weights." in said
     shown = app.dataframe[0].value
     assert shown["value"].tolist() == pytest.approx([first, last])
     assert shown["results of"].tolist() == ["2026-02-03", "now"]

@@ -40,12 +40,13 @@ value, low, high = (how.factor * table[name].astype(float) for name in ("value",
 if len(table) == 1:
     said = f"`{method}` was measured once on {protocol}."
 else:
+    trained = names.nunique()
     moved = value.iloc[-1] - value.iloc[0]
     apart = high.iloc[-1] < low.iloc[0] or low.iloc[-1] > high.iloc[0]
     said = (
         f"**The {how.label} of `{method}` on {protocol} went from {value.iloc[0]:.{how.digits}f} to "
         f"{value.iloc[-1]:.{how.digits}f}** ({moved:+.{how.digits}f}{' ' + how.unit if how.unit else ''}) over "
-        f"{len(table)} measurements, with {names.nunique()} trainings. "
+        f"{len(table)} measurements{f' of {trained} weights' if trained > 1 else ''}. "
         + ("The intervals of the first and the last do not overlap." if apart else "Their intervals overlap.")
     )
 st.markdown(said)
