@@ -47,6 +47,7 @@ def few(tmp_path: Path) -> Path:
     """Two protocols' results, to be spoilt."""
     for protocol in ("skimage@1", "skimage-global@1"):
         shutil.copytree(SHIPPED / protocol, tmp_path / protocol)
+    shutil.copy(SHIPPED / "history.parquet", tmp_path)
     return tmp_path
 
 
@@ -408,7 +409,8 @@ ROW = ["photo", "cast", "label", "height", "width", "rmse", "psnr", "ciede2000",
 
 
 def _subset(folder: Path, *runs: str, seconds: bool = True) -> Path:
-    """Of the shipped results these, by protocol and method."""
+    """Of the shipped results these, by protocol and method, and what was measured earlier."""
+    shutil.copy(SHIPPED / "history.parquet", folder)
     for run in runs:
         protocol, _, method = run.partition("/")
         [file] = [x for x in (SHIPPED / protocol).glob(f"{method}*.parquet") if read_header(x).model == method]
