@@ -2,9 +2,8 @@
 
 import os
 import tempfile
-from collections import Counter
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from skimage import color as skcolor
 
 from colorlib import io
-from colorlib.batch import Plan, PlanError, plan
+from colorlib.batch import PlanError, plan
 from colorlib.painting import Chroma
 
 NAMES = st.sampled_from(
@@ -26,58 +25,55 @@ WRITTEN = {".jpg", ".jpeg", ".png", ".tif", ".webp"}  # a.gif becomes a.gif.png
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def _planned(root: Path, out: str, **options: bool | int) -> Plan | None:
-    """None where the plan is refused."""
-    try:
-        return plan([str(root / "in")], root / out, recursive=True, **options)
-    except PlanError:
-        return None
+def _written(source: Path, output: Path, samples: int, uncertainty: bool) -> list[Path]:
+    """The files of a photograph, if it is to become this one: in words of `colorlib colorize --help`."""
+    output = output if source.suffix.lower() in WRITTEN else output.with_name(f"{output.name}.png")
+    numbers = [output.with_name(f"{output.stem}-sample{k}{output.suffix}") for k in range(1, samples + 1)]
+    lossless = output.suffix if output.suffix == ".tif" else ".png"
+    return [output, *numbers, *[output.with_name(f"{output.stem}-uncertainty{lossless}")][: int(uncertainty)]]
 
 
 @SETTINGS
 @given(
     files=st.lists(st.tuples(FOLDERS, NAMES), min_size=1, max_size=8, unique=True),
-    out=st.sampled_from(["out", "in/out", "in"]),
+    named=st.booleans(),
+    out=st.sampled_from(["out", "in/out", "in", "in/x"]),
     samples=st.integers(0, 2),
     uncertainty=st.booleans(),
     finished=st.randoms(use_true_random=False),
 )
-def test_a_plan_loses_no_file(files, out, samples, uncertainty, finished):
-    """Whatever the files: each gets one job, no two files to write are one, and none of them is an input.
+def test_a_plan_loses_no_file(files, named, out, samples, uncertainty, finished):
+    """A folder, or each file by its name: a photograph gets its files, and a plan that would lose one is refused.
 
     After any part of the outputs is there, planning again gives the same jobs, and those are done that have all.
     """
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        inputs = {root / "in" / sub / name for sub, name in files}
-        for file in inputs:
+        root = Path(os.path.realpath(folder))
+        made = {root / "in" / sub / name for sub, name in files}
+        for file in made:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"")
-        found = _planned(root, out, samples=samples, uncertainty=uncertainty)
-        if found is None:
-            # Outputs on their inputs, or two that would be one: of a.gif and of a.gif.png, or maps of a.jpg and a.png.
-            names = {PurePath(sub) / name for sub, name in files}
-            both = any(file.with_name("a.gif.png") in names for file in names if file.name == "a.gif")
-            assert out == "in" or both or samples or uncertainty
+        below = {file: Path(file.name) if named else file.relative_to(root / "in") for file in made}
+        inputs = [file for file in sorted(made) if named or not file.is_relative_to(root / out)]
+        expected = {file: _written(file, root / out / below[file], samples, uncertainty) for file in inputs}
+        written = [file for some in expected.values() for file in some]
+        given = [str(file) for file in inputs] if named else [str(root / "in")]
+        options = {"recursive": True, "samples": samples, "uncertainty": uncertainty}
+        if not inputs or len(set(written)) < len(written) or set(written) & set(inputs):
+            with pytest.raises(PlanError):
+                plan(given, root / out, **options)
             return
-        assert Counter(job.source for job in found.jobs) == Counter(inputs)
-        written = [os.path.realpath(file) for job in found.jobs for file in job.files]
-        assert len(set(written)) == len(written) == len(inputs) * (1 + samples + uncertainty)
-        assert not {os.path.realpath(file) for file in inputs} & set(written)
-        for job in found.jobs:
-            assert isinstance(job.source, Path)
-            below = PurePath(job.source).relative_to(root / "in")
-            suffix = "" if below.suffix.lower() in WRITTEN else ".png"
-            assert job.output == root / out / below.parent / f"{below.name}{suffix}"
-        there = {file for file in written if finished.random() < 0.5}
+        found = plan(given, root / out, **options)
+        assert {job.source: list(job.files) for job in found.jobs} == expected
+        assert len(found.jobs) == len(inputs)
+        there = {file for file in written if finished.random() < 0.5 and file not in made}
         for file in there:
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-            Path(file).write_bytes(b"")
-        again = _planned(root, out, samples=samples, uncertainty=uncertainty)
-        assert again is not None
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
+        again = plan(given, root / out, **options)
         assert again.jobs == found.jobs
         for job in again.jobs:
-            assert job.done == all(os.path.realpath(file) in there for file in job.files)
+            assert job.done == all(file in there | made for file in job.files)
 
 
 @SETTINGS
