@@ -1,4 +1,4 @@
-"""White balance: a colour photograph, as it was taken or under a simulated cast, and the methods' results on it."""
+"""White balance of a photograph in colour, or coloured first, in its own light or under a simulated cast."""
 
 import html
 import logging
@@ -8,46 +8,93 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import words
 from keys import CASTS, NO_CAST
-from methods import label
-from panels import Changes, make_panel, outputs, settings
+from methods import label, short
+from panels import Changes, closed, make_panel, outputs, settings
 
 if TYPE_CHECKING:
     from session import CastState, Session
 
 LIGHT, TRUTH = "light", "truth"  # the photograph that methods see, and the original beside it where that has a cast
+OWN = ""  # the photograph's own colours, in the list of those to begin with
 
 
 class Balance:
-    """The list of casts and a panel for each method.
+    """The lists of colours to begin with and of casts, a panel for each method, and maps of angles behind a button.
 
     Args:
         methods: names of the methods, in order.
+        painters: names of the methods that can colour the photograph first.
     """
 
-    def __init__(self, methods: list[str]):
+    def __init__(self, methods: list[str], painters: list[str]):
         self.methods = methods
-        with gr.Column(visible=False, elem_id="balance") as self.column:
-            gr.HTML(words.BALANCE_HEADER, padding=False)
+        gr.HTML(words.BALANCE_HEADER, padding=False, elem_id="balance-header")
+        with gr.Row():
+            colours = [("As it is", OWN), *((label(name), name) for name in painters)]
+            self.first = gr.Dropdown(colours, value=OWN, label="Colours to begin with", elem_id="first")
             self.cast = gr.Dropdown([NO_CAST, *CASTS], label="Simulated cast", elem_id="cast")
+        self.status = gr.HTML(words.BALANCE_WELCOME, padding=False, elem_id="balance-status")
+        with gr.Column(visible=False, elem_id="balance") as self.column:
             with gr.Row(elem_id="balanced"):
                 self.panels = {LIGHT: make_panel(LIGHT, "The original", download=False)}
                 self.panels |= {name: make_panel(name, label(name)) for name in methods}
                 self.panels[TRUTH] = make_panel(TRUTH, "The original", download=False)
+            self.button = gr.Button("Show maps of the angles", size="md", elem_id="measure")
+            self.legend = gr.HTML(padding=False, visible=False, elem_id="angles-legend")
+            self.maps = gr.Gallery(
+                visible=False,
+                show_label=False,
+                format="png",
+                columns=4,
+                height="auto",
+                object_fit="contain",
+                interactive=False,
+                buttons=[],
+                elem_id="angles",
+            )
 
     @property
     def outputs(self) -> list[Any]:
         """The components that handlers change."""
-        return [self.column, *outputs(self.panels.values()), *(panel.save for panel in self.panels.values())]
+        pictures = [*outputs(self.panels.values()), *(panel.save for panel in self.panels.values())]
+        return [*self.frame, *self.measured, *pictures]
 
-    def simulate(self, cast: str, session: "Session | None") -> Iterator[Changes]:
+    @property
+    def frame(self) -> list[Any]:
+        """The components that a new photograph empties, but for the panels."""
+        return [self.column, self.status]
+
+    @property
+    def measured(self) -> list[Any]:
+        """The button for the maps, and what it shows."""
+        return [self.button, self.legend, self.maps]
+
+    def emptied(self) -> Changes:
+        """Nothing is left of a photograph."""
+        return {self.column: gr.Column(visible=False), self.status: words.BALANCE_WELCOME}
+
+    def simulate(self, cast: str, first: str, session: "Session | None") -> Iterator[Changes]:
         """Balance the photograph under a cast, method by method."""
-        if session is None or session.original is None or not self.methods:
+        if session is None or not self.methods:
             yield {self.column: gr.skip()}
             return
-        state, simulated = session.simulate(cast), cast != NO_CAST
-        changes = self._photograph(state, session)
+        if session.original is None and first == OWN:
+            yield closed(self.panels.values()) | {
+                self.column: gr.Column(visible=False),
+                self.status: words.NOTHING_TO_BALANCE,
+            }
+            return
+        yield {self.status: words.BALANCING}
+        try:
+            state = session.simulate(cast, first or None)
+        except Exception:  # of the method that was to colour it first
+            logging.exception("%s failed", first)
+            gr.Warning(words.FAILED, title=f"{html.escape(label(first))} could not colour the photograph")
+            yield {self.status: ""}
+            return
+        changes = self._photograph(state, session) | self._unmeasured()
         for name in self.methods:
-            yield changes
+            yield changes | {self.status: words.BALANCING}
             try:
                 session.balance(state, name)
             except Exception:  # one method's failure does not take the others from the page
@@ -56,25 +103,60 @@ class Balance:
                 continue
             changes |= self.painted(name, state, session)
             changes |= {self.panels[name].column: gr.Column(visible=True)}
-            changes |= {self.panels[name].save: gr.Button(visible=not simulated)}
-        yield changes
+            changes |= {self.panels[name].save: gr.Button(visible=cast == NO_CAST)}
+        # Not before: a map of what is not yet there would be closed by the next step.
+        yield changes | {self.status: "", self.button: gr.Button(visible=True)}
+
+    def measure(self, session: "Session | None") -> Iterator[Changes]:
+        """Show maps of angles, the least first."""
+        yield {self.button: gr.Button("Measuring ...", interactive=False)}
+        if session is None:
+            gr.Warning(words.EXPIRED)
+            yield {self.button: gr.Button(self.button.value, interactive=True)}
+            return
+        state = session.cast
+        maps = [(name, *session.angle_map(state, name)) for name in self.methods if name in state.results]
+        maps.sort(key=lambda one: one[2])
+        if session.cast is not state:  # another cast was chosen meanwhile: its handler has the last word
+            yield {self.button: gr.Button(self.button.value, interactive=True)}
+            return
+        shown = [(str(path), f"{short(name)}: {words.angles_text(mean)}") for name, path, mean in maps]
+        yield {
+            self.maps: gr.Gallery(shown, visible=True),
+            self.legend: gr.HTML(words.angles_legend(state.cast != NO_CAST), visible=True),
+            self.button: gr.Button(self.button.value, interactive=True, visible=False),
+        }
+
+    def _unmeasured(self) -> Changes:
+        return {
+            self.button: gr.Button(visible=False),
+            self.legend: gr.HTML(visible=False),
+            self.maps: gr.Gallery([], visible=False),
+        }
 
     def _photograph(self, state: "CastState", session: "Session") -> Changes:
         simulated, light, truth = state.cast != NO_CAST, self.panels[LIGHT], self.panels[TRUTH]
-        text, angle = ("With the cast", words.angles_text(state.angle)) if simulated else ("The original", "")
+        original = "The original" if state.first is None else f"As {short(state.first)} colours it"
+        text, angle = ("With the cast", words.angles_text(state.angle)) if simulated else (original, "")
         return {
             self.column: gr.Column(visible=True),
             light.column: gr.Column(visible=True),
             light.image: session.show_cast(state),
-            light.caption: words.caption_html(text, angle, painted={"cast": state.cast}),
+            light.caption: words.caption_html(text, angle, painted=_choices(state)),
             truth.column: gr.Column(visible=simulated),
-            truth.image: session.original,
+            truth.image: session.show_truth(state) if simulated else None,
+            truth.caption: words.caption_html(original),
         }
 
     def painted(self, name: str, state: "CastState", session: "Session") -> Changes:
         """A method's picture and caption, with its angles where a cast is simulated: else they would mean nothing."""
-        painted = settings(session) | {"cast": state.cast}
+        painted = settings(session) | _choices(state)
         angles = "" if state.cast == NO_CAST else words.angles_text(state.angle, state.angles[name])
         seconds = words.seconds_text(state.results[name].seconds)
         caption = words.caption_html(label(name), seconds, angles, painted=painted)
         return {self.panels[name].image: session.show_balanced(state, name), self.panels[name].caption: caption}
+
+
+def _choices(state: "CastState") -> dict[str, float | str]:
+    """What was chosen from both lists, by their ids and as they name it."""
+    return {"cast": state.cast, "first": label(state.first) if state.first else "As it is"}

@@ -6,6 +6,7 @@ CARD, LARGE = 640, 1024  # longest side, in pixels, of the pictures side by side
 ALTERNATIVES = tuple(f"alternative-{number}" for number in range(1, 7))
 GRAY = "gray"  # the photograph as the methods see it
 ORIGINAL = "original"  # the photograph as it came, if it has colour
+ANGLE_SHOWN = 20  # degrees that are white on a map of angles
 ERROR_SHOWN = 20  # CIEDE2000 that is white on a map of errors: no one takes the two for one colour
 UNCERTAINTY, DISAGREEMENT = "uncertainty", "disagreement"
 TRANSFERRED, STYLED = "transferred", "styled"  # what a method can borrow from another photograph: colours, scene type

@@ -15,8 +15,10 @@ import gradio as gr
 import programs
 import skimage
 import words
+from alternatives import Alternatives
 from balance import Balance
 from board import few, painters
+from borrowing import Borrowing
 from comparison import Comparison
 from downloads import Downloads, Write, saving
 from loading import load
@@ -64,6 +66,9 @@ class Page:
                     self._choices()
                 with gr.Column(scale=4, min_width=320, elem_id="pictures"):
                     self._pictures()
+            with gr.Tab("White balance", elem_id="balance-tab"):
+                self.balance = Balance(self.balancers, self.painters)
+            self.panels = [panel for part in self._parts() for panel in part.panels.values()]
             with gr.Tab("Many photographs", elem_id="many-tab"):
                 self.many = Many(self.painters)
             self.study = None
@@ -106,17 +111,10 @@ class Page:
         self.results = Results(self.painters)
         self.truth = Truth()
         self.comparison.build_below()
-        self.balance = Balance(self.balancers)
-        self.panels = [
-            panel
-            for part in (
-                self.results,
-                self.comparison.alternatives,
-                self.comparison.borrowing,
-                self.balance,
-            )
-            for panel in part.panels.values()
-        ]
+
+    def _parts(self) -> tuple[Results | Alternatives | Borrowing | Balance, ...]:
+        """All that have panels."""
+        return self.results, self.comparison.alternatives, self.comparison.borrowing, self.balance
 
     # Handlers
 
@@ -155,10 +153,10 @@ class Page:
             closed(self.panels)
             | self.comparison.emptied()
             | self.truth.emptied()
+            | self.balance.emptied()
             | {
                 self.session: None,
                 self.dials: gr.Row(visible=False),
-                self.balance.column: gr.Column(visible=False),
             }
         )
 
@@ -286,7 +284,7 @@ class Page:
             self.receive,
             [self.photo, self.strength, self.saturation, self.session],
             [
-                *(self.photo, self.remarks, self.session, self.example, *self.truth.outputs, self.balance.column),
+                *(self.photo, self.remarks, self.session, self.example, *self.truth.outputs, *self.balance.frame),
                 *(self.status, self.dials, self.comparison.column, self.comparison.slider, self.comparison.below),
                 self.comparison.pixel.html,
                 *(self.comparison.borrowing.reference, self.comparison.borrowing.refusal),
@@ -310,8 +308,11 @@ class Page:
             )
             for event in (arrival.then, self.methods.change)
         )
-        for event in (coloured.then, self.balance.cast.input):
-            event(self.balance.simulate, [self.balance.cast, self.session], self.balance.outputs, **NETWORK | QUIET)
+        balance = self.balance
+        for event in (coloured.then, balance.cast.input, balance.first.input):
+            chosen = [balance.cast, balance.first, self.session]
+            event(balance.simulate, chosen, balance.outputs, **NETWORK | QUIET)
+        balance.button.click(balance.measure, self.session, balance.measured, **PAINTING | {"trigger_mode": "once"})
 
     def _listen_to_choices(self) -> None:
         self.all.click(lambda: self.learned, None, self.methods, **PAINTING)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
+import light
 import uploads
 from keys import (
     ALTERNATIVES,
@@ -55,14 +56,18 @@ class CastState:
     Attributes:
         cast: one of CASTS, or NO_CAST for the photograph as it was taken.
         photo: the photograph under the cast, its longest side at most CARD.
-        angle: between its colours and those of the photograph as it was taken, see :func:`angle_between`.
+        truth: the same without the cast, sRGB (3, H, W): as it was taken, or as `first` has coloured it.
+        first: the method that has coloured it first; None if that is the photograph's own colour.
+        angle: between the colours of both, see :func:`angle_between`.
         results: the methods' results on ``photo``; predicted at this size, as each holds an array as large.
-        angles: between the colours of each result and those of the photograph as it was taken. Results count at full
+        angles: between the colours of each result and those of `truth`. Results count at full
             strength and unchanged saturation: this scores the method, not the visitor's settings.
     """
 
     cast: str
     photo: io.Photo
+    truth: Tensor
+    first: str | None = None
     angle: float = 0
     results: dict[str, Result] = field(default_factory=dict)
     angles: dict[str, float] = field(default_factory=dict)
@@ -124,7 +129,7 @@ class Session:
         self.reference: io.Photo | None = None
         self.preview: Path | None = None
         self.reference_warnings: tuple[str, ...] = ()
-        self.cast = CastState(NO_CAST, self.card)
+        self.cast = CastState(NO_CAST, self.card, self.card.rgb)
         self.points: dict[str, Points] = {}
         self.asked: tuple[int, int] | None = None
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
@@ -325,31 +330,68 @@ class Session:
         (path,) = self._save([result])
         return path.rename(path.with_stem(f"{path.stem}-{key}"))
 
-    def simulate(self, cast: str) -> CastState:
-        """Put the photograph under another cast, and forget the results under the one before."""
-        if self.cast.cast != cast:
-            rgb = under_cast(self.card.rgb, cast) if cast in CASTS else self.card.rgb
+    def simulate(self, cast: str, first: str | None = None) -> CastState:
+        """Put the photograph under another cast, and forget the results under the one before.
+
+        Args:
+            cast: one of CASTS, or NO_CAST.
+            first: a method that colours the photograph before; None keeps its own colours.
+        """
+        if (self.cast.cast, self.cast.first) != (cast, first):
+            truth = self.card.rgb if first is None else paint(self._coloured(first), self.card, 1, 1).rgb
+            rgb = under_cast(truth, cast) if cast in CASTS else truth
             photo = io.Photo(rgb, self.card.alpha, name=self.card.name)
-            self.cast = CastState(cast, photo, angle_between(rgb, self.card.rgb))
+            self.cast = CastState(cast, photo, truth, first, angle_between(rgb, truth))
         return self.cast
+
+    def _coloured(self, name: str) -> Result:
+        """A method's result, of which there may be none yet."""
+        return self.result(name) if name in self.results else predict(self.large, name)
 
     def show_cast(self, state: CastState) -> Path:
         """The photograph under a cast, for the grid."""
         return self._shown("light", state.photo.rgb, state.photo)
 
+    def show_truth(self, state: CastState) -> Path:
+        """The same photograph without the cast, for the grid."""
+        return self._shown("truth", state.truth, state.photo)
+
     def balance(self, state: CastState, name: str) -> None:
         """Run a method on the photograph under a cast, and measure the angle that is left."""
         result = predict(state.photo, name)
-        state.angles[name] = angle_between(paint(result, state.photo, 1, 1).rgb, self.card.rgb)
+        state.angles[name] = angle_between(paint(result, state.photo, 1, 1).rgb, state.truth)
         state.results[name] = result  # last, as sliders repaint the results that exist
 
     def show_balanced(self, state: CastState, name: str) -> Path:
         """A method's result on the photograph under a cast, for the grid."""
         return self._painted(name, state.results[name], state.photo)
 
+    def angle_map(self, state: CastState, name: str) -> tuple[Path, float]:
+        """Where the light is off: a map of angles, and their mean in degrees.
+
+        Under a simulated cast, between the colours of a method's picture and the true ones. Otherwise nobody knows the
+        true ones: it is the angle from gray of the light that the method takes away.
+        """
+        result = state.results[name]
+        if state.cast == NO_CAST:
+            assert result.gains is not None, "every method for balance has gains"
+            degrees = light.light_angles(result.gains, (state.photo.height, state.photo.width))
+        else:
+            degrees = light.error_angles(paint(result, state.photo, 1, 1).rgb, state.truth)
+        return self._shown(f"angles-{name}", light.shown(degrees), state.photo), degrees.nanmean().item()
+
     def save_balanced(self, name: str) -> Path:
-        """The photograph as it was taken, at full size, its white balanced, whatever cast is simulated."""
-        (path,) = self._save([predict(self.large, name)])
+        """The photograph at full size, its white balanced, whatever cast is simulated; coloured before, if it was."""
+        first = self.cast.first
+        if first is None:
+            (path,) = self._save([predict(self.large, name)])
+            return path
+        ((_, coloured),) = save_full_size(self.source, [self._coloured(first)], 1, 1, self._file("coloured").parent)
+        result = predict(shrink(read(coloured), LARGE), name)
+        result = replace(result, provenance=f"{self._coloured(first).provenance}. Then: {result.provenance}")
+        folder = self._file("full").parent
+        ((_, path),) = save_full_size(coloured, [result], self.strength, self.saturation, folder)
+        coloured.unlink()
         return path
 
     def save(self, names: Iterable[str]) -> Iterator[Path]:

@@ -13,6 +13,7 @@ import gradio as gr
 from board import errors, few
 from keys import (
     ALTERNATIVES,
+    ANGLE_SHOWN,
     DISAGREEMENT,
     ERROR_SHOWN,
     GRAY,
@@ -54,9 +55,14 @@ difference is what an eye sees (CIEDE2000): about 1 is just noticeable. RMSE and
 PSNR, more is better. Saturation tells how much paler (-) or stronger (+) the colours are. Gray seldom tells which
 colour was there, so what is far from the truth may still look true.</p>"""
 BALANCE_HEADER = """<h2>White balance</h2>
-<p>These methods remove the tint of the light and keep the colours of your photograph. Simulate a colour cast to see how
+<p>These methods remove the tint of the light and keep the colours of your photograph. A black-and-white photograph can
+be coloured first. Simulate a colour cast to see how
 well they do. The angles show how far the colours are from the original's, before and after; smaller is better. They are
 those of the method at full strength, whatever the sliders are set to.</p>"""
+BALANCE_WELCOME = "<p role='status'>Upload a photograph in the tab One photograph: it appears here too.</p>"
+NOTHING_TO_BALANCE = """<p role='status'>Your photograph is black-and-white, so it has no colours to balance. Choose
+above who colours it first.</p>"""
+BALANCING = "<p role='status'>Balancing <progress></progress></p>"
 PIXEL_HINT = """<p>Click on the picture: you see which colours the methods hold possible there, and can choose another.
 By keys: go to the picture with Tab, move the cross with the arrows and press Enter.</p>"""
 ERRORS_LEGEND = f"""<p>Black: as in the original. White: {ERROR_SHOWN} or more apart (CIEDE2000); all maps have the same
@@ -150,6 +156,16 @@ def _row_html(name: str) -> str:
         return f"{row}, which <code>colorlib dashboard</code> shows"
     link = html.escape(f"{address}/leaderboard?methods={quote(name)}")
     return f"<a href='{link}' target='_blank' rel='noopener'>{row}</a>"
+
+
+def angles_legend(simulated: bool) -> str:
+    """What maps of angles show: how far colours are from the true ones, or where nobody knows them, the light."""
+    if simulated:
+        text = "how far the colours are from the original's. Dark pixels have no say and are black"
+    else:
+        text = "how far the light that the method takes away is from gray"
+    shown = f"From black, 0°, to white, {ANGLE_SHOWN}° and more. All maps have the same scale. The number is the mean"
+    return f"<p>The angle says {text}. {shown}.</p>"
 
 
 def truth_html(errors: Mapping[str, Errors], names: Iterable[str]) -> str:

@@ -1195,13 +1195,13 @@ class TestHandlers:
         visitor = Desk(page)
         gray = visitor.call("receive", [visitor.upload(gray_file(tmp_path), "gray.png"), 1, 1, None])["changes"]
         assert not gray["balance"]["visible"]
-        assert visitor.call("simulate", ["None", None])["changes"]["balance"] == UNCHANGED
+        assert not visitor.call("simulate", ["None", "", None])["changes"]["balance"]["visible"]
         visitor.call("receive", [visitor.upload(PICTURES / "coffee.png", "coffee.png"), 1, 1, None])
-        plain = visitor.call("simulate", ["None", None])["changes"]
+        plain = visitor.call("simulate", ["None", "", None])["changes"]
         assert plain["balance"]["visible"]
         assert all(plain[f"panel-{name}"]["visible"] and plain[f"save-{name}"]["visible"] for name in BALANCERS)
         assert not plain["panel-truth"]["visible"]
-        tinted = visitor.call("simulate", ["Bluish", None])["changes"]
+        tinted = visitor.call("simulate", ["Bluish", "", None])["changes"]
         assert all(tinted[f"panel-{name}"]["visible"] for name in ["truth", *BALANCERS])
         assert not any(tinted[f"save-{name}"]["visible"] for name in BALANCERS)
         pictures = [np.asarray(Image.open(each["image-light"]["path"])).mean(axis=(0, 1)) for each in (plain, tinted)]
@@ -1252,12 +1252,12 @@ class TestHandlers:
         small.call("transfer", [small.upload(PICTURES / "coffee.png", "coffee.png"), 1, 1, None])
         small.call("receive", [small.upload(PICTURES / "coffee.png", "colour.png"), 1, 1, None])
         small.call("colour", [[METHOD, MANY_COLOURS], MANY_COLOURS, None])
-        small.call("simulate", ["None", None])
+        small.call("simulate", ["None", "", None])
         repainting = small.start("repaint", [0.5, 1, None])
         first = next(repainting)
         assert MANY_COLOURS in colorlib.io.read_provenance(first["slider"][1]["path"])
         small.call("pick", [METHOD, 0.5, 1, None])
-        small.call("simulate", ["Bluish", None])
+        small.call("simulate", ["Bluish", "", None])
         *_, last = repainting
         assert last["slider"] == last["image-transferred"] == UNCHANGED
         assert last[f"image-{BALANCERS[0]}"] == UNCHANGED
@@ -1563,7 +1563,7 @@ class TestServer:
         visitor = Visitor(server[0])
         came = visitor.call("receive", [visitor.upload(PICTURES / "coffee.png", "one.png"), 1, 1, None])["changes"]
         shown = visitor.call("colour", [[METHOD], None, None])["changes"]
-        in_light = visitor.call("simulate", ["Bluish", None])["changes"]
+        in_light = visitor.call("simulate", ["Bluish", "", None])["changes"]
         images = [came["image-gray"], came["image-original"], shown[f"image-{METHOD}"], in_light["image-light"]]
         paths = [image["path"] for image in [*images, *shown["slider"]]]
         left = visitor.call("receive", [visitor.upload(CAMERA, "two.png"), 1, 1, None])["changes"]
@@ -1600,7 +1600,7 @@ class TestServer:
                 visitor.call("colour", [[METHOD], None, None]),
                 visitor.call("repaint", [0.5, 1, None]),
                 visitor.call("save_all", [[METHOD], 0.5, 1, None]),
-                visitor.call("simulate", ["Reddish", None]),
+                visitor.call("simulate", ["Reddish", "", None]),
             ]
             return all(step["success"] for step in steps) and f"{number}.png" in json.dumps(steps[0])
 

@@ -1,0 +1,121 @@
+"""The demo's tab for white balance: what is balanced, and the maps of angles."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_demo import (
+    BALANCERS,
+    CAMERA,
+    METHOD,
+    PICTURES,
+    Desk,
+    app,  # noqa: F401
+    gray_file,
+    page,  # noqa: F401
+    session,  # noqa: F401
+)
+
+import colorlib
+
+ROCKET = PICTURES / "rocket.jpg"  # 640 x 427 pixels: all copies on the page are the photograph itself
+
+
+def pixels(path: Any) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+@pytest.fixture
+def light(session: Any) -> Any:  # noqa: F811
+    import light
+
+    return light
+
+
+def test_the_light_of_gray_world_is_the_mean_of_the_photograph(light):
+    """Its gains make the mean gray, so the light is the mean: the angle is that of the mean from (1, 1, 1)."""
+    result = colorlib.Colorizer("gray_world")(ROCKET)
+    mean = colorlib.io.read(ROCKET).rgb.double().mean(dim=(1, 2)).numpy()
+    expected = math.degrees(math.acos(mean.sum() / (math.sqrt(3) * np.linalg.norm(mean))))
+    degrees = light.light_angles(result.gains, (427, 640))
+    assert degrees.shape == (427, 640)
+    assert degrees.numpy() == pytest.approx(np.full((427, 640), expected), abs=1e-3)
+    assert expected > 3
+
+
+def test_a_map_is_black_at_none_and_white_at_twenty_degrees(light):
+    shown = light.shown(torch.tensor([[0.0, 10.0, 20.0, 40.0, math.nan]]))
+    assert shown.tolist() == [[[0, 0.5, 1, 1, 0]]] * 3
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_under_a_cast_the_map_is_of_what_is_left_of_it(session, name):  # noqa: F811
+    one = session.Session(ROCKET)
+    state = one.simulate("Reddish")
+    one.balance(state, name)
+    one.strength, one.saturation = 0.2, 2  # which are not measured
+    path, mean = one.angle_map(state, name)
+    assert mean == pytest.approx(state.angles[name], abs=1e-3)
+    rgb = colorlib.Colorizer(name)(state.photo.rgb).rgb.double().flatten(1)
+    truth = one.card.rgb.double().flatten(1)
+    cosine = torch.nn.functional.cosine_similarity(rgb, truth, dim=0).clamp(max=1)
+    expected = cosine.arccos().rad2deg().where((255 * truth).round().sum(dim=0) > 150, 0) / 20
+    expected = (255 * expected.clamp(max=1)).reshape(427, 640).numpy()
+    found = pixels(path)
+    assert np.abs(found[..., 0] - expected).max() < 1.5
+    assert np.ptp(found, axis=2).max() == 0
+
+
+def test_a_gray_photograph_is_coloured_first_and_then_balanced(session, tmp_path):  # noqa: F811
+    """Its downloads too: the file is what the library makes of it in two steps."""
+    source = gray_file(tmp_path)
+    one = session.Session(source)
+    state = one.simulate(session.NO_CAST, METHOD)
+    coloured = colorlib.Colorizer(METHOD)(source)
+    assert np.abs(pixels(one.show_cast(state)) - np.asarray(coloured.image)).max() <= 1
+    one.balance(state, "gray_world")
+    assert state.angle == 0
+    expected = np.asarray(colorlib.Colorizer("gray_world")(coloured.image).image).astype(int)
+    assert (
+        np.abs(pixels(one.show_balanced(state, "gray_world")) - expected).max() <= 4
+    )  # gains stretch the rounding of the first step
+    file = one.save_balanced("gray_world")
+    assert file.name == f"gray-{METHOD}-gray_world.png"
+    assert np.abs(pixels(file) - expected).max() <= 4  # gains stretch the rounding of the first step
+    provenance = colorlib.io.read_provenance(file)
+    assert provenance.startswith(coloured.provenance)
+    assert "Then: White-balanced" in provenance
+    # Under a cast, what is right is the coloured picture.
+    state = one.simulate("Bluish", METHOD)
+    truth = torch.from_numpy(pixels(one.show_truth(state))).permute(2, 0, 1) / 255
+    assert state.angle == pytest.approx(
+        colorlib.metrics.functional.angular_error(state.photo.rgb[None], truth[None]).item(), abs=0.1
+    )
+    assert state.angle > 3
+
+
+def test_the_tab_says_what_to_do_and_then_shows_maps(page, tmp_path):  # noqa: F811
+    visitor = Desk(page)
+    visitor.call("receive", [visitor.upload(CAMERA, "gray.png"), 1, 1, None])
+    gray = visitor.call("simulate", ["None", "", None])["changes"]
+    assert not gray["balance"]["visible"]
+    assert "black-and-white" in gray["balance-status"]
+    first = visitor.call("simulate", ["None", METHOD, None])["changes"]
+    assert first["balance"]["visible"]
+    assert "As Iizuka 2016 colours it" in first["caption-light"]
+    assert first["measure"]["visible"]
+    maps = visitor.call("measure", [None])["changes"]
+    assert len(maps["angles"]["value"]) == len(BALANCERS)
+    means = [float(text.split(": ")[1].rstrip("°")) for _, text in maps["angles"]["value"]]
+    assert means == sorted(means)
+    assert "is from gray" in maps["angles-legend"]["value"]
+    cast = visitor.call("simulate", ["Bluish", METHOD, None])["changes"]
+    assert not cast["angles"]["visible"]  # those of another light
+    assert cast["panel-truth"]["visible"]
+    assert "from the original" in visitor.call("measure", [None])["changes"]["angles-legend"]["value"]
+    left = visitor.call("receive", [visitor.upload(CAMERA, "two.png"), 1, 1, None])["changes"]
+    assert "Upload a photograph" in left["balance-status"]
+    assert not left["balance"]["visible"]
