@@ -61,7 +61,7 @@ class Page:
                 gr.HTML(words.HEADER, padding=False, elem_id="header")
                 if "SPACE_ID" in os.environ:
                     gr.DuplicateButton(variant="secondary", elem_id="duplicate")
-            with gr.Tab("One photograph"), gr.Row(elem_id="page"):
+            with gr.Tab("One photo"), gr.Row(elem_id="page"):
                 with gr.Column(scale=1, min_width=280, elem_id="choices"):
                     self._choices()
                 with gr.Column(scale=4, min_width=320, elem_id="pictures"):
@@ -69,7 +69,7 @@ class Page:
             with gr.Tab("White balance", elem_id="balance-tab"):
                 self.balance = Balance(self.balancers, self.painters)
             self.panels = [panel for part in self._parts() for panel in part.panels.values()]
-            with gr.Tab("Many photographs", elem_id="many-tab"):
+            with gr.Tab("Many", elem_id="many-tab"):
                 self.many = Many(self.painters)
             self.study = None
             if study := chosen():

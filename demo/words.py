@@ -59,7 +59,7 @@ BALANCE_HEADER = """<h2>White balance</h2>
 be coloured first. Simulate a colour cast to see how
 well they do. The angles show how far the colours are from the original's, before and after; smaller is better. They are
 those of the method at full strength, whatever the sliders are set to.</p>"""
-BALANCE_WELCOME = "<p role='status'>Upload a photograph in the tab One photograph: it appears here too.</p>"
+BALANCE_WELCOME = "<p role='status'>Upload a photograph in the tab One photo: it appears here too.</p>"
 NOTHING_TO_BALANCE = """<p role='status'>Your photograph is black-and-white, so it has no colours to balance. Choose
 above who colours it first.</p>"""
 BALANCING = "<p role='status'>Balancing <progress></progress></p>"

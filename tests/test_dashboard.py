@@ -887,7 +887,7 @@ def test_the_file_of_speed_is_shown(open_page, few: Path, tmp_path: Path, speeds
     """Beside runs of benchmarks, and without any; in the second case a file that has no times of painting and files."""
     if not with_runs:
         speeds = speeds.drop(columns=["paint_seconds", "file_seconds"])
-        for folder in list(few.iterdir()):
+        for folder in few.glob("*@*"):
             shutil.rmtree(folder)
     speeds.to_parquet(tmp_path / "speed.parquet", index=False)
     app = open_page("speed", tmp_path)

@@ -339,7 +339,7 @@ def test_white_balance(page, tmp_path):
     page.get_by_role("tab", name="White balance").click()
     expect(page.locator("#balance-status")).to_contain_text("black-and-white")
     expect(page.locator("#balance")).to_be_hidden()
-    page.get_by_role("tab", name="One photograph").click()
+    page.get_by_role("tab", name="One photo").click()
     upload(page, PICTURES / "coffee.png")
     page.get_by_role("tab", name="White balance").click()
     section, first = page.locator("#balanced"), page.locator("#panel-light .caption")
@@ -371,7 +371,7 @@ def test_white_balance(page, tmp_path):
     assert np.abs(again[dark].mean(axis=0) - plain[dark].mean(axis=0)).max() < 6
 
     # A method of another kind, ticked meanwhile, leaves it as it is; a new photograph is shown in the same light.
-    page.get_by_role("tab", name="One photograph").click()
+    page.get_by_role("tab", name="One photo").click()
     page.get_by_label(label("grayscale"), exact=True).check()
     expect(page.locator("#image-grayscale img")).to_have_count(1)
     expect(first).to_contain_text("With the cast")
@@ -604,7 +604,7 @@ def test_leaving_a_photograph_asks_for_nothing_that_is_gone(page):
     page.get_by_role("tab", name="White balance").click()
     expect(page.locator("#balanced .caption:visible")).to_have_count(1 + len(BALANCERS))
     page.locator("#balanced").scroll_into_view_if_needed()
-    page.get_by_role("tab", name="One photograph").click()
+    page.get_by_role("tab", name="One photo").click()
     page.get_by_role("button", name="Rocket", exact=True).click()
     settled(page, "rocket.jpg")
     pictures = page.locator("#panels img").evaluate_all("all => all.map(one => one.src)")
@@ -690,7 +690,7 @@ def test_looks(page, tmp_path):
     expect(page.locator("#balanced .caption:visible")).to_have_count(2 + len(BALANCERS))
     for box in page.locator(".caption:visible").all():
         assert box.evaluate("e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight + 1")
-    page.get_by_role("tab", name="One photograph").click()
+    page.get_by_role("tab", name="One photo").click()
     # On a phone, the page goes to the results by itself.
     page.wait_for_function("document.getElementById('status').getBoundingClientRect().top < innerHeight")
 
