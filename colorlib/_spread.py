@@ -37,8 +37,22 @@ def warm_up() -> None:
     for later runs, until this process ends.
     """
     if _context().get_start_method() == "forkserver":
-        with _without_interrupts():
+        with _without_interrupts(), _safe_path():
             forkserver.ensure_running()
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """A process that is started here does not import what lies in the current folder, such as a PIL.py among scans."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 @cache
@@ -113,6 +127,7 @@ class _Worker(Generic[_Item]):
     """
 
     def __init__(self, payload: bytes, item: tuple[int, _Item]):
+        warm_up()  # else it would be started without what that does
         context = _context()
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs,), daemon=True, name="colorlib worker")

@@ -1,8 +1,10 @@
 """The public functions, for scripts and agents. They take files and keep no session."""
 
 import math
+import shutil
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,9 +229,9 @@ def alternatives(
     load()
     import replies
 
-    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
     try:
-        seconds, files = replies.alternatives(source, large, name, int(wanted), strength, saturation, folder)
+        with _folder() as folder:
+            seconds, files = replies.alternatives(source, large, name, int(wanted), strength, saturation, folder)
     except ValueError as error:  # a number out of range
         raise gr.Error(str(error), print_exception=False) from error
     shared = {"seconds": round(seconds, 3), "warnings": list(warnings)}
@@ -242,7 +244,7 @@ def _checked(task: Task, methods: list[str] | str) -> list[str]:
     Raises:
         gr.Error: other names, with the right ones.
     """
-    names = [methods] if isinstance(methods, str) else list(methods or [])
+    names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods or []))  # each once
     right = f"Choose from: {', '.join(ready(task))}"
     if not names:
         raise gr.Error(f"No method was named. {right}", print_exception=False)
@@ -280,9 +282,8 @@ def _process(
     source, large, warnings = _received(photo)
     names, session = _checked(task, methods), load()
     strength, saturation = _dials(strength, saturation)
-    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
     try:
-        with closing(session.predictions(large, names)) as results:
+        with _folder() as folder, closing(session.predictions(large, names)) as results:
             made = {
                 result.model: (str(file), result.seconds)
                 for result, file in session.save_full_size(source, results, strength, saturation, folder)
@@ -294,6 +295,17 @@ def _process(
         for name, (file, seconds) in ((name, made[name]) for name in names)
     ]
     return [made[name][0] for name in names], rows
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for files, which goes if an error comes before all are written: nobody would fetch those that are."""
+    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _received(photo: dict[str, Any] | None) -> tuple[Path, "io.Photo", tuple[str, ...]]:

@@ -4,13 +4,15 @@ import os
 import signal
 from pathlib import Path
 
+from uploads import TEMP, sweep_regularly
+
+# Before Gradio is imported, whose MCP server reads it then; else photographs that it gets would stay for ever.
+os.environ["GRADIO_TEMP_DIR"] = TEMP.name
+
 import gradio as gr
 import words
 from loading import load, load_in_background
 from page import Page
-from uploads import TEMP
-
-os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # before the first component is made
 
 
 def build() -> gr.Blocks:
@@ -38,4 +40,5 @@ if __name__ == "__main__":
         prevent_thread_lock=True,
     )
     load_in_background()
+    sweep_regularly()
     demo.block_thread()

@@ -11,6 +11,8 @@ from keys import CASTS, NO_CAST
 from methods import label, short
 from panels import Changes, closed, make_panel, outputs, settings
 
+from colorlib.catalog import catalog
+
 if TYPE_CHECKING:
     from session import CastState, Session
 
@@ -30,7 +32,7 @@ class Balance:
         self.methods = methods
         gr.HTML(words.BALANCE_HEADER, padding=False, elem_id="balance-header")
         with gr.Row():
-            colours = [("As it is", OWN), *((label(name), name) for name in painters)]
+            colours = [("As it is", OWN), *((label(name), name) for name in painters if catalog()[name].learned)]
             self.first = gr.Dropdown(colours, value=OWN, label="Colours to begin with", elem_id="first")
             self.cast = gr.Dropdown([NO_CAST, *CASTS], label="Simulated cast", elem_id="cast")
         self.status = gr.HTML(words.BALANCE_WELCOME, padding=False, elem_id="balance-status")
@@ -73,6 +75,10 @@ class Balance:
         """Nothing is left of a photograph."""
         return {self.column: gr.Column(visible=False), self.status: words.BALANCE_WELCOME}
 
+    def waiting(self) -> Changes:
+        """A photograph has come, and is coloured first."""
+        return {self.status: words.BALANCE_WAITS}
+
     def simulate(self, cast: str, first: str, session: "Session | None") -> Iterator[Changes]:
         """Balance the photograph under a cast, method by method."""
         if session is None or not self.methods:
@@ -90,7 +96,10 @@ class Balance:
         except Exception:  # of the method that was to colour it first
             logging.exception("%s failed", first)
             gr.Warning(words.FAILED, title=f"{html.escape(label(first))} could not colour the photograph")
-            yield {self.status: ""}
+            yield closed(self.panels.values()) | {
+                self.column: gr.Column(visible=False),
+                self.status: words.NOT_COLOURED,
+            }
             return
         changes = self._photograph(state, session) | self._unmeasured()
         for name in self.methods:
@@ -115,7 +124,13 @@ class Balance:
             yield {self.button: gr.Button(self.button.value, interactive=True)}
             return
         state = session.cast
-        maps = [(name, *session.angle_map(state, name)) for name in self.methods if name in state.results]
+        try:
+            maps = [(name, *session.angle_map(state, name)) for name in self.methods if name in state.results]
+        except Exception:  # the button must come back
+            logging.exception("measuring failed")
+            gr.Warning(words.FAILED, title="Measuring failed")
+            yield {self.button: gr.Button(self.button.value, interactive=True)}
+            return
         maps.sort(key=lambda one: one[2])
         if session.cast is not state:  # another cast was chosen meanwhile: its handler has the last word
             yield {self.button: gr.Button(self.button.value, interactive=True)}
@@ -129,7 +144,7 @@ class Balance:
 
     def _unmeasured(self) -> Changes:
         return {
-            self.button: gr.Button(visible=False),
+            self.button: gr.Button(self.button.value, interactive=True, visible=False),
             self.legend: gr.HTML(visible=False),
             self.maps: gr.Gallery([], visible=False),
         }

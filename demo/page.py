@@ -140,7 +140,7 @@ class Page:
             yield changes | {self.photo: None, self.remarks: complaint, self.status: words.WELCOME}
             return
         arrived.strength, arrived.saturation = strength, saturation
-        changes |= self.results.photograph(arrived)
+        changes |= self.results.photograph(arrived) | self.balance.waiting()
         if arrived.source.suffix.lower() not in SHOWN_BY_BROWSERS:
             changes[self.photo] = arrived.original or arrived.gray
         text = words.warnings_html(arrived.source.name, arrived.warnings)

@@ -55,13 +55,15 @@ difference is what an eye sees (CIEDE2000): about 1 is just noticeable. RMSE and
 PSNR, more is better. Saturation tells how much paler (-) or stronger (+) the colours are. Gray seldom tells which
 colour was there, so what is far from the truth may still look true.</p>"""
 BALANCE_HEADER = """<h2>White balance</h2>
-<p>These methods remove the tint of the light and keep the colours of your photograph. A black-and-white photograph can
-be coloured first. Simulate a colour cast to see how
-well they do. The angles show how far the colours are from the original's, before and after; smaller is better. They are
-those of the method at full strength, whatever the sliders are set to.</p>"""
-BALANCE_WELCOME = "<p role='status'>Upload a photograph in the tab One photo: it appears here too.</p>"
-NOTHING_TO_BALANCE = """<p role='status'>Your photograph is black-and-white, so it has no colours to balance. Choose
-above who colours it first.</p>"""
+<p>These methods remove the tint of the light and keep the colours of your photograph. A black-and-white photograph
+can be coloured first. Simulate a colour cast to see how well they do. The angles show how far the colours are from
+the original's, before and after; smaller is better. They are those of the method at full strength, whatever the
+sliders are set to.</p>"""
+BALANCE_WELCOME = "<p role='status'>Upload a photograph in the tab “One photo”: it appears here too.</p>"
+BALANCE_WAITS = "<p role='status'>Your photograph appears here when it has been coloured in the other tab.</p>"
+NOTHING_TO_BALANCE = """<p role='status'>Your photograph has no colours of its own to balance. Choose above which method
+colours it first.</p>"""
+NOT_COLOURED = "<p role='status'>That method could not colour your photograph. Choose another above.</p>"
 BALANCING = "<p role='status'>Balancing <progress></progress></p>"
 PIXEL_HINT = """<p>Click on the picture: you see which colours the methods hold possible there, and can choose another.
 By keys: go to the picture with Tab, move the cross with the arrows and press Enter.</p>"""
@@ -161,7 +163,7 @@ def _row_html(name: str) -> str:
 def angles_legend(simulated: bool) -> str:
     """What maps of angles show: how far colours are from the true ones, or where nobody knows them, the light."""
     if simulated:
-        text = "how far the colours are from the original's. Dark pixels have no say and are black"
+        text = "how far the colours are from the original's. Dark pixels are not counted, and are black"
     else:
         text = "how far the light that the method takes away is from gray"
     shown = f"From black, 0°, to white, {ANGLE_SHOWN}° and more. All maps have the same scale. The number is the mean"

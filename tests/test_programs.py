@@ -4,7 +4,11 @@ import ast
 import asyncio
 import base64
 import io
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,4 +205,59 @@ def test_the_examples_of_the_readme_run(address, tmp_path, monkeypatch, capsys):
         assert "http://127.0.0.1:7860" in block
         exec(block.replace("http://127.0.0.1:7860", address), names)
         assert [Path(file).suffix for file in names["files"]] == [".png"]
-    assert "scan" not in capsys.readouterr().out.partition("larsson16_small")[0].partition("/file=")[0]
+    said = capsys.readouterr().out  # of the MCP tool: the address of the file, and the rows
+    [file] = set(re.findall(r"http://[^'\" ]+/file=[^'\" ]+\.png", said))
+    assert httpx.get(file).content.startswith(b"\x89PNG")
+    assert "'method': 'larsson16_small'" in said
+
+
+def test_photographs_of_agents_lie_where_the_demos_files_go():
+    """Gradio reads where they go when it is imported."""
+    script = "import app, gradio.mcp, uploads; print(gradio.mcp.DEFAULT_TEMP_DIR == uploads.TEMP.name)"
+    run = subprocess.run([sys.executable, "-c", script], cwd=DEMO, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "True"
+
+
+def test_what_gradio_forgets_is_swept(tmp_path, monkeypatch):
+    """A photograph that an agent sent goes with its folder; younger ones stay, and what is a visitor's."""
+    import uploads
+
+    monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
+    now = time.time()
+    for name, age in (("a" * 64, uploads.LIFETIME + 60), ("b" * 64, uploads.LIFETIME - 60), ("tmpvisitor", 9999)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file.png").write_bytes(b"")
+        os.utime(tmp_path / name, (now - age, now - age))
+    uploads.sweep()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["b" * 64, "tmpvisitor"]
+
+
+def test_a_method_named_twice_answers_once(client, tmp_path):
+    photo = handle_file(gray_file(tmp_path, (60, 40)))
+    _, rows, pairs = client.predict(photo, [METHOD] * 3, 1, 1, api_name="/compare")
+    assert [row["method"] for row in rows] == [METHOD]
+    assert pairs == []
+
+
+def test_a_failure_leaves_no_file(tmp_path, monkeypatch):
+    """The second of two pictures cannot be written; what there is of the first goes."""
+    import api
+    import session
+    import uploads
+
+    monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
+    written = []
+
+    def save(self: colorlib.Result, path: Path) -> None:
+        if written:
+            raise OSError("no space left")
+        written.append(path)
+        path.write_bytes(b"a picture")
+
+    photo = session.read(gray_file(tmp_path, (60, 40)))
+    monkeypatch.setattr(api, "_received", lambda _: (tmp_path / "gray.png", photo, ()))
+    monkeypatch.setattr(colorlib.Result, "save", save)
+    with pytest.raises(OSError, match="no space left"):
+        api.colorize(None, [METHOD, MANY_COLOURS])
+    assert len(written) == 1
+    assert not list(tmp_path.glob("*/*"))

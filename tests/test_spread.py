@@ -101,6 +101,24 @@ def test_processes_find_torch_loaded_and_the_environment_of_now(monkeypatch: pyt
     assert dict(_spread.in_processes(eval, enumerate(questions), 1)) == {0: None}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no server that forks")
+def test_processes_do_not_import_what_lies_in_the_folder(tmp_path: Path):
+    """Such as a PIL.py among scans, when the shell's command runs there."""
+    shell, scans = tmp_path / "shell", tmp_path / "scans"
+    shell.mkdir()
+    (shell / "run.py").write_text("from colorlib.cli import app\nif __name__ == '__main__':\n    app()\n")
+    scans.mkdir()
+    for name in ("PIL", "colorlib"):
+        (scans / f"{name}.py").write_text(f"print('a foreign {name}')")
+    for name in "ab":
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(scans / f"{name}.png")
+    environment = {**os.environ, "PYTHONPATH": str(Path(colorlib.__file__).parents[1])}
+    command = [sys.executable, shell / "run.py", "colorize", ".", "-o", "out", "-m", "grayscale", "--workers", "2"]
+    run = subprocess.run(command, cwd=scans, env=environment, capture_output=True, text=True, check=True)
+    assert "foreign" not in run.stdout + run.stderr
+    assert sorted(file.name for file in (scans / "out").iterdir()) == ["a.png", "b.png"]
+
+
 SLOW = """
 import sys, tempfile, time
 with tempfile.TemporaryDirectory(dir={folder!r}):
