@@ -102,7 +102,7 @@ def test_the_tab_says_what_to_do_and_then_shows_maps(page, tmp_path):  # noqa: F
     visitor.call("receive", [visitor.upload(CAMERA, "gray.png"), 1, 1, None])
     gray = visitor.call("simulate", ["None", "", None])["changes"]
     assert not gray["balance"]["visible"]
-    assert "black-and-white" in gray["balance-status"]
+    assert "no colours of its own" in gray["balance-status"]
     first = visitor.call("simulate", ["None", METHOD, None])["changes"]
     assert first["balance"]["visible"]
     assert "As Iizuka 2016 colours it" in first["caption-light"]
@@ -117,5 +117,5 @@ def test_the_tab_says_what_to_do_and_then_shows_maps(page, tmp_path):  # noqa: F
     assert cast["panel-truth"]["visible"]
     assert "from the original" in visitor.call("measure", [None])["changes"]["angles-legend"]["value"]
     left = visitor.call("receive", [visitor.upload(CAMERA, "two.png"), 1, 1, None])["changes"]
-    assert "Upload a photograph" in left["balance-status"]
+    assert "appears here when it has been coloured" in left["balance-status"]
     assert not left["balance"]["visible"]

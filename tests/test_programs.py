@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,19 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from PIL import Image
-from test_demo import BALANCERS, CAMERA, DEMO, MANY_COLOURS, METHOD, PAINTERS, PICTURES, gray_file, serve
+from test_demo import (  # noqa: F401
+    BALANCERS,
+    CAMERA,
+    DEMO,
+    MANY_COLOURS,
+    METHOD,
+    PAINTERS,
+    PICTURES,
+    app,
+    gray_file,
+    page,
+    serve,
+)
 
 import colorlib
 from colorlib.catalog import catalog
@@ -218,10 +231,9 @@ def test_photographs_of_agents_lie_where_the_demos_files_go():
     assert run.stdout.strip() == "True"
 
 
-def test_what_gradio_forgets_is_swept(tmp_path, monkeypatch):
+def test_what_gradio_forgets_is_swept(page, tmp_path, monkeypatch):  # noqa: F811
     """A photograph that an agent sent goes with its folder; younger ones stay, and what is a visitor's."""
-    import uploads
-
+    uploads = sys.modules["uploads"]
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
     now = time.time()
     for name, age in (("a" * 64, uploads.LIFETIME + 60), ("b" * 64, uploads.LIFETIME - 60), ("tmpvisitor", 9999)):
@@ -239,12 +251,9 @@ def test_a_method_named_twice_answers_once(client, tmp_path):
     assert pairs == []
 
 
-def test_a_failure_leaves_no_file(tmp_path, monkeypatch):
+def test_a_failure_leaves_no_file(page, tmp_path, monkeypatch):  # noqa: F811
     """The second of two pictures cannot be written; what there is of the first goes."""
-    import api
-    import session
-    import uploads
-
+    api, session, uploads = (import_module(name) for name in ("api", "session", "uploads"))
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
     written = []
 
