@@ -9,7 +9,7 @@ import gradio as gr
 import words
 from keys import CASTS, NO_CAST
 from methods import label, short
-from panels import Changes, closed, make_panel, outputs, settings
+from panels import Changes, closed, make_maps, make_panel, outputs, settings
 
 from colorlib.catalog import catalog
 
@@ -43,17 +43,7 @@ class Balance:
                 self.panels[TRUTH] = make_panel(TRUTH, "The original", download=False)
             self.button = gr.Button("Show maps of the angles", size="md", elem_id="measure")
             self.legend = gr.HTML(padding=False, visible=False, elem_id="angles-legend")
-            self.maps = gr.Gallery(
-                visible=False,
-                show_label=False,
-                format="png",
-                columns=4,
-                height="auto",
-                object_fit="contain",
-                interactive=False,
-                buttons=[],
-                elem_id="angles",
-            )
+            self.maps = make_maps("angles")
 
     @property
     def outputs(self) -> list[Any]:

@@ -23,6 +23,21 @@ class Panel(NamedTuple):
     save: gr.Button
 
 
+def make_maps(elem_id: str) -> gr.Gallery:
+    """A hidden gallery for maps, a method each."""
+    return gr.Gallery(
+        visible=False,
+        show_label=False,
+        format="png",
+        columns=4,
+        height="auto",
+        object_fit="contain",
+        interactive=False,
+        buttons=[],
+        elem_id=elem_id,
+    )
+
+
 def make_panel(key: str, label: str, download: bool = True) -> Panel:
     """A panel that is hidden until it has a picture.
 

@@ -386,9 +386,10 @@ class Session:
         if first is None:
             (path,) = self._save([predict(self.large, name)])
             return path
-        ((_, coloured),) = save_full_size(self.source, [self._coloured(first)], 1, 1, self._file("coloured").parent)
+        before = self._coloured(first)
+        ((_, coloured),) = save_full_size(self.source, [before], 1, 1, self._file("coloured").parent)
         result = predict(shrink(read(coloured), LARGE), name)
-        result = replace(result, provenance=f"{self._coloured(first).provenance}. Then: {result.provenance}")
+        result = replace(result, provenance=f"{before.provenance}. Then: {result.provenance}")
         folder = self._file("full").parent
         ((_, path),) = save_full_size(coloured, [result], self.strength, self.saturation, folder)
         coloured.unlink()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import words
 from methods import short
-from panels import Changes
+from panels import Changes, make_maps
 
 if TYPE_CHECKING:
     from session import Session
@@ -20,17 +20,7 @@ class Truth:
             self.table = gr.HTML(padding=False, elem_id="scores")
             self.button = gr.Button("Show where they err", size="md", elem_id="err")
             self.legend = gr.HTML(words.ERRORS_LEGEND, padding=False, visible=False)
-            self.maps = gr.Gallery(
-                visible=False,
-                show_label=False,
-                format="png",
-                columns=4,
-                height="auto",
-                object_fit="contain",
-                interactive=False,
-                buttons=[],
-                elem_id="errors",
-            )
+            self.maps = make_maps("errors")
 
     @property
     def outputs(self) -> list[Any]:
