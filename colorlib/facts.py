@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -13,6 +14,7 @@ Task = Literal["colorize", "balance"]
 
 EMBEDDED = Path(__file__).parent / "weights"
 ENTRY_POINTS = "colorlib.models"
+_SELDOM = ("members", "source", "noncommercial", "settings")  # of WeightsInfo, which the index has where they are set
 
 
 def encoder_file(sha256: str) -> str:
@@ -57,6 +59,9 @@ class WeightsInfo:
         whole: sha256 of the weights in one piece, as a repository holds them, where ``file`` is only a part.
         members: of a method that combines others, their names, and how much each of them counts. The weights are
             theirs: there is no file, the hash is made of theirs, and licence and data are those of all of them.
+        source: the address at which a paper's authors published them; empty for ours.
+        noncommercial: whether neither they nor their pictures may be used commercially.
+        settings: of the architecture, where they were made for others than the method's own.
     """
 
     file: str
@@ -73,11 +78,19 @@ class WeightsInfo:
     encoder: str = ""
     whole: str = ""
     members: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+    noncommercial: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
-        """Where the embedded file lies."""
+        """Where the file lies: embedded, or in the cache, of which ``file`` is the whole path."""
         return EMBEDDED / self.file
+
+    @property
+    def terms(self) -> str:
+        """The licence, and whether it forbids commercial use."""
+        return f"{self.license}, not for commercial use" if self.noncommercial else self.license
 
     @property
     def files(self) -> list[Path]:
@@ -116,8 +129,8 @@ class Method:
 
     @property
     def weights(self) -> WeightsInfo | None:
-        """The row of the weights index, if there is one."""
-        return weights_index().get(self.name)
+        """The row of the weights index, or what the cache holds of the paper's authors, if there is one."""
+        return weights_index().get(self.name) or fetched_weights(self.name)
 
     @property
     def ready(self) -> bool:
@@ -176,7 +189,26 @@ def _combined(info: WeightsInfo, index: Mapping[str, WeightsInfo]) -> WeightsInf
 def _row(info: WeightsInfo) -> dict[str, Any]:
     """As it is kept: what follows from members would grow old with their next weights."""
     own = replace(info, sha256="", license="", data="", parameters=0) if info.members else info
-    return {key: value for key, value in asdict(own).items() if key != "members" or value}
+    return {key: value for key, value in asdict(own).items() if key not in _SELDOM or value}
+
+
+def authors_cache() -> Path:
+    """The folder of weights that were fetched from authors: of ``COLORLIB_HOME``, else in the Hub's ``HF_HOME``."""
+    if home := os.environ.get("COLORLIB_HOME"):
+        return Path(home).expanduser() / "authors"
+    caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    return Path(os.environ.get("HF_HOME", caches / "huggingface")).expanduser() / "colorlib" / "authors"
+
+
+def fetched_weights(name: str) -> WeightsInfo | None:
+    """What a method's authors published, if it was fetched: see :mod:`colorlib.authors`."""
+    folder = authors_cache() / name
+    try:
+        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    weights = {**said["weights"], "classes": tuple(said["weights"]["classes"])}
+    return WeightsInfo(str(folder.absolute() / "model.safetensors"), **weights, settings=said["model_args"])
 
 
 @cache

@@ -84,7 +84,9 @@ def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     return tensors
 
 
-def save_weights(model: nn.Module, path: Path, metadata: dict[str, str], encoder: Path | None = None) -> str:
+def save_weights(
+    model: nn.Module, path: Path, metadata: dict[str, str], encoder: Path | None = None, *, half: bool = True
+) -> str:
     """Write a model's state as safetensors and return the file's sha256.
 
     Kernels and matrices are kept in half precision, vectors (biases, batch statistics) in float32: they are few, and a
@@ -96,12 +98,13 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, str], encoder
         metadata: of the file.
         encoder: a file of :func:`save_encoder`, whose tensors the model has: they are left out, and the metadata names
             the file by its hash.
+        half: False keeps all as it is.
 
     Raises:
         WeightsError: a value is not finite, or not once it is rounded to half precision; or the model has another
             encoder.
     """
-    tensors = _kept(model.state_dict())
+    tensors = _kept(model.state_dict(), half)
     if encoder is not None:
         names = _encoder_names(model)
         shared = read_tensors(encoder)
@@ -139,32 +142,35 @@ def _encoder_names(model: nn.Module) -> dict[str, str]:
     return names
 
 
-def _kept(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _kept(state: dict[str, Tensor], half: bool = True) -> dict[str, Tensor]:
     """What a file keeps of a state."""
     tensors = {}
     for name, tensor in state.items():
-        kept = tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+        kept = tensor.half() if half and tensor.is_floating_point() and tensor.ndim > 1 else tensor
         if not torch.isfinite(kept).all():
-            raise WeightsError(f"{name} holds values that are not finite in {kept.dtype}: the training diverged")
+            why = "the training diverged" if half else "the file is damaged"
+            raise WeightsError(f"{name} holds values that are not finite in {kept.dtype}: {why}")
         tensors[name] = kept.cpu().contiguous()
     return tensors
 
 
 def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> str:
     save_file(tensors, path, metadata)
-    path.write_bytes(_in_order(path.read_bytes()))
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = _in_order(file.read(length))
+        assert len(text) == length, "a header in another order is as long"
+        file.seek(8)
+        file.write(text)
     return file_sha256(path)
 
 
-def _in_order(content: bytes) -> bytes:
-    """A safetensors file with its metadata sorted: they come in any order, and equal weights are to have one hash."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
+def _in_order(text: bytes) -> bytes:
+    """A safetensors header with its metadata sorted: they come in any order, and equal weights are to have one hash."""
+    header = json.loads(text)
     if metadata := header.pop("__metadata__", None):
         header = {"__metadata__": dict(sorted(metadata.items())), **header}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[end:]
+    return json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(len(text))
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -26,6 +26,7 @@ class ColorModel(nn.Module, ABC):
         work_size: short side in pixels at which photographs are coloured by default; None is their own.
         task: ``"colorize"`` a grayscale photograph, or ``"balance"`` the white of one in colour.
         name: in the registry, where the model comes from there; else that of its class.
+        settings: of the architecture, with which the registry built it.
     """
 
     target: Target
@@ -38,6 +39,7 @@ class ColorModel(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.name = type(self).__name__
+        self.settings: dict[str, Any] = {}
 
     def to_input(self, rgb: Tensor) -> Tensor:
         """The part of a photograph the network sees: sRGB (N, 3, H, W) in [0, 1] -> L in [0, 100], (N, 1, H, W).

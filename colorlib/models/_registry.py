@@ -37,7 +37,7 @@ class ModelInfo(Method):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ValueError(f"{self.name} has no setting {', '.join(sorted(unknown))}; {takes}")
         model = self.build(**settings)
-        model.name = self.name
+        model.name, model.settings = self.name, settings
         return model.eval()
 
     def on_meta(self) -> ColorModel:

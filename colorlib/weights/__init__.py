@@ -81,14 +81,15 @@ def create_model(
     info = model_info(name)
     if weights is None and not (pretrained and info.learned):
         return info.create(**settings)
+    theirs = info.weights.settings if weights is None and info.weights else {}
     with torch.device("cpu"):
-        model = info.create(**settings).float()
+        model = info.create(**{**theirs, **settings}).float()
     if weights is None:
         _load_pretrained(model, info, tried=not settings)  # with settings it is meant to paint differently
         return model
     load_weights(model, Path(weights))
-    if (theirs := read_metadata(Path(weights)).get("model", name)) != name:
-        raise WeightsError(f"{weights} was made for {theirs}, not for {name}, whose outputs may mean other colours")
+    if (made_for := read_metadata(Path(weights)).get("model", name)) != name:
+        raise WeightsError(f"{weights} was made for {made_for}, not for {name}, whose outputs may mean other colours")
     return model
 
 
@@ -97,9 +98,9 @@ def _load_pretrained(model: ColorModel, info: ModelInfo, tried: bool) -> None:
     weights = info.weights
     if weights is None:
         raise WeightsError(
-            f"{info.name} has no embedded weights; train it (python -m training fit --model.model {info.name}, with a "
-            f"config of training/recipes) and pass weights=FILE, use pretrained=False for random ones, "
-            f"or choose one of {', '.join(list_models(ready=True, task=info.task))}"
+            f"{info.name} has no embedded weights; {_fetching(info.name)}train it (python -m training fit "
+            f"--model.model {info.name}, with a config of training/recipes) and pass weights=FILE, use "
+            f"pretrained=False for random ones, or choose one of {', '.join(list_models(ready=True, task=info.task))}"
         )
     if isinstance(model, Consensus):
         for name, member in model.members.items():
@@ -115,6 +116,13 @@ def _load_pretrained(model: ColorModel, info: ModelInfo, tried: bool) -> None:
     load_weights(model, folder / WEIGHTS, weights.whole or weights.sha256)
     if tried:
         repository.try_out(model, folder)
+
+
+def _fetching(name: str) -> str:
+    """What gets the weights that a method's authors published, in words; empty if they published none."""
+    from colorlib.authors import PUBLISHED
+
+    return f"`colorlib fetch {name}` gets those of its authors; or " if name in PUBLISHED else ""
 
 
 def locate(what: str | PathLike[str]) -> str | Path:
@@ -209,6 +217,8 @@ def _described(file: Path) -> tuple[str, dict[str, Any], WeightsInfo]:
         "",
         classes=classes,
         encoder=metadata.get(ENCODER, ""),
+        source=metadata.get("source", ""),
+        noncommercial=json.loads(metadata.get("noncommercial", "false")),
     )
     return metadata["model"], json.loads(metadata.get("model_args", "{}")), info
 
@@ -255,9 +265,11 @@ def configured(model: str | PathLike[str]) -> tuple[repository.Config, Path]:
         name, settings, described = _described(path)
         built = create_model(name, weights=path, **settings)
         parameters = sum(parameter.numel() for parameter in built.parameters())
-        info = replace(described, file=WEIGHTS, license="", parameters=parameters)
+        # What of ours was trained anew, who trained it licenses; what authors published keeps their terms.
+        license = described.license if described.source else ""
+        info = replace(described, file=WEIGHTS, license=license, parameters=parameters)
     else:
-        name, settings = model_info(str(model)).name, {}
+        name = model_info(str(model)).name
         built = create_model(name, pretrained=True)
         found = model_info(name).weights
         if found is None:
@@ -267,6 +279,6 @@ def configured(model: str | PathLike[str]) -> tuple[repository.Config, Path]:
                 f"{name} has no file of its own, as it combines {', '.join(found.members)}; push these, or write them "
                 f"into one file with colorlib.tensors.save_weights(model, path, {{'model': {name!r}}}) and push that"
             )
-        info, path = found, found.path
+        info, path, settings = found, found.path, found.settings
     config = repository.Config(name, settings, info, repository.self_test(built), version("colorlib-torch"))
     return config, path

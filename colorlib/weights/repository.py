@@ -22,7 +22,15 @@ from colorlib.tensors import CONFIG, WEIGHTS, WeightsError, file_sha256, load_we
 _GRID = (8, 12)  # cells of which the test picture's means are recorded
 # Processors differ by less; another saturation, target or tensor by more.
 _TOLERANCE = 5e-3
-_KNOWN = ("file", "repo", "revision", "encoder", "whole", "members")  # of WeightsInfo, which a repository need not say
+_KNOWN = (
+    "file",
+    "repo",
+    "revision",
+    "encoder",
+    "whole",
+    "members",
+    "settings",
+)  # of WeightsInfo, which a repository need not say
 
 
 @dataclass(frozen=True)
