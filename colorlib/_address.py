@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 _ROOT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):///?")  # two letters at least: one is a drive of Windows
@@ -145,6 +145,12 @@ class Address:
         """The content of a file."""
         with self._asked() as (files, path):
             return bytes(files.cat_file(path))
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The content of a file, to be read piece by piece, from any place in it."""
+        with self._asked() as (files, path), files.open(path, "rb") as file:
+            yield file
 
     def store(self, file: Path) -> None:
         """Write the content of a local file here, in one go: object stores show it as a whole or not at all."""

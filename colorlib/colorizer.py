@@ -325,16 +325,8 @@ class Colorizer:
         return resize(picture, self.seen_size(*size_of(picture))).to(self.device)
 
     def seen_size(self, height: int, width: int) -> tuple[int, int]:
-        """Size at which the network sees a photograph: short side ``size``, a panorama at most four such squares."""
-        size = self.size or math.inf
-        scale = min(size / min(height, width), 2 * size / math.sqrt(height * width))
-        if scale >= 1:
-            # As many pixels as cells of the prediction stand for, or these would lie beside what they describe.
-            cell = self.model.output_stride
-            return -(-height // cell) * cell, -(-width // cell) * cell
-        # Multiples of the stride need no padding, and over a batch oneDNN has few shapes to keep kernels for.
-        stride = self.model.stride
-        return max(stride, round(height * scale / stride) * stride), max(stride, round(width * scale / stride) * stride)
+        """Size at which the network sees a photograph, see :meth:`colorlib.models.ColorModel.seen_size`."""
+        return self.model.seen_size(height, width, self.size or math.inf)
 
 
 class _Mirrored(ColorModel):
@@ -348,6 +340,14 @@ class _Mirrored(ColorModel):
     @override
     def to_input(self, rgb: Tensor) -> Tensor:
         return self.model.to_input(rgb)
+
+    @override
+    def pad(self, x: Tensor) -> Tensor:
+        return self.model.pad(x)
+
+    @override
+    def crop(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.model.crop(prediction, size)
 
     @property
     @override

@@ -7,10 +7,11 @@ float32; from then on the method is ready under its name.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from colorlib.facts import WeightsInfo, authors_cache, fetched_weights
 if TYPE_CHECKING:
     from colorlib.models import ColorModel
 
-__all__ = ["PUBLISHED", "Published", "convert", "published_as"]
+__all__ = ["PUBLISHED", "Published", "convert", "fetch", "find", "published_as"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Published:
         size: in bytes; None where the authors do not state it.
         digest: ``md5:`` or ``sha256:`` and hexadecimal digits, as far as the authors state one.
         settings: passed on to ``convert``.
+        package: what reads the file beside colorlib, of the extra ``authors``.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Published:
     size: int | None = None
     digest: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    package: str = ""
 
 
 _IIZUKA: dict[str, Any] = {
@@ -76,6 +79,7 @@ PUBLISHED: dict[str, Published] = {
             noncommercial=False,
             data="ImageNet (ILSVRC 2012), without its labels, starting from VGG-16's ImageNet weights",
             size=588_203_256,
+            package="h5py",
         ),
         Published(
             name="iizuka16",
@@ -108,6 +112,54 @@ def published_as(file: Path) -> Published:
             return one
     known = "; ".join(f"{one.file} as {one.name}" for one in PUBLISHED.values())
     raise ValueError(f"{file.name} is no file that authors published: say which method it is. There are {known}")
+
+
+def fetch(
+    name: str, source: str | None = None, *, accept: bool | Callable[[Published], bool] = False, progress: bool = True
+) -> WeightsInfo:
+    """Download what a method's authors published, and make it the method's weights: see :func:`convert`.
+
+    A download that was interrupted is resumed. Weights that are in the cache are not downloaded again, unless a source
+    is named.
+
+    Args:
+        name: of the method, one of :data:`PUBLISHED`.
+        source: a mirror: an address, ``hf://OWNER/REPO``, or a file or folder here; default: the authors' address.
+        accept: whether the licence is accepted, or what asks for it.
+        progress: show a bar on stderr.
+
+    Returns:
+        What is known of the weights, which are ready from now on.
+
+    Raises:
+        ValueError: a method whose authors published nothing.
+        WeightsError: the licence is not accepted, nothing can be had, or what comes is another file or network. The
+            cache stays as it was.
+        ModuleNotFoundError: a package that reads the file is not installed.
+        OSError: the cache cannot be written.
+    """
+    from colorlib.authors.download import download
+    from colorlib.tensors import WeightsError
+
+    published = find(name)
+    if source is None and (here := fetched_weights(name)):
+        return here
+    if not (accept(published) if callable(accept) else accept):
+        raise WeightsError(f"{name}: nothing is downloaded unless its licence is accepted: {published.terms}")
+    if published.package and find_spec(published.package) is None:  # before the download
+        raise ModuleNotFoundError(
+            f"{published.file} is read by the package {published.package}, which is not here: "
+            "pip install 'colorlib-torch[authors]'"
+        )
+    folder = authors_cache() / "downloads"
+    file = download(published, source or published.address, folder, progress)
+    try:
+        info = convert(file, name)
+    except WeightsError as error:
+        raise WeightsError(f"{error}. The file is kept; delete it to download it anew: {file}") from error
+    if file.parent == folder:
+        file.unlink()
+    return info
 
 
 def convert(file: Path, name: str | None = None) -> WeightsInfo:

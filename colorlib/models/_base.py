@@ -1,5 +1,6 @@
 """What every method has in common."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -71,7 +72,7 @@ class ColorModel(nn.Module, ABC):
         height, width = lightness.shape[-2:]
         padded = self.pad(lightness)
         prediction = self.predict(padded) if reference is None else self.predict_after(padded, reference)
-        return prediction[..., : -(-height // self.output_stride), : -(-width // self.output_stride)]
+        return self.crop(prediction, (height, width))
 
     def _as_weights(self, x: Tensor) -> Tensor:
         """In the precision of the weights, if there are any."""
@@ -84,6 +85,25 @@ class ColorModel(nn.Module, ABC):
         padding = (0, -width % self.stride, 0, -height % self.stride)
         # An exported graph is the same for every size.
         return F.pad(x, padding, mode="replicate") if torch.compiler.is_exporting() or any(padding) else x
+
+    def crop(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Take :meth:`pad` back: of the prediction for a padded input, the part for the input of this size itself."""
+        height, width = (-(-n // self.output_stride) for n in size)
+        return prediction[..., :height, :width]
+
+    def seen_size(self, height: int, width: int, size: float) -> tuple[int, int]:
+        """Height and width at which the network is shown a photograph, so that the short side is ``size`` at most.
+
+        A panorama has at most the pixels of four such squares.
+        """
+        scale = min(size / min(height, width), 2 * size / math.sqrt(height * width))
+        if scale >= 1:
+            # As many pixels as cells of the prediction stand for, or these would lie beside what they describe.
+            cell = self.output_stride
+            return -(-height // cell) * cell, -(-width // cell) * cell
+        # Multiples of the stride need no padding, and over a batch oneDNN has few shapes to keep kernels for.
+        stride = self.stride
+        return max(stride, round(height * scale / stride) * stride), max(stride, round(width * scale / stride) * stride)
 
     @abstractmethod
     def predict(self, lightness: Tensor) -> Tensor:

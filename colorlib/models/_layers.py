@@ -79,6 +79,34 @@ def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x if size_of(x) == size else F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
+def deconvolved(x: Tensor, factor: int) -> Tensor:
+    """A larger map, as a deconvolution with the bilinear kernel gives it: (N, C, h, w) -> (N, C, factor h, factor w).
+
+    As bilinear interpolation, but beyond the border a map is 0. The kernel has sides of 2 factor at stride ``factor``,
+    its padding is factor / 2.
+    """
+    if factor == 1:
+        return x
+    larger = F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=float(factor), mode="bilinear", align_corners=False)
+    return larger[..., factor:-factor, factor:-factor]
+
+
+def on_canvas(x: Tensor, side: int) -> Tensor:
+    """Maps in the middle of a square, around them 0: (N, C, h, w) -> (N, C, side, side)."""
+    spare = F.pad(x, (0, 1, 0, 1))  # whose last row and column are what surrounds
+    place = torch.arange(side, device=x.device)
+    for dim, n in ((-2, x.shape[-2]), (-1, x.shape[-1])):
+        inside = place - (side - n) // 2
+        spare = spare.index_select(dim, torch.where((inside >= 0) & (inside < n), inside, n))
+    return spare
+
+
+def off_canvas(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The middle of maps: (N, C, side, side) -> (N, C, *size), what :func:`on_canvas` put there."""
+    top, left = ((side - n) // 2 for side, n in zip(size_of(x), size, strict=True))
+    return x[..., top : top + size[0], left : left + size[1]]
+
+
 def upsample(x: Tensor, like: Tensor) -> Tensor:
     """A map at the size of another one, bilinearly: (N, C, h, w) and (N, D, H, W) -> (N, C, H, W)."""
     return resized(x, size_of(like))

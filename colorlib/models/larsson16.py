@@ -11,8 +11,8 @@ Where the text leaves room, or where we compute the same otherwise:
 - Neither dropout nor learning rates are printed: there is no dropout, and the recipes say what they chose.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial, reduce
 from itertools import groupby
 from typing import TypeAlias
 
@@ -23,11 +23,12 @@ from typing_extensions import override
 
 from colorlib import color
 from colorlib.facts import Paper
-from colorlib.models._backbones import Encoder, create_encoder
+from colorlib.image import resize, size_of
+from colorlib.models._backbones import Encoder, create_encoder, vgg16
 from colorlib.models._base import ColorModel
-from colorlib.models._layers import GrayInput, resized, xavier
+from colorlib.models._layers import GrayInput, deconvolved, off_canvas, on_canvas, resized, xavier
 from colorlib.models._registry import register_model
-from colorlib.targets import HueChroma, LabJoint, LabMarginal, Regression, Target
+from colorlib.targets import Histogram, HueChroma, LabJoint, LabMarginal, Regression, Target
 
 PAPER = Paper(
     authors="Gustav Larsson, Michael Maire, Gregory Shakhnarovich",
@@ -37,6 +38,7 @@ PAPER = Paper(
     url="https://doi.org/10.1007/978-3-319-46493-0_35",
 )
 DATA = "data"  # the input itself, the hypercolumn's first layer
+_FRAME = 12  # pixels that a canvas is longer than what is shown on it, at least
 
 Components: TypeAlias = str | Sequence[str]
 """Layers of a hypercolumn: a range such as ``"conv4_1..fc7"``, or their names."""
@@ -48,11 +50,13 @@ class Hypercolumn(nn.Module):
     Args:
         channels: of each layer of the hypercolumn.
         outputs: of the fully-connected layer.
+        pooled: how layers come to one size: earlier ones by the mean of the pixels of a cell, later ones by a
+            deconvolution, to which they are 0 beyond the border; else all by bilinear interpolation.
     """
 
-    def __init__(self, channels: Sequence[int], outputs: int):
+    def __init__(self, channels: Sequence[int], outputs: int, pooled: bool = False):
         super().__init__()
-        self.channels = tuple(channels)
+        self.channels, self.pooled = tuple(channels), pooled
         self.linear = nn.Conv2d(sum(channels), outputs, 1)
         self.reset_parameters()
 
@@ -89,10 +93,16 @@ class Hypercolumn(nn.Module):
         start = 0
         # The product is done where there are fewer pixels, and once for each resolution.
         for _, group in groupby(layers, key=lambda layer: min(layer.shape[-2], size[0])):
-            stacked = torch.cat([resized(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
+            stacked = torch.cat([self._down(layer, size) if layer.shape[-2] > size[0] else layer for layer in group], 1)
             weight = self.linear.weight[:, start : start + stacked.shape[1]]
             start += stacked.shape[1]
-            yield resized(F.conv2d(stacked, weight), size)
+            yield self._up(F.conv2d(stacked, weight), size)
+
+    def _down(self, layer: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.avg_pool2d(layer, layer.shape[-2] // size[0]) if self.pooled else resized(layer, size)
+
+    def _up(self, layer: Tensor, size: tuple[int, int]) -> Tensor:
+        return deconvolved(layer, size[0] // layer.shape[-2]) if self.pooled else resized(layer, size)
 
     def _sum(self, projected: Iterable[Tensor]) -> Tensor:
         hidden = reduce(torch.add, projected)
@@ -135,12 +145,20 @@ class Larsson16(ColorModel):
         points: hypercolumns that training takes of each photograph.
         output_stride: of dense prediction.
         work_size: short side at which photographs are coloured by default.
+        gray: how the network sees gray; default: normalised as ImageNet is.
+        canvas: side of a square in whose middle photographs are shown, surrounded by 0 (gray, as above), a multiple of
+            32; 0: none, and their sides are padded to multiples of 32. Their short side is half the canvas at most,
+            their long side 12 pixels less than the canvas. Larger ones get the next larger multiple of 32.
+        pooled: how layers come to one size, see :class:`Hypercolumn`.
+        released: predict histograms (log probabilities) of every pixel, upsampled after the softmax by a deconvolution;
+            and let :meth:`colorize` keep (R + G + B) / 3 in place of L*, as the authors' program does.
 
     Attributes:
         components: names of the hypercolumn's layers.
     """
 
     stride = 32
+    work_size: int
 
     def __init__(
         self,
@@ -152,18 +170,26 @@ class Larsson16(ColorModel):
         points: int,
         output_stride: int,
         work_size: int,
+        gray: GrayInput | None = None,
+        canvas: int = 0,
+        pooled: bool = False,
+        released: bool = False,
     ):
         super().__init__()
+        if canvas % self.stride:
+            raise ValueError(f"expected a canvas of a multiple of {self.stride} pixels, got {canvas}")
         names = (DATA, *encoder.names)
         self.components = _select(components, names)
         channels = dict(zip(names, (1, *encoder.channels), strict=True))
         self.encoder = encoder.truncate(max(names.index(name) for name in self.components))
-        self.data = GrayInput(mean=0.449 * 255, std=0.226 * 255)  # of unit second moment, as the other layers
-        self.hypercolumn = Hypercolumn([channels[name] for name in self.components], hidden)
+        # By default of unit second moment, as the other layers.
+        self.data = gray or GrayInput(mean=0.449 * 255, std=0.226 * 255)
+        self.hypercolumn = Hypercolumn([channels[name] for name in self.components], hidden, pooled)
         self.predictors = nn.Conv2d(hidden, target.channels, 1)
         xavier(self.predictors)
         self.target, self.points = target, points
-        self.output_stride, self.work_size = output_stride, work_size
+        self.work_size, self.canvas, self.released = work_size, canvas, released
+        self.cell, self.output_stride = output_stride, 1 if released else output_stride
 
     @override
     def to_input(self, rgb: Tensor) -> Tensor:
@@ -173,9 +199,51 @@ class Larsson16(ColorModel):
     @override
     def predict(self, lightness: Tensor) -> Tensor:
         height, width = lightness.shape[-2:]
-        size = height // self.output_stride, width // self.output_stride
+        size = height // self.cell, width // self.cell
         prediction: Tensor = self.predictors(self.hypercolumn(self.layers(lightness), size).relu())
-        return prediction
+        return self._spread(prediction, partial(deconvolved, factor=self.cell)) if self.released else prediction
+
+    def _spread(self, prediction: Tensor, upsample: Callable[[Tensor], Tensor]) -> Tensor:
+        """Upsample histograms and not their logits; as logits again."""
+        assert isinstance(self.target, Histogram)
+        histograms = [upsample(logits.softmax(dim=1)) for logits in prediction.split(self.target.sizes, dim=1)]
+        return torch.cat(histograms, dim=1).clamp(min=torch.finfo(prediction.dtype).tiny).log()
+
+    @override
+    def pad(self, x: Tensor) -> Tensor:
+        return on_canvas(x, self._side(*size_of(x))) if self.canvas else super().pad(x)
+
+    @override
+    def crop(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        if not self.canvas:
+            return super().crop(prediction, size)
+        return off_canvas(prediction, (-(-size[0] // self.output_stride), -(-size[1] // self.output_stride)))
+
+    def _side(self, height: int, width: int) -> int:
+        """Of the canvas."""
+        if torch.compiler.is_exporting():  # a graph's photographs are shown at a size that fits
+            return self.canvas
+        return max(self.canvas, -(-(max(height, width) + _FRAME) // self.stride) * self.stride)
+
+    @override
+    def seen_size(self, height: int, width: int, size: float) -> tuple[int, int]:
+        if not self.canvas:
+            return super().seen_size(height, width, size)
+        scale = min(size / min(height, width), 1)
+        if max(height, width) * scale >= (longest := 2 * size - _FRAME):
+            scale = longest / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    @override
+    def _colorize(self, rgb: Tensor) -> Tensor:
+        if not self.released:
+            return super()._colorize(rgb)
+        assert isinstance(self.target, HueChroma)
+        size = size_of(rgb)
+        prediction = self(self.to_input(resize(rgb, self.seen_size(*size, self.work_size))))
+        if size_of(prediction) != size:
+            prediction = self._spread(prediction, partial(resized, size=size))
+        return self.target.picture(prediction.to(rgb.dtype), rgb.mean(dim=1, keepdim=True))
 
     def layers(self, lightness: Tensor) -> list[Tensor]:
         """The maps that hypercolumns are read off: L (N, 1, H, W), sides multiples of 32 -> one for each component."""
@@ -190,7 +258,8 @@ class Larsson16(ColorModel):
         x = torch.randint(width, (count, self.points), device=rgb.device)
         y = torch.randint(height, (count, self.points), device=rgb.device)
         size = torch.tensor((lightness.shape[-1], lightness.shape[-2]), device=rgb.device)
-        points = (2 * torch.stack([x, y], dim=-1) + 1).float() / size - 1
+        corner = (size - torch.tensor((width, height), device=rgb.device)) // 2 if self.canvas else 0
+        points = (2 * (torch.stack([x, y], dim=-1) + corner) + 1).float() / size - 1
         prediction = self.predictors(self.hypercolumn.at(self.layers(lightness), points).relu())
         truth = rgb.flatten(2).gather(2, (y * width + x)[:, None].expand(-1, 3, -1))[..., None]
         return {"loss": self.target.loss(prediction, self.target.encode(truth))}
@@ -262,9 +331,34 @@ def _lab() -> Regression:
 
 
 @register_model("Larsson 2016", PAPER)
-def larsson16(components: Components = ALL_OF_VGG16, encoder_weights: str | None = None) -> Larsson16:
-    """Hypercolumns of VGG-16 predict histograms of hue and chroma (figure 2)."""
-    return _full_size(HueChroma(), components, encoder_weights)
+def larsson16(
+    components: Components = ALL_OF_VGG16, encoder_weights: str | None = None, released: bool = False, width: float = 1
+) -> Larsson16:
+    """Hypercolumns of VGG-16 predict histograms of hue and chroma (figure 2).
+
+    Args:
+        components: see :class:`Larsson16`.
+        encoder_weights: see :func:`colorlib.models._backbones.vgg16`.
+        released: the network that the authors released, where it differs from the paper: all the settings at the end of
+            :class:`Larsson16`, and whole bins (:class:`colorlib.targets.HueChroma`).
+        width: factor on the channels of every layer, for tests.
+    """
+    if not released and width == 1:
+        return _full_size(HueChroma(), components, encoder_weights)
+    gray = GrayInput(mean=0, std=1, scale=1) if released else None
+    return Larsson16(
+        encoder=vgg16(encoder_weights, gray=gray, width=width),
+        components=components,
+        hidden=round(1024 * width),
+        target=HueChroma(whole_bins=released),
+        points=128,
+        output_stride=4,
+        work_size=256,
+        gray=gray,
+        canvas=512 if released else 0,
+        pooled=released,
+        released=released,
+    )
 
 
 @register_model("Larsson 2016, Lab L2", PAPER)

@@ -39,6 +39,8 @@ class HueChroma(Histogram):
         decoder: ``"median"`` of the chroma or its ``"expectation"``, either with the complex expectation of hue and
             fading; the ``"mode"`` of both, or a ``"sample"`` of both (table 5).
         temperature: see :class:`Histogram`.
+        whole_bins: decide as the authors' program does: the median of chroma is the centre of its bin, where else it is
+            interpolated inside, and the mode of chroma is the lower edge of its bin, where else it is the centre.
     """
 
     decoders = ("median", "expectation", "mode", "sample")
@@ -51,9 +53,10 @@ class HueChroma(Histogram):
         fading: float = 0.03,
         decoder: str | None = None,
         temperature: float = 1.0,
+        whole_bins: bool = False,
     ):
         super().__init__((bins, bins), decoder, temperature)
-        self.bins, self.hue_weight, self.fading = bins, hue_weight, fading
+        self.bins, self.hue_weight, self.fading, self.whole_bins = bins, hue_weight, fading, whole_bins
 
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -82,12 +85,32 @@ class HueChroma(Histogram):
         hue, chroma = self.histograms(prediction)
         edges, centres = self._edges(prediction.device), self._centres(prediction.device)
         if self.decoder in ("mode", "sample"):
-            return decide(self.decoder, hue, edges, centres), decide(self.decoder, chroma, edges, centres)
-        decided = decide(self.decoder, chroma, edges, centres)
+            values = edges[:-1] if self.whole_bins and self.decoder == "mode" else centres
+            return decide(self.decoder, hue, edges, centres), decide(self.decoder, chroma, edges, values)
+        if self.whole_bins and self.decoder == "median":
+            decided = centres[(chroma.cumsum(dim=1) < 0.5).sum(dim=1, keepdim=True).clamp(max=self.bins - 1)]
+        else:
+            decided = decide(self.decoder, chroma, edges, centres)
         z = complex_expectation(hue)
         if self.fading:
             decided = fade(decided, z, self.fading)
         return z.angle() / math.tau % 1, decided
+
+    def picture(self, prediction: Tensor, gray: Tensor) -> Tensor:
+        """What is predicted at a gray, as the authors' program has it: HSV's, clipped, then moved to that gray.
+
+        Args:
+            prediction: (N, channels, H, W).
+            gray: (R + G + B) / 3 of the photographs, in [0, 1], (N, 1, H, W).
+
+        Returns:
+            sRGB (N, 3, H, W) in [0, 1], whose (R + G + B) / 3 is the gray where the colour fits.
+        """
+        hue, chroma = self.to_huechroma(prediction)
+        value = gray + chroma / 2
+        saturation = self.saturation * torch.where(value > 0, chroma / value.where(value > 0, 1), 0)
+        rgb = color.hsv_to_rgb(torch.cat([hue, saturation, value], dim=1).clamp(0, 1))
+        return color.correct_lightness(rgb, gray).clamp(0, 1)
 
     @override
     def uncertainty(self, prediction: Tensor) -> Tensor:
