@@ -158,14 +158,19 @@ def _text(config: Config, info: ModelInfo, scores: pd.DataFrame, samples: list[s
         "## Intended use and limits",
         limits,
         "## Training",
-        f"Data: {weights.data or 'not stated'}. Recipe: `{weights.recipe or 'not stated'}` of colorlib.",
+        f"Data: {weights.data or 'not stated'}. "
+        + (
+            f"Trained and published by the paper's authors: {weights.source}"
+            if weights.source
+            else f"Recipe: `{weights.recipe or 'not stated'}` of colorlib."
+        ),
         "## Measured",
         _measured(scores, info),
         "## Files",
         f"`{WEIGHTS}` has the sha256 `{weights.sha256}`; `{CONFIG}` says so too, and what the network makes "
         f"of a test picture. colorlib checks both before it uses the weights. Written by colorlib {config.colorlib}.",
         "## Licence",
-        f"{weights.license or 'Not stated'}.",
+        f"{weights.terms or 'Not stated'}.",
     ]
     return "\n\n".join(lines) + "\n"
 

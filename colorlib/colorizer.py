@@ -119,7 +119,8 @@ class Colorizer:
             self.target.decoder = decoder
         elif vivid and weights:
             self.target.saturation = weights.saturation
-        details = f" (weights sha256 {weights.sha256[:16]})" if weights else ""
+        terms = f", {weights.terms}" if weights and weights.noncommercial else ""
+        details = f" (weights sha256 {weights.sha256[:16]}{terms})" if weights else ""
         details += f", {decoder} of its distribution" if decoder else ""
         details += ", mean with the mirror image" if mirror else ""
         details += f", saturation x{self.target.saturation:g}" if self.target.saturation != 1 else ""

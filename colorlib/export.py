@@ -33,6 +33,7 @@ from colorlib.colorizer import Colorizer
 from colorlib.image import size_of
 from colorlib.io import write_whole
 from colorlib.models import WhiteBalance
+from colorlib.models.larsson16 import FRAME
 from colorlib.painting import GAIN_SIZE, Chroma, Gains
 
 Format = Literal["onnx", "torch-export"]
@@ -66,6 +67,7 @@ class Photographs(nn.Module):
         self.target = colorizer.target
         self.resize = resize
         self.size = colorizer.size if resize else None
+        self.canvas: int = getattr(self.model, "canvas", 0)
         self.balances = self.model.task == "balance"
         if self.balances:
             self.model.forward = self._predict  # type: ignore[assignment]  # whose sizes torch.export can follow
@@ -112,6 +114,8 @@ class Photographs(nn.Module):
         """As :class:`colorlib.Colorizer` does it before the network."""
         if self.size is None:
             return rgb
+        if self.canvas:
+            return self._shrunk(rgb, self.size)
         cell, stride = self.model.output_stride, self.model.stride
         height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(rgb))
         short, mean = torch.minimum(height, width), (height * width).sqrt()
@@ -122,9 +126,25 @@ class Photographs(nn.Module):
             sizes.append(_number(torch.where(scale < 1, small, (n / cell).ceil() * cell)))
         return F.interpolate(rgb, sizes, mode="bilinear", antialias=True).clamp(0, 1)
 
+    def _shrunk(self, rgb: Tensor, size: int) -> Tensor:
+        """For a canvas: see :meth:`colorlib.models.larsson16.Larsson16.seen_size`."""
+        height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(rgb))
+        longest, long = 2 * size - FRAME, torch.maximum(height, width)
+        scale = (size / torch.minimum(height, width)).clamp(max=1)
+        scale = torch.where(long * scale >= longest, longest / long, scale)
+        sizes = [_number((n * scale).round().clamp(min=1)) for n in (height, width)]
+        for n in sizes:
+            torch._check(n < self.canvas)
+        return F.interpolate(rgb, sizes, mode="bilinear", antialias=True).clamp(0, 1)
+
     def _predict(self, rgb: Tensor) -> Tensor:
         """sRGB (N, 3, H, W) -> (N, target.channels, H / output_stride, W / output_stride), rounded up."""
         model = self.model
+        if self.canvas:
+            prediction = model.predict(model.to_input(model.pad(rgb)))
+            for dim, n in zip((-2, -1), size_of(rgb), strict=True):
+                prediction = prediction.index_select(dim, _count(n) + (self.canvas - n) // 2)
+            return prediction
         padded = model.pad(rgb)  # before to_input, which looks at one pixel at a time
         if model.stride > 1:
             padded = _top_left(padded, [model.stride * _number(n // model.stride, self.least) for n in size_of(padded)])
@@ -205,6 +225,12 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
         raise ExportError(
             f"{colorizer.name} takes its colours from another photograph, and an exported file has one input; "
             "export a learned method, such as larsson16_small, or use colorlib colorize --reference"
+        )
+    canvas = getattr(model, "canvas", 0)
+    if canvas and not (resize and colorizer.size and 2 * colorizer.size <= canvas):
+        raise ExportError(
+            f"{colorizer.name} puts photographs on a canvas of {canvas} pixels, with {canvas // 2} on the short "
+            "side: export it at that size or a smaller one"
         )
     if decoder == "sample":
         others = ", ".join(name for name in getattr(colorizer.target, "decoders", ()) if name != "sample")

@@ -45,6 +45,7 @@ class Alternatives:
             text = words.VARIANTS[key]
             caption = words.caption_html(
                 text,
+                words.terms_text(name),
                 name=f"{label(name)}, {text.partition(':')[0].lower()}",
                 painted={"compared": label(name)} if key in (UNCERTAINTY, DISAGREEMENT) else painted,
             )

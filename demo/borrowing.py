@@ -63,7 +63,8 @@ class Borrowing:
             method = label(result.model)
             painted = settings(session) | {"compared": method}
             name = f"{method}, {words.BORROWED[key].lower()}"
-            caption = words.caption_html(words.BORROWED[key], html.escape(method), name=name, painted=painted)
+            notes = html.escape(method), words.terms_text(result.model)
+            caption = words.caption_html(words.BORROWED[key], *notes, name=name, painted=painted)
             changes |= {self.panels[key].image: session.show_borrowed(key), self.panels[key].caption: caption}
         return changes
 

@@ -56,7 +56,7 @@ class Comparison:
         text = f"Left: {self._side(session.against).lower() if session.against in SIDES else label(session.against)}"
         text += f". Right: {label(name)}"
         text += ", with your colours" if session.choices(name) else ""
-        sides = words.caption_html(text, painted=painted, of="#slider") + words.why_html(name)
+        sides = words.caption_html(text, words.terms_text(name), painted=painted, of="#slider") + words.why_html(name)
         return {self.slider: session.compare(name), self.sides: sides}
 
     def _side(self, name: str) -> str:

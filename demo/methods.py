@@ -43,7 +43,8 @@ def ready(task: Task) -> list[str]:
 def label(name: str) -> str:
     """What the page calls a method: whose it is, and its idea; the library's name where that is unknown."""
     entry, idea = catalog()[name], IDEAS.get(name.removesuffix("_small"))
-    return f"{entry.label.partition(',')[0]}: {idea}" if idea else entry.label
+    text = f"{entry.label.partition(',')[0]}: {idea}" if idea else entry.label
+    return f"{text}, its authors' weights" if entry.weights and entry.weights.source else text
 
 
 def short(name: str) -> str:

@@ -40,6 +40,6 @@ class Results:
 
     def painted(self, name: str, session: "Session") -> Changes:
         """A method's picture and caption."""
-        painted, seconds = settings(session), words.seconds_text(session.results[name].seconds)
-        caption = words.caption_html(label(name), seconds, words.paper_text(name), painted=painted)
+        notes = words.seconds_text(session.results[name].seconds), words.terms_text(name), words.paper_text(name)
+        caption = words.caption_html(label(name), *notes, painted=settings(session))
         return {self.panels[name].image: session.show(name), self.panels[name].caption: caption}

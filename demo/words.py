@@ -268,6 +268,12 @@ def paper_text(name: str) -> str:
     return f"<small>{html.escape(paper.title)}</small>" if paper else ""
 
 
+def terms_text(name: str) -> str:
+    """What the licence of a method's weights forbids to do with its pictures, in small type; empty if nothing."""
+    weights = catalog()[name].weights
+    return f"<small>{html.escape(weights.terms)}</small>" if weights and weights.noncommercial else ""
+
+
 def seconds_text(seconds: float) -> str:
     """A time, as captions show it."""
     return f"{seconds:.2f} s"
@@ -375,7 +381,7 @@ def about_html(names: Iterable[str]) -> str:
     """The papers with their methods: a sentence about each, and the licence of its weights."""
     groups: dict[str, str] = {}
     for entry in (catalog()[name] for name in names):
-        licence = f" Weights: {html.escape(entry.weights.license)}." if entry.weights else ""
+        licence = f" Weights: {html.escape(entry.weights.terms)}." if entry.weights else ""
         item = f"<li><b>{html.escape(label(entry.name))}</b>. {html.escape(entry.summary)}{licence}</li>"
         combined = entry.weights is not None and entry.weights.members
         source = "Several methods together" if combined else paper_html(entry.paper)

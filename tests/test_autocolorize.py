@@ -4,9 +4,12 @@ The files have random weights, in the layout that `autocolorize_files` describes
 thirty-second, so that they are small.
 """
 
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -282,3 +285,75 @@ def test_the_architecture_without_settings_is_the_papers():
     paper, released = (create_model("larsson16", width=WIDTH, released=x) for x in (False, True))
     assert [p.shape for p in paper.parameters()] == [p.shape for p in released.parameters()]
     assert (paper.output_stride, released.output_stride) == (4, 1)
+
+
+def _mutilated(content: bytes, weights: Weights, seed: int) -> Iterator[tuple[str, bytes]]:
+    """A file cut off where its parts begin and end, with a byte of its structure changed, and with sizes that lie."""
+    rng = np.random.default_rng(seed)
+    structure = np.ones(len(content), bool)
+    bounds = {0, 1, 8, len(content) - 1}
+    for array in (array for arrays in weights.values() for array in arrays):
+        start = content.index(array.tobytes())
+        structure[start : start + array.nbytes] = False
+        bounds |= {start, start + array.nbytes // 2, start + array.nbytes}
+    for end in sorted(rng.choice(sorted(bounds - {len(content)}), 16, replace=False)):
+        yield f"the first {end} bytes", content[:end]
+    # HDF5 leaves much room for more, which is 0.
+    places = np.flatnonzero(structure & (np.frombuffer(content, np.uint8) != 0))
+    for at in rng.choice(places, 20, replace=False):
+        bit = 1 << int(rng.integers(8))
+        yield f"byte {at} ^ {bit}", content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :]
+    for at in rng.choice(places[places < len(content) - 8], 16, replace=False):
+        huge = (0xFFFFFFFFFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0x00000000FFFFFFFF)[rng.integers(3)]
+        yield f"{huge} at byte {at}", content[:at] + huge.to_bytes(8, "little") + content[at + 8 :]
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "binary"])
+def test_mutilated_files(kind: str, files: dict[str, Path], weights: Weights, model: Larsson16, tmp_path: Path):
+    """A clear error for each of 104, or, where what was changed says nothing of the network, the network itself."""
+    path = tmp_path / "mutilated"
+    state, harmless, said = model.state_dict(), list[str](), list[str]()
+    tracemalloc.start()
+    for change, content in _mutilated(files[kind].read_bytes(), weights, seed=len(kind)):
+        path.write_bytes(content)
+        try:
+            found = _converted(path).state_dict()
+        except WeightsError as error:
+            said.append(str(error))
+            continue
+        harmless.append(change)
+        assert "first" not in change, change
+        assert all(torch.equal(tensor, found[name]) for name, tensor in state.items()), change
+    assert tracemalloc.get_traced_memory()[1] < 20e6  # whatever sizes they claim
+    tracemalloc.stop()
+    assert all(str(path) in error for error in said)
+    assert len(said) > 30  # of 52
+
+
+def test_what_is_no_caffemodel(tmp_path: Path):
+    path = tmp_path / "other"
+    for content in (b"", b"no caffemodel", np.random.default_rng(0).bytes(5000), bytes(5000), b"\x89HDF\r\n\x1a\n"):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"other (is|cannot)"):
+            _converted(path)
+
+
+def test_nothing_outside_the_file_is_read(weights: Weights, tmp_path: Path):
+    """HDF5 can lead to other files, and store arrays in them."""
+    other = write_hdf5(tmp_path / "other.h5", weights)
+    for kind in ("external link", "soft link", "external storage", "compressed"):
+        path = write_hdf5(tmp_path / "hostile.h5", weights)
+        with h5py.File(path, "r+") as file:
+            group = file["data/fc7"]
+            shape = group["0"].shape
+            del group["0"]
+            if kind == "external link":
+                group["0"] = h5py.ExternalLink(str(other), "/data/fc7/0")
+            elif kind == "soft link":
+                group["0"] = h5py.SoftLink("/data/fc6/0")
+            elif kind == "external storage":
+                group.create_dataset("0", shape, "<f4", external=[(str(other), 0, h5py.h5f.UNLIMITED)])
+            else:  # a few bytes of file, which are gigabytes of zeros
+                group.create_dataset("0", (1 << 30, 64), "<f4", chunks=(1 << 10, 64), compression="gzip")
+        with pytest.raises(WeightsError, match=r"a link to elsewhere|not stored in one piece"):
+            _converted(path)

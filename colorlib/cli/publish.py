@@ -27,6 +27,9 @@ def push(
         Path | None, typer.Option(help="Keep the uploaded files in this new folder. Default: a temporary one.")
     ] = None,
     private: Private = False,
+    noncommercial: Annotated[
+        bool, typer.Option("--noncommercial", help="Upload weights whose licence forbids commercial use.")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Upload weights to the Hugging Face Hub.
@@ -39,6 +42,7 @@ def push(
     from colorlib.cards import assemble
     from colorlib.hub import push as upload
     from colorlib.tensors import WeightsError
+    from colorlib.weights import known
 
     with usage_errors(), TemporaryDirectory() as temporary:
         where = folder or Path(temporary) / "repository"
@@ -46,6 +50,10 @@ def push(
             raise UsageError(f"{where} already exists; choose a new folder")
         try:
             _need_repository(repo)
+            if (info := known(model)) and info.noncommercial and not noncommercial:
+                raise UsageError(
+                    f"{model} is {info.terms}, published at {info.source}: --noncommercial uploads it under these terms"
+                )
             assemble(model, where, repo, results or f"{repo.partition('/')[0]}/colorlib-results")
             _print_files(where, f"{repo}:")
             if not dry_run:

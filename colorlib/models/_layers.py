@@ -97,7 +97,7 @@ def on_canvas(x: Tensor, side: int) -> Tensor:
     place = torch.arange(side, device=x.device)
     for dim, n in ((-2, x.shape[-2]), (-1, x.shape[-1])):
         inside = place - (side - n) // 2
-        spare = spare.index_select(dim, torch.where((inside >= 0) & (inside < n), inside, n))
+        spare = spare.index_select(dim, torch.where((inside >= 0) & (inside < n), inside, torch.full_like(inside, n)))
     return spare
 
 

@@ -38,7 +38,7 @@ PAPER = Paper(
     url="https://doi.org/10.1007/978-3-319-46493-0_35",
 )
 DATA = "data"  # the input itself, the hypercolumn's first layer
-_FRAME = 12  # pixels that a canvas is longer than what is shown on it, at least
+FRAME = 12  # pixels that a canvas is longer than what is shown on it, at least
 
 Components: TypeAlias = str | Sequence[str]
 """Layers of a hypercolumn: a range such as ``"conv4_1..fc7"``, or their names."""
@@ -223,14 +223,14 @@ class Larsson16(ColorModel):
         """Of the canvas."""
         if torch.compiler.is_exporting():  # a graph's photographs are shown at a size that fits
             return self.canvas
-        return max(self.canvas, -(-(max(height, width) + _FRAME) // self.stride) * self.stride)
+        return max(self.canvas, -(-(max(height, width) + FRAME) // self.stride) * self.stride)
 
     @override
     def seen_size(self, height: int, width: int, size: float) -> tuple[int, int]:
         if not self.canvas:
             return super().seen_size(height, width, size)
         scale = min(size / min(height, width), 1)
-        if max(height, width) * scale >= (longest := 2 * size - _FRAME):
+        if max(height, width) * scale >= (longest := 2 * size - FRAME):
             scale = longest / max(height, width)
         return max(1, round(height * scale)), max(1, round(width * scale))
 

@@ -35,6 +35,7 @@ __all__ = [
     "WeightsError",
     "configured",
     "create_model",
+    "known",
     "locate",
     "open_model",
     "sha256_of",
@@ -221,6 +222,16 @@ def _described(file: Path) -> tuple[str, dict[str, Any], WeightsInfo]:
         noncommercial=json.loads(metadata.get("noncommercial", "false")),
     )
     return metadata["model"], json.loads(metadata.get("model_args", "{}")), info
+
+
+def known(what: str | PathLike[str]) -> WeightsInfo | None:
+    """What is known of a method's weights, as :func:`locate` finds them; None if it has none."""
+    where = locate(what)
+    if isinstance(where, str):
+        return model_info(where).weights
+    if where.is_dir() and (where / CONFIG).is_file():
+        return repository.Config.read(where / CONFIG).weights
+    return _described(where / WEIGHTS if where.is_dir() else where)[2]
 
 
 def sha256_of(what: str | PathLike[str]) -> str:

@@ -1,0 +1,310 @@
+"""`colorlib fetch` and `convert`: from an authors' file on a server on loopback to a method that is ready."""
+
+import hashlib
+import json
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from autocolorize_files import layers, random_weights, write_hdf5
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from colorlib import Colorizer, authors, cards, create_model, list_models
+from colorlib.authors import download
+from colorlib.catalog import catalog
+from colorlib.cli import app
+from colorlib.facts import fetched_weights
+from colorlib.tensors import WeightsError, read_metadata
+
+WIDTH = 1 / 32
+
+
+@dataclass
+class Server:
+    """A file at an address, with faults: where the line is cut, and answers that are errors."""
+
+    content: bytes
+    cut: list[int] = field(default_factory=list)  # of the next answers, after so many bytes
+    errors: list[int] = field(default_factory=list)  # the next answers' status, after the cuts
+    ranged: bool = True
+    asked: list[str | None] = field(default_factory=list)  # Range of each request
+
+    def __post_init__(self) -> None:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = self.headers["Range"]
+                server.asked.append(asked)
+                if server.errors and not server.cut:
+                    self.send_error(server.errors.pop(0))
+                    return
+                start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and server.ranged else 0  # type: ignore[index]
+                if start >= len(server.content):
+                    self.send_error(416)
+                    return
+                body = server.content[start:]
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(body)))
+                if start:
+                    whole = len(server.content)
+                    self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+                self.end_headers()
+                self.wfile.write(body[: server.cut.pop(0)] if server.cut else body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.http.server_port}/res/autocolorize.caffemodel.h5"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Larsson's file with random weights, a thirty-second as wide."""
+    path = tmp_path_factory.mktemp("published") / "autocolorize.caffemodel.h5"
+    write_hdf5(path, random_weights(WIDTH), (one.name for one in layers(WIDTH)))
+    return path
+
+
+@pytest.fixture
+def server(file: Path) -> Iterator[Server]:
+    server = Server(file.read_bytes())
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, file: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache; what was published is the small file on the loopback server."""
+    published = replace(
+        authors.PUBLISHED["larsson16"],
+        address=server.address,
+        size=file.stat().st_size,
+        digest=f"sha256:{hashlib.sha256(server.content).hexdigest()}",
+        settings={"width": WIDTH},
+    )
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", published)
+    monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "WAITS", ())
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # less is not kept; of 10 MB
+    return tmp_path / "cache"
+
+
+def _files(cache: Path) -> set[str]:
+    return {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()}
+
+
+KEPT = {"authors/larsson16/config.json", "authors/larsson16/model.safetensors"}
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_fetched_and_ready(cache: Path, server: Server, file: Path, tmp_path: Path):
+    assert "larsson16" not in list_models(ready=True)
+    with pytest.raises(WeightsError, match="`colorlib fetch larsson16` gets those of its authors"):
+        create_model("larsson16", pretrained=True)
+
+    code, output = run("fetch", "larsson16", "--yes")
+    assert code == 0, output
+    assert "BSD-3-Clause" in output
+    assert server.address in output
+    assert _files(cache) == KEPT
+    assert server.asked == [None]
+
+    assert "larsson16" in list_models(ready=True)
+    rows = [json.loads(line) for line in run("models", "--json")[1].splitlines()]
+    row = next(row for row in rows if row["name"] == "larsson16")
+    assert (row["ready"], row["weights"], row["license"]) == (True, "ready", "BSD-3-Clause")
+    assert re.search(r"larsson16 .*ready +BSD-3-Clause", run("models")[1])
+
+    colorizer = Colorizer("larsson16", device="cpu")
+    assert colorizer.weights is not None
+    assert colorizer.weights.source == server.address
+    assert colorizer.weights.license == "BSD-3-Clause"
+    direct = authors._read(file, authors.PUBLISHED["larsson16"])
+    photo = torch.from_numpy(data.coffee()[:90, :120]).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        assert (colorizer.model.colorize(photo) - direct.colorize(photo)).abs().max() < 1e-5
+    kept = colorizer.weights.path
+    metadata = read_metadata(kept)
+    assert metadata["source"] == server.address
+    assert json.loads(metadata["model_args"]) == {"released": True, "width": WIDTH}
+    assert all(tensor.dtype == torch.float32 for tensor in create_model("larsson16", True).state_dict().values())
+    # The file alone says the same.
+    copy = shutil.copy(kept, tmp_path / "copy.safetensors")
+    told = replace(colorizer.weights, file="copy.safetensors", data="", parameters=0, settings={})
+    assert Colorizer(copy, device="cpu").weights == told
+
+    picture = tmp_path / "in.png"
+    Image.fromarray(data.coffee()[:90, :120]).save(picture)
+    code, output = run("colorize", picture, "-o", tmp_path / "out", "-m", "larsson16")
+    assert code == 0, output
+    again = authors.fetch("larsson16")
+    assert again.sha256 == colorizer.weights.sha256
+    assert server.asked == [None]  # nothing was downloaded again
+
+
+def test_interrupted_and_resumed(cache: Path, server: Server):
+    server.cut, server.errors = [200_000], [503]
+    with pytest.raises(WeightsError, match="the server answered 503"):
+        authors.fetch("larsson16", accept=True, progress=False)
+    assert _files(cache) == {"authors/downloads/autocolorize.caffemodel.h5.part"}
+    assert (cache / "authors/downloads/autocolorize.caffemodel.h5.part").stat().st_size == 200_000
+    authors.fetch("larsson16", accept=True, progress=False)
+    assert server.asked == [None, "bytes=200000-", "bytes=200000-"]
+    assert _files(cache) == KEPT
+
+
+def test_a_server_that_does_not_resume_begins_anew(cache: Path, server: Server):
+    server.ranged, server.cut, server.errors = False, [200_000], [503]
+    with pytest.raises(WeightsError, match="503"):
+        authors.fetch("larsson16", accept=True, progress=False)
+    authors.fetch("larsson16", accept=True, progress=False)
+    assert _files(cache) == KEPT
+
+
+def test_what_is_complete_is_not_asked_for_again(cache: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
+    """A part that is the whole file, where its size is not known: the server has nothing to add."""
+    published = replace(authors.PUBLISHED["larsson16"], size=None)
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", published)
+    part = cache / "authors/downloads/autocolorize.caffemodel.h5.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(server.content)
+    authors.fetch("larsson16", accept=True, progress=False)
+    assert server.asked == [f"bytes={len(server.content)}-"]
+
+
+@pytest.mark.parametrize("change", ["a byte", "shorter", "longer"])
+def test_another_file_is_refused(cache: Path, server: Server, change: str):
+    middle = len(server.content) // 2
+    server.content = {
+        "a byte": server.content[:middle] + bytes([server.content[middle] ^ 1]) + server.content[middle + 1 :],
+        "shorter": server.content[:-1],
+        "longer": server.content + b"!",
+    }[change]
+    expected = "has the sha256" if change == "a byte" else "bytes, and autocolorize.caffemodel.h5 has"
+    with pytest.raises(WeightsError, match=f"{expected}.*it is removed"):
+        authors.fetch("larsson16", accept=True, progress=False)
+    assert _files(cache) == set()
+    assert fetched_weights("larsson16") is None
+
+
+def test_nothing_comes_before_the_licence_is_accepted(cache: Path, server: Server):
+    with pytest.raises(WeightsError, match="unless its licence is accepted: The 3-clause BSD"):
+        authors.fetch("larsson16")
+    code, output = run("fetch", "larsson16")  # where nobody can be asked
+    assert code == 2
+    assert "--yes accepts the licence" in output
+    assert server.asked == []
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("kind", ["address", "file", "folder", "memory"])
+def test_mirrors(kind: str, cache: Path, server: Server, file: Path, monkeypatch: pytest.MonkeyPatch):
+    mirror = {
+        "address": server.address.replace("/res/", "/mirror/"),
+        "file": str(file),
+        "folder": str(file.parent),
+        "memory": "memory://mirror/",
+    }[kind]
+    if kind == "memory":
+        import fsspec
+
+        fsspec.filesystem("memory").pipe("/mirror/autocolorize.caffemodel.h5", server.content)
+    published = replace(authors.PUBLISHED["larsson16"], address="http://127.0.0.1:9/gone")
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", published)
+    code, output = run("fetch", "larsson16", "--yes", "--source", mirror)
+    assert code == 0, output
+    assert _files(cache) == KEPT
+    assert file.is_file()  # a mirror here stays
+    assert len(server.asked) == (kind == "address")
+
+
+def test_an_address_that_nobody_answers(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    published = replace(authors.PUBLISHED["larsson16"], address="http://127.0.0.1:9/gone")
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", published)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    code, output = run("fetch", "larsson16", "--yes")
+    assert code == 2
+    assert "cannot be reached" in output
+    assert "--source names a mirror" in output
+
+
+def test_a_full_disk(cache: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1_000_000))  # type: ignore[attr-defined]
+    with pytest.raises(WeightsError, match=r"0.0 GB of room, and larsson16 needs .* COLORLIB_HOME"):
+        authors.fetch("larsson16", accept=True, progress=False)
+    assert server.asked == []
+
+
+def test_convert(cache: Path, file: Path, tmp_path: Path):
+    named = shutil.copy(file, tmp_path / "mine.h5")
+    code, output = run("convert", named, "--yes")
+    assert code == 2
+    assert "say which method it is" in output
+    code, output = run("convert", named, "--as", "larsson16", "--yes")
+    assert code == 0, output
+    assert _files(cache) == KEPT
+    assert run("convert", file, "--yes")[0] == 0  # again, in its place
+    assert _files(cache) == KEPT
+
+
+def test_a_file_that_cannot_be_converted_changes_nothing(cache: Path, file: Path, tmp_path: Path):
+    authors.convert(file)
+    before = fetched_weights("larsson16")
+    broken = tmp_path / file.name
+    weights = random_weights(WIDTH)
+    weights["conv3_1"][0][0, 0, 0, 0] = torch.nan
+    write_hdf5(broken, weights, (one.name for one in layers(WIDTH)))
+    code, output = run("convert", broken, "--yes")
+    assert code == 2
+    assert "not finite" in output
+    assert fetched_weights("larsson16") == before
+    assert _files(cache) == KEPT
+
+
+def test_noncommercial_terms_travel(cache: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    terms = replace(authors.PUBLISHED["larsson16"], license="CC-BY-NC-SA-4.0", noncommercial=True)
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", terms)
+    info = authors.convert(file)
+    assert info.terms == "CC-BY-NC-SA-4.0, not for commercial use"
+    assert json.loads(read_metadata(info.path)["noncommercial"]) is True
+    assert info.terms in run("models")[1]
+    copy = shutil.copy(info.path, tmp_path / "copy.safetensors")
+    for model in ("larsson16", copy):
+        colorizer = Colorizer(model, device="cpu")
+        assert info.terms in colorizer.provenance
+        code, output = run("push", model, "--repo", "me/theirs", "--dry-run")
+        assert code == 2
+        assert "--noncommercial" in output
+    assert catalog()["larsson16"].weights == info
+
+    Image.fromarray(data.coffee()[:90, :120]).save(tmp_path / "in.png")
+    code, output = run("colorize", tmp_path / "in.png", "-o", tmp_path / "out", "-m", "larsson16")
+    assert code == 0
+    assert info.terms in output
+    monkeypatch.setattr(cards, "_paint", lambda folder: iter(()))  # four photographs
+    allowed = ("--dry-run", "--noncommercial", "--folder", tmp_path / "r")
+    code, output = run("push", "larsson16", "--repo", "me/theirs", *allowed)
+    assert code == 0, output
+    card = (tmp_path / "r" / "README.md").read_text()
+    assert "license: cc-by-nc-sa-4.0" in card
+    said = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert said["weights"]["noncommercial"] is True
+    assert said["model_args"] == {"released": True, "width": WIDTH}
