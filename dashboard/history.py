@@ -87,7 +87,7 @@ def over_time(past: pd.DataFrame, store: Store, protocol: str, model: str, score
 
     Args:
         past: see :func:`history`.
-        store: the results of today; a run that the history does not have comes last, without a date.
+        store: the results of today; they come last, without a date where the history has them earlier or not at all.
         protocol: its id.
         model: the method.
         score: its name.
@@ -100,7 +100,8 @@ def over_time(past: pd.DataFrame, store: Store, protocol: str, model: str, score
     now = common.summary(store, protocol, (score,))
     now = now[(now["model"] == model) & (now["score"] == score)].astype({"weights": object})
     now = now.merge(today[["weights", "commit", "digest"]], on="weights")
-    new = ~pd.MultiIndex.from_frame(now[keys]).isin(pd.MultiIndex.from_frame(before[keys]))
+    # Earlier weights may be back: then the newest rows of the history are not those of today.
+    new = ~pd.MultiIndex.from_frame(now[keys]).isin(pd.MultiIndex.from_frame(before[keys].tail(len(now))))
     return pd.concat([before, now[new]], ignore_index=True).reindex(columns=COLUMNS)
 
 

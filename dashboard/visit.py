@@ -6,7 +6,7 @@ without its choices. So choices are read from the address when a page is come to
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -61,15 +61,14 @@ class Visit:
         page: its name in the address.
         asked: what the address asked for, by key of a widget, as long as that has not been shown.
         told: whether the address asked for anything: then nothing is taken over from before.
-        chosen: what the visitor chose, here or before; widgets that are as they always are at first are not in it.
-        first: how widgets were at first.
+        chosen: what the visitor chose, here or before. What a widget has by itself is not in it: what it begins with,
+            or falls back to when its options change.
     """
 
     page: str
     asked: dict[str, list[str]]
     told: bool
     chosen: dict[str, Any]
-    first: dict[str, Any] = field(default_factory=dict)
 
 
 def _visit() -> Visit:
@@ -96,7 +95,9 @@ def arrive(page: str) -> None:
 
 
 def bound(key: str, read: Read, *, carry: str = "", always: bool = False) -> dict[str, Any]:
-    """The arguments of a widget whose choice is in the page's address: its key. What was chosen before is set.
+    """The arguments of a widget whose choice is in the page's address: its key, and what notes a choice.
+
+    What was chosen before is set.
 
     Args:
         key: of the widget, and in the address.
@@ -120,7 +121,11 @@ def bound(key: str, read: Read, *, carry: str = "", always: bool = False) -> dic
         if value is not None:
             st.session_state[key] = visit.chosen[key] = value
             break
-    return {"key": key}
+    return {"key": key, "on_change": _choose, "args": (key,)}
+
+
+def _choose(key: str) -> None:
+    _visit().chosen[key] = st.session_state[key]
 
 
 def remember() -> None:
@@ -130,11 +135,14 @@ def remember() -> None:
     for key in notes().keys:
         if key not in st.session_state:
             continue
-        value = st.session_state[key]
-        if key in visit.chosen or key in notes().always or value != visit.first.setdefault(key, value):
+        value, name = st.session_state[key], notes().carried.get(key)
+        if key in notes().always:
             visit.chosen[key] = value
-            if name := notes().carried.get(key):
-                carried[name] = value
+        elif visit.chosen.get(key, value) != value:  # its options changed, and what was chosen is none of them
+            del visit.chosen[key]
+            carried.pop(name, None)
+        if key in visit.chosen and name:
+            carried[name] = value
     st.session_state.setdefault(_LEFT, {})[visit.page] = dict(visit.chosen)
 
 

@@ -89,6 +89,21 @@ def test_the_page_shows_how_a_score_moved(open_page: Open, repository: tuple[Pat
     (folder / history.FILE).unlink()
 
 
+def test_earlier_weights_that_are_back_come_last(open_page: Open, repository: tuple[Path, dict[str, float]]):
+    """Today's rows are the newest, also where the history has them before others."""
+    folder, scores = repository
+    table = history.history(folder)
+    swapped = {DAYS[1]: DAYS[2], DAYS[2]: DAYS[1]}
+    dates = [pd.Timestamp(swapped.get(day.isoformat(), day.isoformat())) for day in table["date"]]
+    table.assign(date=dates).to_parquet(folder / history.FILE)
+    app = open_page("over_time", folder)
+    (folder / history.FILE).unlink()
+    now, between = scores["2" * 64], scores["1" * 64]
+    assert f"went from {now:.4f} to {now:.4f}** (+0.0000) over 3 measurements of 2 weights." in app.markdown[0].value
+    assert app.dataframe[0].value["value"].tolist() == pytest.approx([now, between, now])
+    assert app.dataframe[0].value["results of"].tolist() == ["2026-02-03", "2026-03-04", "now"]
+
+
 def test_the_shipped_history_ends_with_the_shipped_results():
     """If this fails, results were measured anew: commit them, then run python dashboard/history.py."""
     past, reason = history.read_history(str(SHIPPED))

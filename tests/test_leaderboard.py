@@ -3,17 +3,19 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from colorlib.benchmarks.comparison import tie_groups
-from colorlib.benchmarks.results import SHIPPED
+from colorlib.benchmarks.results import SHIPPED, read_run, write_run
 from colorlib.catalog import catalog
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "dashboard"))
@@ -207,3 +209,15 @@ def test_facts_of_methods():
     )
     assert ranking.facts("consensus").size == "compact"
     assert ranking.facts("DDColor") == ("from elsewhere", "not known", ranking.PUBLISHED, "not known")
+
+
+def test_fid_is_of_all_photographs_only(open_page: Open, tmp_path: Path):
+    """It is in the table where a run has it, and not where scenes are chosen."""
+    protocol = "opencountry@1"
+    for name, fid in (("grayscale", 40.25), ("dahl16_small", 31.5), ("welsh02", None)):
+        run, rows = read_run(next((SHIPPED / protocol).glob(f"{name}*.parquet")))
+        content = pa.Table.from_pandas(rows.drop(columns=list(run.COLUMNS)))
+        write_run(tmp_path / run.file, replace(run, fid=fid, fid_network="f" * 64 if fid else ""), content)
+    view = open_page("leaderboard", tmp_path).dataframe[0].value.set_index("method")
+    assert view["fid"].dropna().to_dict() == {"grayscale": 40.25, "dahl16_small": 31.5}
+    assert "lpips" not in view

@@ -65,6 +65,19 @@ def test_what_nobody_chose_does_not_go_along(open_page: Open, few: Path):
     assert app.selectbox(key="one").value == "larsson16_small"  # the best by RMSE
 
 
+def test_what_streamlit_falls_back_to_is_no_choice(open_page: Open, few: Path):
+    """Whoever chooses the other method as this one leaves the other box without its choice."""
+    app = open_page("head_to_head", few)
+    app.selectbox(key="other").set_value("welsh02").run()
+    app.selectbox(key="one").set_value("welsh02").run()
+    assert app.selectbox(key="other").value == "larsson16_small"  # the best of those that are left
+    [script] = [one.proto.body for one in app.get("html") if "replaceState" in one.proto.body]
+    assert "one=welsh02" in script
+    assert "other=" not in script
+    _go(app, "leaderboard")
+    assert app.selectbox(key="against").value == "the best"
+
+
 def test_an_address_says_all(open_page: Open, few: Path):
     """What was chosen before does not add to it."""
     app = open_page("head_to_head", few, benchmark_colorize="coco@1", one="welsh02")

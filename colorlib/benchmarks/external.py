@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from colorlib import color, io
 from colorlib.benchmarks.methods import Method
+from colorlib.benchmarks.perceptual import fetch_networks
 from colorlib.benchmarks.photos import DataError, Photo, of_folder
 from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.results import Run
@@ -100,6 +101,8 @@ def score(
     allow_missing: bool = False,
     again: bool = False,
     progress: bool = False,
+    lpips: bool = False,
+    fid: bool = False,
 ) -> "pd.DataFrame":
     """Score pictures that another program made of the photographs of a benchmark.
 
@@ -117,6 +120,8 @@ def score(
         allow_missing: finish without photographs that are absent, have no picture, or whose picture does not fit.
         again: score anew what the results folder already holds.
         progress: show a bar.
+        lpips: also LPIPS of each picture, see :func:`evaluate`.
+        fid: also FID of all pictures.
 
     Returns:
         A row per photograph, and kind of cast, as :func:`evaluate` returns them; how long a picture took is not known.
@@ -148,8 +153,9 @@ def score(
         )
     kept = [photo for photo in photos if photo.key not in set(without)]
     # The method is never asked: its pictures are there.
-    job = Pictures(Method(name, "grayscale"), protocol, "cpu", 8, 0, torch.get_num_threads(), matched)
-    run = replace(Run.now(protocol, name, _digest(matched), job.place, job.batch_size, 0), external=True)
+    networks = fetch_networks(lpips=lpips, fid=fid)
+    job = Pictures(Method(name, "grayscale"), protocol, "cpu", 8, 0, torch.get_num_threads(), networks, matched)
+    run = replace(Run.now(protocol, name, _digest(matched), job.place, job.batch_size, 0, networks), external=True)
     return measured(job, run, kept, absent + len(without), out, allow_missing, again, progress)
 
 

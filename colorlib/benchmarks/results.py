@@ -32,6 +32,8 @@ from colorlib.benchmarks.scores import SCORES, Values
 if TYPE_CHECKING:
     import torch as pytorch
 
+    from colorlib.benchmarks.perceptual import Networks
+
 SHIPPED = Path(__file__).parent / "results"
 SCHEMA = "1"  # raised when a column changes its meaning
 _METADATA = b"colorlib"
@@ -59,6 +61,9 @@ class Run:
         torch: its version.
         schema: of the columns.
         external: whether another program made the pictures.
+        lpips_network: sha256 of the network that gave the column ``lpips``; empty without that column.
+        fid_network: sha256 of the network behind ``fid``.
+        fid: Fréchet distance between the features of all pictures and of the photographs; None if not asked for.
     """
 
     benchmark: str
@@ -78,12 +83,22 @@ class Run:
     torch: str
     schema: str = SCHEMA
     external: bool = False
+    lpips_network: str = ""
+    fid_network: str = ""
+    fid: float | None = None
 
     COLUMNS = ("benchmark", "protocol", "keep", "model", "weights", "commit", "device", "dtype", "seed", "missing")
 
     @classmethod
     def now(
-        cls, protocol: Protocol, model: str, weights: str, device: "pytorch.device", batch_size: int, seed: int
+        cls,
+        protocol: Protocol,
+        model: str,
+        weights: str,
+        device: "pytorch.device",
+        batch_size: int,
+        seed: int,
+        networks: "Networks",
     ) -> Self:
         """A run by this process."""
         import torch as pytorch  # here, since to read results needs no torch
@@ -104,6 +119,8 @@ class Run:
             threads=pytorch.get_num_threads(),
             colorlib=version("colorlib-torch"),
             torch=str(pytorch.__version__),
+            lpips_network=networks.lpips,
+            fid_network=networks.fid,
         )
 
     @property
@@ -113,9 +130,10 @@ class Run:
         return Path(self.protocol, f"{safe}-{self.weights[:8]}.parquet" if self.weights else f"{safe}.parquet")
 
     def measured_the_same(self, other: "Run") -> bool:
-        """Whether two runs differ at most in the code and the machine that did it."""
+        """Whether another run has all that is asked of this one, though by other code or on another machine."""
         fixed = ("protocol", "digest", "model", "weights", "seed", "schema")
-        return all(getattr(self, name) == getattr(other, name) for name in fixed)
+        asked = [name for name in ("lpips_network", "fid_network") if getattr(self, name)]
+        return all(getattr(self, name) == getattr(other, name) for name in (*fixed, *asked))
 
 
 class Unfinished:
@@ -165,10 +183,10 @@ def write_run(file: Path, run: Run, rows: pa.Table) -> None:
 
 
 def named_rows(run: Run, rows: pa.Table) -> pa.Table:
-    """Rows with the columns that say where they come from."""
+    """Rows with the columns that say where they come from, and FID, which all of them share, if it is known."""
     for position, name in enumerate(Run.COLUMNS):
         rows = rows.add_column(position, name, pa.array([getattr(run, name)] * len(rows)))
-    return rows
+    return rows if run.fid is None else rows.append_column("fid", pa.array([run.fid] * len(rows)))
 
 
 def read_run(file: Path) -> tuple[Run, pd.DataFrame]:

@@ -16,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from colorlib import io
 from colorlib._spread import on_ray
 from colorlib.benchmarks import protocols
 from colorlib.benchmarks.methods import Method, Painter
+from colorlib.benchmarks.perceptual import Inception, Lpips, Networks, fetch_networks, frechet_distance
 from colorlib.benchmarks.photos import DataError, Photo
 from colorlib.benchmarks.protocols import Protocol
 from colorlib.benchmarks.results import Run, Unfinished, named_rows, read_run, write_run
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 CHUNK = 32  # photographs; at 256 pixels their float32 values take 30 MB
 READERS = 4  # threads that decode, ahead of the network
 SKIN = ("skin_dark", "skin_medium", "skin_light")  # columns of what skin_ciede2000 gives
+INCEPTION = ("inception", "inception_true")  # features behind FID, which are forgotten once that is computed
 BEFORE = {"angular_error": angular_error, "rmse": rmse_alphabeta, "psnr": psnr, "ciede2000": ciede2000}  # of the cast
 # Edges of the histogram of each pixel's error, from which the curve of Larsson et al. 2016, figure 7, is drawn.
 ERROR_BINS, ERROR_RANGE = 50, 1.0
@@ -81,6 +84,7 @@ class Job:
     batch_size: int
     seed: int
     threads: int
+    networks: Networks
 
     @cached_property
     def painter(self) -> Painter:
@@ -100,6 +104,16 @@ class Job:
     def place(self) -> torch.device:
         """Where networks run and scores are computed."""
         return self.painter.colorizer.device
+
+    @cached_property
+    def lpips(self) -> Lpips | None:
+        """What gives the column ``lpips``, if that is asked for."""
+        return Lpips(self.place) if self.networks.lpips else None
+
+    @cached_property
+    def inception(self) -> Inception | None:
+        """What gives the features behind FID, if that is asked for."""
+        return Inception(self.place) if self.networks.fid else None
 
     def load(self, photo: Photo) -> Tensor | str:
         """A photograph as the protocol has it, or why it cannot be read."""
@@ -139,6 +153,10 @@ class Job:
             columns["blotch"] = blotch(painted, true)
             columns |= zip(SKIN, skin_ciede2000(painted, true).unbind(dim=1), strict=True)
         columns["lightness_true"] = rgb_to_lightness(true).mean(dim=(1, 2, 3))
+        if self.lpips:
+            columns["lpips"] = self.lpips(painted, true)
+        if self.inception:
+            columns |= zip(INCEPTION, map(self.inception, (painted, true)), strict=True)
         values = {name: value.tolist() for name, value in columns.items()}
         ranks = self._scene_ranks(photos, shown)
         height, width = size_of(true)
@@ -180,6 +198,8 @@ def evaluate(
     allow_missing: bool = False,
     again: bool = False,
     progress: bool = False,
+    lpips: bool = False,
+    fid: bool = False,
 ) -> "pd.DataFrame":
     """Measure a method on a benchmark.
 
@@ -200,12 +220,16 @@ def evaluate(
         allow_missing: finish without photographs that are absent or cannot be read; rows then say how many.
         again: measure anew what the results folder already holds.
         progress: show a bar.
+        lpips: also LPIPS of each picture (Zhang et al. 2018), by AlexNet, which torchvision fetches once (233 MB).
+        fid: also FID of all pictures (Heusel et al. 2017), by an Inception-v3 that torch-fidelity fetches once (92 MB).
+            It falls with the number of photographs: compare it only over the same ones.
 
     Returns:
         A row per photograph, and kind of cast; columns as the README of this folder lists them.
 
     Raises:
         ValueError: an unknown name, or a method of another task.
+        ImportError: FID without torch-fidelity.
         WeightsError: no weights, or weights that are damaged.
         DataError: photographs are absent or cannot be read; what was measured is kept for the next attempt.
 
@@ -218,8 +242,9 @@ def evaluate(
     method = Method.of(model)
     task = method.task if not isinstance(benchmark, Protocol) and is_own(benchmark) else None
     protocol, photos, absent = planned(benchmark, data, task, limit, allow_missing)
-    job = Job(method, protocol, device, batch_size, seed, torch.get_num_threads())
-    run = Run.now(protocol, method.name, method.weights, job.place, batch_size, seed)
+    networks = fetch_networks(lpips=lpips, fid=fid)
+    job = Job(method, protocol, device, batch_size, seed, torch.get_num_threads(), networks)
+    run = Run.now(protocol, method.name, method.weights, job.place, batch_size, seed, networks)
     return measured(job, run, photos, absent, out, allow_missing, again, progress, engine, workers)
 
 
@@ -259,6 +284,10 @@ def measured(
     if unreadable and not (allow_missing and len(unreadable) < len(photos)):
         raise DataError(_complaint(unreadable, len(photos), kept=file is not None))
     rows = pa.concat_tables([done[index] for index in sorted(done)], promote_options="permissive")
+    if run.fid_network:
+        picture, photo = (torch.from_numpy(np.stack(rows[name].to_numpy())) for name in INCEPTION)
+        run = replace(run, fid=frechet_distance(picture, photo))
+        rows = rows.drop_columns(list(INCEPTION))
     run = replace(run, missing=absent + len(unreadable))
     if file:
         write_run(file, run, rows)
@@ -347,6 +376,7 @@ _TYPES = {
     **dict.fromkeys(("photo", "label", "cast"), pa.string()),
     **dict.fromkeys(("height", "width", "scene_rank"), pa.int32()),
     "error_histogram": _HISTOGRAM,
+    **dict.fromkeys(INCEPTION, pa.list_(pa.field("element", pa.float32()))),
     "seconds": pa.float64(),
 }
 

@@ -341,5 +341,6 @@ SCORES = {
         metric="skin_ciede2000",
         parts=tuple(f"skin_{tone}" for tone in _SKIN_MEANS),
     ),
+    "lpips": Score("lpips", "LPIPS", "", "lower", 3, source="Zhang et al. 2018, by AlexNet"),
     "seconds": Score("seconds", "time", "s", "lower", 3),
 }

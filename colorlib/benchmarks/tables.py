@@ -22,6 +22,7 @@ _SHOWN = (
     "bin_accuracy_v",
     "top1",
     "top5",
+    "lpips",
 )
 _NUMBERS = ("value", "low", "high", "ratio", "ratio_low", "ratio_high")
 _SKIN = ("skin_dark", "skin_medium", "skin_light", "skin_apart")
@@ -110,6 +111,8 @@ def _colorization(cells: Cells, run: pd.DataFrame) -> dict[str, str]:
         columns["CIEDE2000 of skin: dark, medium, light (apart)"] = "{}, {}, {} ({})".format(
             *(SCORES[name].format(cells[name]["value"]) if name in cells else "-" for name in _SKIN)
         )
+    if "fid" in run and pd.notna(run["fid"].iloc[0]):
+        columns["FID"] = f"{run['fid'].iloc[0]:.1f}"
     return columns | {"seconds": _seconds(run)}
 
 

@@ -29,6 +29,10 @@ MIX, SIGMA = 0.9, 5.0  # of Lin and Ferreira's weights: share of the uniform dis
 COUNTED_SIDE = 256  # of photographs whose colours are counted, so that large ones do not outweigh the others
 
 
+WithLpips = Annotated[bool, typer.Option("--lpips", help="Also LPIPS. Its network is fetched once, 233 MB.")]
+WithFid = Annotated[
+    bool, typer.Option("--fid", help="Also FID, over all photographs. Its network is fetched once, 92 MB.")
+]
 ResultsFolder = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Results folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object for each row of the tables.")]
 
@@ -64,6 +68,8 @@ class EvaluateOptions:
         bool, typer.Option("--allow-missing", help="Finish without photographs that are missing or damaged.")
     ] = False
     again: Annotated[bool, typer.Option("--again", help="Measure again what the results folder holds.")] = False
+    lpips: WithLpips = False
+    fid: WithFid = False
     as_json: AsJson = False
 
 
@@ -150,6 +156,8 @@ class ScoreOptions:
         bool, typer.Option("--allow-missing", help="Finish without photographs whose picture is missing or refused.")
     ] = False
     again: Annotated[bool, typer.Option("--again", help="Score again what the results folder holds.")] = False
+    lpips: WithLpips = False
+    fid: WithFid = False
     as_json: AsJson = False
 
 
@@ -180,7 +188,7 @@ def score(options: ScoreOptions) -> None:
         except benchmarks.DataError as error:
             say(f"Error: {error}")
             raise typer.Exit(1) from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             say(f"Error: {error}")
             raise typer.Exit(2) from None
     _print_runs(pandas.concat(runs, ignore_index=True), options.as_json)

@@ -35,7 +35,9 @@ def leaderboard(store: Store, protocol: str, scores: Sequence[str], scenes: tupl
     wide.columns = [score if kind == "value" else f"{score}_{kind}" for kind, score in wide.columns]
     photos = summary.groupby(["model", "weights"])["photos"].max()
     table = wide.join(photos).reset_index().astype({"model": object, "weights": object})
-    runs = store.of(protocol)[["model", "weights", "missing", "device", "external"]]
+    runs = store.of(protocol)[["model", "weights", "missing", "device", "external", "fid"]]
+    if scenes:  # it is known of all photographs together only
+        runs = runs.assign(fid=math.nan)
     table = table.merge(runs, on=["model", "weights"], how="left")
     both = [sizes(model) for model in table["model"]]
     return table.assign(parameters=[n for n, _ in both], megabytes=[n for _, n in both])
@@ -91,6 +93,8 @@ def shown(ordered: pd.DataFrame, scores: Sequence[str], lead: str, *, intervals:
             view["group"] = ordered["group"]
         if score in ("rmse", "psnr") and f"{score}_ratio" in ordered and GRAY in set(ordered["model"]):
             view[f"{score}_gray"] = ordered[f"{score}_ratio" if score == "rmse" else f"{score}_difference"]
+    if ordered["fid"].notna().any():
+        view["fid"] = ordered["fid"]
     view = view.assign(
         milliseconds=1000 * ordered["seconds"],
         **{name: ordered[name] for name in ("parameters", "megabytes", "photos", "missing")},
@@ -133,6 +137,12 @@ def columns_of(scores: Sequence[str], lead: str, against: str, timed: str) -> di
         ),
         "behind_interval": text("95 %"),
         "group": text("ties", help="Of methods that share a letter, no two are told apart."),
+        "fid": number(
+            "FID ↓",
+            format="%.1f",
+            help="Of all photographs together, so without an interval. It falls with their number: compare it within "
+            "this table only.",
+        ),
         "milliseconds": number("ms / photo ↓", format="%.0f", help=f"Median on an idle machine: {timed}."),
         "parameters": number("parameters (M)", format="%.1f"),
         "megabytes": number("weights (MB)", format="%.1f"),
