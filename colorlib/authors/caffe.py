@@ -6,6 +6,7 @@ that none can ask for more memory than the file has bytes.
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,7 +55,7 @@ def _hdf5(path: Path, content: NDArray[np.uint8]) -> Layers:
         ) from error
     try:
         with h5py.File(path, "r", libver="earliest") as file:
-            return {
+            layers = {
                 name: [
                     _view(content, _member(group, str(index), h5py.Dataset), f"{path}: {name}, array {index}")
                     for index in range(len(group))
@@ -62,10 +63,26 @@ def _hdf5(path: Path, content: NDArray[np.uint8]) -> Layers:
                 for name, group in _groups(_member(file, "data", h5py.Group), h5py.Group)
                 if len(group)
             }
+        _check_apart(content, layers, path)
+        return layers
     except WeightsError as error:
         raise WeightsError(f"{error}; fetch the file again") from None
     except Exception as error:  # the library has no error of its own
         raise WeightsError(f"{path} is a damaged HDF5 file ({error}); fetch it again") from error
+
+
+def _check_apart(content: NDArray[np.uint8], layers: Layers, path: Path) -> None:
+    """That no two arrays share bytes: this format has no checksums, and a wrong address would give a shifted array."""
+    first = content.__array_interface__["data"][0]
+    pieces = sorted(
+        (array.__array_interface__["data"][0] - first, array.nbytes, name)
+        for name, arrays in layers.items()
+        for array in arrays
+        if array.size
+    )
+    for (start, count, name), (following, _, other) in pairwise(pieces):
+        if start + count > following:
+            raise WeightsError(f"{path}: {name} and {other} have arrays in the same place")
 
 
 def _groups(parent: Any, kind: type) -> Iterator[tuple[str, Any]]:
