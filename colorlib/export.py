@@ -119,11 +119,12 @@ class Photographs(nn.Module):
         cell, stride = self.model.output_stride, self.model.stride
         height, width = (torch.scalar_tensor(n, dtype=torch.float64, device="cpu") for n in size_of(rgb))
         short, mean = torch.minimum(height, width), (height * width).sqrt()
-        scale = torch.minimum(self.size / short, 2 * self.size / mean)
+        scale = torch.minimum(self.size / short, 2 * self.size / mean).clamp(max=1)
         sizes = []
         for n in (height, width):
             small = (n * scale / stride).round().clamp(min=1) * stride
-            sizes.append(_number(torch.where(scale < 1, small, (n / cell).ceil() * cell)))
+            whole = small if self.model.rounded else (n / cell).ceil() * cell
+            sizes.append(_number(torch.where(scale < 1, small, whole)))
         return F.interpolate(rgb, sizes, mode="bilinear", antialias=True).clamp(0, 1)
 
     def _shrunk(self, rgb: Tensor, size: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Pictures as tensors, whatever their colour: sizes, resizing, blurs."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -32,6 +33,33 @@ def antialiased(image: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_area(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize by averaging over areas: (N, C, H, W) -> (N, C, *size)."""
     return x if size_of(x) == size else F.interpolate(x, size=size, mode="area")
+
+
+def scaled(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize as Torch7's ``image.scale`` does: (N, C, H, W) -> (N, C, *size).
+
+    A side that shrinks is averaged over areas, parts of pixels included; one that grows is interpolated between the
+    centres of the outer pixels.
+    """
+    if not torch.compiler.is_exporting() and size_of(x) == tuple(size):
+        return x
+    rows, columns = (_shares(n, parts, x) for n, parts in zip(size_of(x), size, strict=True))
+    with torch.autocast(x.device.type, enabled=False):
+        resized: Tensor = rows @ x.float() @ columns.mT
+    return resized.to(x.dtype)
+
+
+def _shares(count: int, parts: int, like: Tensor) -> Tensor:
+    """How much each of ``count`` pixels contributes to each of ``parts``, for :func:`scaled`: (parts, count)."""
+    part, pixel = (torch.ones(n, dtype=torch.float64, device=like.device).cumsum(0) - 1 for n in (parts, count))
+    part = part[:, None]
+    step = count / parts
+    overlap = (torch.minimum(pixel + 1, (part + 1) * step) - torch.maximum(pixel, part * step)).clamp(min=0)
+    areas = overlap / overlap.sum(dim=1, keepdim=True)
+    between = (1 - (part * ((count - 1) / max(parts - 1, 1)) - pixel).abs()).clamp(min=0)
+    # Not asked of the numbers, which torch.export does not know.
+    grows = torch.scalar_tensor(parts, device=like.device) > count
+    return torch.where(grows, between, areas).float()
 
 
 def shrink_area(x: Tensor, short_side: int) -> Tensor:

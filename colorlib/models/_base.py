@@ -22,6 +22,7 @@ class ColorModel(nn.Module, ABC):
     Attributes:
         target: encodes photographs into what the network should say and decodes what it says.
         stride: inputs are padded to a multiple of this.
+        rounded: whether sides are brought to the nearest multiple by resizing instead.
         output_stride: the output is this much smaller than the input.
         input_channels: of what :meth:`to_input` gives.
         work_size: short side in pixels at which photographs are coloured by default; None is their own.
@@ -32,6 +33,7 @@ class ColorModel(nn.Module, ABC):
 
     target: Target
     stride: int = 1
+    rounded: bool = False
     output_stride: int = 1
     input_channels: int = 1
     work_size: int | None = None

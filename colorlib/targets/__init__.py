@@ -20,7 +20,7 @@ from colorlib.targets.decoders import (
     sample,
 )
 from colorlib.targets.histogram import Colors, Histogram
-from colorlib.targets.regression import Picture, Rebalanced, Regression, ab_counts, rebalancing_weights
+from colorlib.targets.regression import LumaLab, Picture, Rebalanced, Regression, ab_counts, rebalancing_weights
 
 __all__ = [
     "Colors",
@@ -28,6 +28,7 @@ __all__ = [
     "HueChroma",
     "LabJoint",
     "LabMarginal",
+    "LumaLab",
     "LuvBins",
     "Picture",
     "Rebalanced",

@@ -11,7 +11,7 @@ from typing_extensions import override
 from colorlib import color
 from colorlib._checks import check_image, check_photos, check_tensor
 from colorlib.color import AB_BOUND, AB_GRID, UV_BOUND
-from colorlib.image import gaussian_blur, gaussian_kernel, resize_area, size_of
+from colorlib.image import gaussian_blur, gaussian_kernel, resize_area, scaled, size_of
 from colorlib.targets._base import Target
 
 
@@ -111,6 +111,36 @@ class Regression(Target):
             for values in (self._centre, self._half)
         )
         return centre, half
+
+
+class LumaLab(Regression):
+    """Lab regression that keeps luma, Y of YUV, in place of L, as the authors' program of Iizuka et al. 2016 does.
+
+    The program turns (a, b) into U and V at the lightness, not of the photograph's gray, but of the colour whose Y, U
+    and V all are its luma. That colour is lighter, so U and V become larger; the pictures its authors show are such.
+    """
+
+    def __init__(self, bound: float = 100.0):
+        super().__init__("lab", bound=bound)
+
+    @override
+    def to_ab(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        ab = super().to_ab(prediction, lightness)
+        return color.rgb_to_lab(_on_luma(ab, color.lightness_to_gray(lightness)))[..., 1:, :, :]
+
+    @override
+    def decode(self, prediction: Tensor, lightness: Tensor) -> Tensor:
+        """The picture of the authors' program, clipped: L (N, 1, H, W) of a gray -> sRGB (N, 3, H, W) with its luma."""
+        self._check_decoded(prediction, lightness)
+        ab = super().to_ab(scaled(prediction, size_of(lightness)), lightness)
+        return _on_luma(self.saturation * ab, color.lightness_to_gray(lightness))
+
+
+def _on_luma(ab: Tensor, luma: Tensor) -> Tensor:
+    """(a, b) (N, 2, H, W) and luma in [0, 1], (N, 1, H, W) -> sRGB (N, 3, H, W), clipped."""
+    lightness = color.rgb_to_lightness(color.yuv_to_rgb(luma.expand(-1, 3, -1, -1)))
+    rgb = color.lab_to_rgb(torch.cat([lightness, ab], dim=-3), gamut="none")
+    return color.yuv_to_rgb(torch.cat([luma, color.rgb_to_yuv(rgb)[..., 1:, :, :]], dim=-3)).clamp(0, 1)
 
 
 class Rebalanced(Regression):
