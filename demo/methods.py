@@ -11,6 +11,7 @@ IDEAS = {  # what is special about a method, for people who have read no paper
     "hwang16_classification": "picks from a hundred colour classes",
     "hwang16_regression": "settles on one colour a pixel",
     "iizuka16": "knows what kind of scene it sees",
+    "iizuka16_imagenet": "was shown a thousand kinds of things",
     "iizuka16_local": "looks at what is near only",
     "iizuka16_rgb": "mixes red, green and blue",
     "iizuka16_yuv": "paints in the colours of television",

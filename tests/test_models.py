@@ -272,12 +272,14 @@ PAPERS_METHODS = {
     *("hwang16_classification", "hwang16_regression", "dahl16"),
     *("lin21", "lin21_rebalanced", "lin21_convnet", "color_by_colorization"),
 }
+RELEASED = {"iizuka16_imagenet"}  # by authors, a network of the design's on other data
 OF_SEVERAL = {"consensus"}
 BASELINES = {"grayscale", "welsh02", "gray_world", "white_patch", "shades_of_gray"}
 
 
 def test_registry():
-    assert set(list_models()) == PAPERS_METHODS | {f"{name}_small" for name in PAPERS_METHODS} | BASELINES | OF_SEVERAL
+    compact = {f"{name}_small" for name in PAPERS_METHODS}
+    assert set(list_models()) == PAPERS_METHODS | compact | RELEASED | BASELINES | OF_SEVERAL
     assert set(LEARNED) == set(list_models()) - BASELINES
     assert list_models("iizuka16*") == [name for name in list_models() if name.startswith("iizuka16")]
     for name in list_models():

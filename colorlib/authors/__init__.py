@@ -94,6 +94,7 @@ PUBLISHED: dict[str, Published] = {
             file="colornet_imagenet.t7",
             address="http://iizuka.cs.tsukuba.ac.jp/data/colornet_imagenet.t7",
             data="ImageNet (ILSVRC 2012)",
+            settings={"method": "iizuka16_imagenet"},
             digest="md5:09eddf45cd1b085fcb4cc880ba448072",
             **_IIZUKA,
         ),

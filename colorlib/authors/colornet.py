@@ -62,7 +62,12 @@ def convert(path: Path, method: str = "iizuka16") -> ColorModel:
     classes = scenes[-1] if scenes else None
     if classes is not None and not 0 < classes <= _MOST_CLASSES:
         raise WeightsError(f"{path}: the scene classifier has {classes} classes")
-    settings: dict[str, Any] = {"num_classes": classes, "width": first.outputs, "mean": mean, "fusion_kernel": fusion.kernel}
+    settings: dict[str, Any] = {
+        "num_classes": classes,
+        "width": first.outputs,
+        "mean": mean,
+        "fusion_kernel": fusion.kernel,
+    }
     model = create_model(method, **(settings | RELEASED))
     assert isinstance(model, Iizuka16)
     branches.load(model.float())
@@ -179,9 +184,13 @@ class _Branches:
 
 def _layers(model: nn.Module, *names: str) -> list[tuple[str, nn.Module]]:
     """Our layers in the order in which they run."""
-    kinds = (nn.Conv2d, nn.Linear, *_FUNCTIONS)
-    found = [(f"{name}.{inner}", m) for name in names for inner, m in model.get_submodule(name).named_modules()]
-    return [(name, module) for name, module in found if isinstance(module, kinds)]
+    kinds: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.Linear, *_FUNCTIONS)
+    return [
+        (f"{name}.{inner}", module)
+        for name in names
+        for inner, module in model.get_submodule(name).named_modules()
+        if isinstance(module, kinds)
+    ]
 
 
 def _check_function(leaf: Table, place: str) -> None:
