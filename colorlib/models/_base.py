@@ -98,8 +98,8 @@ class ColorModel(nn.Module, ABC):
 
         A panorama has at most the pixels of four such squares.
         """
-        scale = min(size / min(height, width), 2 * size / math.sqrt(height * width))
-        if scale >= 1:
+        scale = min(1.0, size / min(height, width), 2 * size / math.sqrt(height * width))
+        if scale == 1 and not self.rounded:
             # As many pixels as cells of the prediction stand for, or these would lie beside what they describe.
             cell = self.output_stride
             return -(-height // cell) * cell, -(-width // cell) * cell
