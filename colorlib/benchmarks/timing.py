@@ -239,6 +239,19 @@ def measure(
     return speed, seconds
 
 
+def network_run(
+    name: str, side: int, *, network: int | None = None, device: str = "cpu"
+) -> tuple[ColorModel, Callable[[], Tensor]]:
+    """A method's network, and what runs it once on the photograph that :func:`measure` takes.
+
+    Raises:
+        ValueError: there is no such method or device.
+    """
+    colorizer = _colorizer(name, network, device)
+    model = colorizer.model
+    return model, partial(model, model.to_input(colorizer.seen(_photograph(side).to(colorizer.device))))
+
+
 def measure_peak(device: str = "cpu", dtype: Dtype = "float32") -> Peak:
     """The fastest of several matrix products, and of several copies, with torch's threads as they are.
 

@@ -33,6 +33,7 @@ AT_LARGEST = {
 SIDES, QUICK_SIDES = (256, 512, 1024), (256,)  # of the photographs, in pixels
 REPEATS, QUICK_REPEATS = 9, 3
 BUDGET = 5.0  # seconds for the repetitions of a method at one size
+SHOWN = 0.01  # of the network's time: layers that take less are printed together
 OWN_SIZE = "iizuka16_time"  # the experiment whose networks see photographs as large as they are: Iizuka's table 3
 
 
@@ -82,6 +83,10 @@ class SpeedOptions:
             help="Measure 3 repetitions at 256 pixels only, and no memory. It takes less than 3 minutes unless the "
             "machine is busy.",
         ),
+    ] = False
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Then also time each layer of the networks of --model, at the largest --side."),
     ] = False
     out: Annotated[
         Path | None,
@@ -141,6 +146,11 @@ def speed(options: SpeedOptions) -> None:
                 measured.append((case, row))
                 if options.out:
                     _write(options.out, [row for _, row in measured])
+        largest = max(case.side for case in cases)
+        for case in cases if options.layers else ():
+            if (case.runtime, case.dtype, case.side) == ("torch", "float32", largest):
+                check_signals()
+                _print_layers(case, meter)
     if meter.failed:
         raise typer.Exit(1)
 
@@ -156,6 +166,8 @@ def _cases(options: SpeedOptions) -> list[Case]:
     from colorlib.benchmarks import experiment
     from colorlib.models import list_models, model_info
 
+    if options.layers and not options.model:
+        raise UsageError("--layers needs the methods whose layers to time: add --model NAME")
     if options.out and options.out.suffix != ".parquet":
         raise UsageError(f"--out {options.out}: expected a name that ends in .parquet")
     try:
@@ -343,6 +355,34 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         times = [_milliseconds(by_method[name].get(side)) for side in sides]
         lines.append([name, *times, *(_at_largest(by_method[name].get(sides[-1]), title) for title in known)])
     return "\n".join([*_heading(rows[0], sides[-1] if known else None), aligned(lines)])
+
+
+def _print_layers(case: Case, meter: _Meter) -> None:
+    """Print the layers of a network that take at least a hundredth of its time, and the others together."""
+    from colorlib._text import aligned
+    from colorlib.benchmarks.layers import time_layers
+
+    layers = time_layers(case.model, case.side, network=case.network, device=case.device)
+    total = sum(layer.seconds for layer in layers)
+    peak = meter.peak(case.device, "float32")
+    lines = [["layer", "what", "operations", "ms", "of the time", "of the peak"]]
+    shown = [layer for layer in layers if layer.seconds >= SHOWN * total]
+    for layer in shown:
+        lines.append(
+            [
+                layer.name,
+                layer.what,
+                f"{layer.operations / 1e9:.2f} G" if layer.operations else "-",
+                f"{1000 * layer.seconds:.2f}",
+                f"{100 * layer.seconds / total:.0f} %",
+                f"{100 * layer.share(peak):.0f} %" if layer.operations else "-",
+            ]
+        )
+    if rest := total - sum(layer.seconds for layer in shown):
+        count = len(layers) - len(shown)
+        lines.append([f"{count} others", "", "", f"{1000 * rest:.2f}", f"{100 * rest / total:.0f} %", ""])
+    what = f"{case.model} at {case.side} x {case.side} on {case.device}"
+    typer.echo(f"{what}: the layers of its network\n{aligned(lines)}\n" if layers else f"{what}: no network\n")
 
 
 def _heading(row: Mapping[str, Any], largest: int | None) -> Iterator[str]:
