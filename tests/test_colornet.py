@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch7_files import Net, Obj, Parts, colornet, save, table
 
-from colorlib import Colorizer, color, create_model
+from colorlib import Colorizer, authors, color, create_model, list_models
 from colorlib.authors.colornet import convert
 from colorlib.image import scaled
 from colorlib.models.iizuka16 import RELEASED, Iizuka16
@@ -367,3 +367,25 @@ def test_what_is_no_colornet_is_refused(root: Obj, message: str, tmp_path: Path)
     save(tmp_path / "colornet.t7", root)
     with pytest.raises(WeightsError, match=message):
         convert(tmp_path / "colornet.t7")
+
+
+@pytest.mark.parametrize(
+    ("file", "method"), [("colornet.t7", "iizuka16"), ("colornet_imagenet.t7", "iizuka16_imagenet")]
+)
+def test_a_converted_file_makes_its_method_ready_and_brings_its_terms(
+    file: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: list[Tensor]
+):
+    monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
+    root, _ = colornet(Net(seed=4), WIDTH, mean=MEAN)
+    save(tmp_path / file, root)
+    info = authors.convert(tmp_path / file)
+    assert info.license == "CC-BY-NC-SA-4.0"
+    assert info.noncommercial
+    assert method in list_models(ready=True)
+    ready = create_model(method, pretrained=True)
+    assert ready.name == method
+    converted = convert(tmp_path / file, method)
+    for name, value in converted.state_dict().items():
+        assert torch.equal(ready.state_dict()[name], value), name  # in float32, as the file has them
+    result = Colorizer(method)(photos[0])
+    torch.testing.assert_close(result.rgb, Colorizer(converted)(photos[0]).rgb, rtol=0, atol=2e-3)

@@ -15,6 +15,7 @@ from colorlib.metrics.functional import angular_error, psnr, rmse_alphabeta
 from colorlib.models import ColorModel, scene_loss
 from training.data import mixed_seed
 from training.degrade import degrade
+from training.distill import Teacher
 from training.heads import Heads
 
 Batch = dict[str, Tensor]
@@ -44,6 +45,9 @@ class ColorTask(L.LightningModule):
             its colours do.
         classes: how many scene classes there are.
         aged: share of the training photographs that the network sees as old ones, see :mod:`training.degrade`.
+        teacher: a method whose distributions are learned, in place of the colours of photographs, see
+            :mod:`training.distill`: a name with weights, or a file of them.
+        soft: how much what the teacher says counts in the loss, in (0, 1]; the rest is the method's own.
         compile: let `torch.compile` translate the training loss, model included; the first steps then take minutes.
     """
 
@@ -61,6 +65,8 @@ class ColorTask(L.LightningModule):
         scenes: float = 0.0,
         classes: int = 100,
         aged: float = 0.0,
+        teacher: str | None = None,
+        soft: float = 1.0,
         compile: bool = False,
     ):
         super().__init__()
@@ -78,6 +84,7 @@ class ColorTask(L.LightningModule):
         for module in self.frozen:
             module.requires_grad_(False)
         self.scenes, self.aged = scenes, aged
+        self.teacher: Teacher | None = None
         if scenes:
             encoder = self.model.get_submodule("encoder")
             self.classifier = torch.nn.Linear(encoder.channels[-1], classes)  # type: ignore[index,arg-type]
@@ -87,14 +94,18 @@ class ColorTask(L.LightningModule):
 
     @override
     def __getstate__(self) -> dict[str, Any]:
-        # A copy, such as the weights' average, needs no optimizer; a recipe's holds the trainer and its processes.
-        return {**super().__getstate__(), "optimizer": None}
+        # A copy, such as the weights' average, needs no optimizer, which holds the trainer and its processes, nor a
+        # teacher.
+        return {**super().__getstate__(), "optimizer": None, "teacher": None}
 
     def _keep(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._last_map = output
 
     @override
     def setup(self, stage: str) -> None:
+        if self.hparams["teacher"] and self.teacher is None:
+            # Once there is a trainer: a recipe can be read where the teacher's weights are not.
+            self.teacher = Teacher(self.hparams["teacher"], self.model, self.hparams["soft"])
         # A checkpoint brings balanced weights; a method that takes nothing from data needs no batch.
         if (
             stage != "fit"
@@ -146,7 +157,11 @@ class ColorTask(L.LightningModule):
     @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         rgb = _unit(batch["rgb"])
-        losses = self.losses(rgb, batch["label"], degrade(rgb, self.aged) if self.aged else None)
+        shown = degrade(rgb, self.aged) if self.aged else None
+        if self.teacher:
+            losses = self.teacher.losses(self.model, rgb, batch["label"], shown)
+        else:
+            losses = self.losses(rgb, batch["label"], shown)
         if self.scenes:
             losses |= self._with_scenes(losses["loss"], batch["label"])
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
@@ -155,7 +170,10 @@ class ColorTask(L.LightningModule):
     @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         rgb = _unit(batch["rgb"])
-        losses = self.model.losses(rgb, batch["label"])
+        if self.teacher:
+            losses = self.teacher.losses(self.model, rgb, batch["label"])
+        else:
+            losses = self.model.losses(rgb, batch["label"])
         if self.scenes:
             losses |= self._with_scenes(losses["loss"], batch["label"])
         if self.model.task == "balance":
