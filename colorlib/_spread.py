@@ -60,6 +60,9 @@ def _context() -> "ForkServerContext | SpawnContext":
     """How processes start: on Linux as forks of one that has loaded torch and done nothing, so it loads once for all.
 
     This process is not forked: torch and the codecs have threads here, which a fork leaves behind.
+
+    What that one loads is a setting of the whole process: a caller's own processes by "forkserver" start with the
+    library loaded too, and a list of the caller's that is set later, before the first of them, takes its place.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")

@@ -3,9 +3,10 @@
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -72,7 +73,7 @@ def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
     _, large, _ = _received(photo)
     for name in ready("colorize"):
         if scene_types(name):
-            return [scene._asdict() for scene in load().recognise(large, name)]
+            return [scene._asdict() for scene in _replies().recognise(large, name)]
     raise gr.Error("No available method recognises scenes", print_exception=False)
 
 
@@ -93,10 +94,8 @@ def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> lis
     source, large, _ = _received(photo)
     names = _checked("colorize", methods)
     column, row = _number("x, the column of a pixel", x), _number("y, the row of a pixel", y)
-    try:
-        said = load().ask(source, large, names, int(column), int(row))
-    except ValueError as error:  # the pixel is outside
-        raise gr.Error(str(error), print_exception=False) from error
+    with _refusals():  # the pixel is outside
+        said = _replies().ask(source, large, names, int(column), int(row))
     return [one._asdict() | {"shades": [shade._asdict() for shade in one.shades]} for one in said]
 
 
@@ -123,18 +122,14 @@ def steer(
     source, large, warnings = _received(photo)
     (name,) = _checked("colorize", [method])
     strength, saturation = _dials(strength, saturation)
-    folder = Path(tempfile.mkdtemp(dir=TEMP.name))
     try:
         chosen = [(int(point["x"]), int(point["y"]), str(point["colour"])) for point in points or []]
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         expected = 'expected points such as [{"x": 120, "y": 80, "colour": "#8a5a2b"}]'
         raise gr.Error(f"{expected}; got {points!r}", print_exception=False) from error
-    try:
-        result, file = load().steer(source, large, name, chosen, strength, saturation, folder)
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    row = {"method": name, "file": file.name, "seconds": round(result.seconds, 3), "warnings": list(warnings)}
-    return [str(file)], [row]
+    with _refusals(), _folder() as folder:
+        seconds, file = _replies().steer(source, large, name, chosen, strength, saturation, folder)
+    return [str(file)], [_row(name, seconds, warnings, file)]
 
 
 def compare(
@@ -157,19 +152,10 @@ def compare(
     _, large, warnings = _received(photo)
     names = _checked("colorize", methods)
     strength, saturation = _dials(strength, saturation)
-    load()
-    import replies
-
-    picture = Path(tempfile.mkdtemp(dir=TEMP.name)) / "comparison.png"
-    try:
-        seconds, apart = replies.compare(large, names, strength, saturation, picture)
-    except ValueError as error:  # a number out of range
-        raise gr.Error(str(error), print_exception=False) from error
-    rows = [
-        {"method": name, "seconds": round(taken, 3), "warnings": list(warnings)}
-        for name, taken in zip(names, seconds, strict=True)
-    ]
-    return str(picture), rows, apart
+    with _refusals(), _folder() as folder:
+        picture = folder / "comparison.png"
+        seconds, apart = _replies().compare(large, names, strength, saturation, picture)
+    return str(picture), [_row(name, taken, warnings) for name, taken in zip(names, seconds, strict=True)], apart
 
 
 def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, Any]]:
@@ -187,13 +173,8 @@ def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, An
     """
     _, large, _ = _received(photo)
     names = _checked("colorize", methods)
-    load()
-    import replies
-
-    try:
-        scored = replies.score(large, names)
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    with _refusals():  # the photograph has no colour
+        scored = _replies().score(large, names)
     return [{"method": name} | errors._asdict() for name, errors in scored]
 
 
@@ -226,16 +207,9 @@ def alternatives(
             f"Expected a whole number from 1 to {MOST_ALTERNATIVES} for count, got {count!r}", print_exception=False
         )
     strength, saturation = _dials(strength, saturation)
-    load()
-    import replies
-
-    try:
-        with _folder() as folder:
-            seconds, files = replies.alternatives(source, large, name, int(wanted), strength, saturation, folder)
-    except ValueError as error:  # a number out of range
-        raise gr.Error(str(error), print_exception=False) from error
-    shared = {"seconds": round(seconds, 3), "warnings": list(warnings)}
-    return [str(file) for file in files], [{"method": name, "file": file.name} | shared for file in files]
+    with _refusals(), _folder() as folder:
+        seconds, files = _replies().alternatives(source, large, name, int(wanted), strength, saturation, folder)
+    return [str(file) for file in files], [_row(name, seconds, warnings, file) for file in files]
 
 
 def _checked(task: Task, methods: list[str] | str) -> list[str]:
@@ -280,21 +254,35 @@ def _process(
     task: Task, photo: dict[str, Any] | None, methods: list[str], strength: float, saturation: float
 ) -> tuple[list[str], list[dict[str, Any]]]:
     source, large, warnings = _received(photo)
-    names, session = _checked(task, methods), load()
+    names = _checked(task, methods)
     strength, saturation = _dials(strength, saturation)
+    with _refusals(), _folder() as folder:
+        made = _replies().process(source, large, names, strength, saturation, folder)
+    rows = [_row(name, seconds, warnings, file) for name, (seconds, file) in zip(names, made, strict=True)]
+    return [str(file) for _, file in made], rows
+
+
+def _replies() -> ModuleType:
+    """The module that answers, which needs torch."""
+    load()
+    import replies
+
+    return replies
+
+
+def _row(name: str, seconds: float, warnings: Iterable[str], file: Path | None = None) -> dict[str, Any]:
+    """What clients are told about a picture by a method."""
+    written = {} if file is None else {"file": file.name}
+    return {"method": name} | written | {"seconds": round(seconds, 3), "warnings": list(warnings)}
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the library says about a wrong value is for the client, such as a number out of range."""
     try:
-        with _folder() as folder, closing(session.predictions(large, names)) as results:
-            made = {
-                result.model: (str(file), result.seconds)
-                for result, file in session.save_full_size(source, results, strength, saturation, folder)
-            }
-    except ValueError as error:  # a number out of range
+        yield
+    except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    rows = [
-        {"method": name, "file": Path(file).name, "seconds": round(seconds, 3), "warnings": list(warnings)}
-        for name, (file, seconds) in ((name, made[name]) for name in names)
-    ]
-    return [made[name][0] for name in names], rows
 
 
 @contextmanager
@@ -313,10 +301,10 @@ def _received(photo: dict[str, Any] | None) -> tuple[Path, "io.Photo", tuple[str
     source = uploaded(photo)
     if source is None:
         raise gr.Error("No photograph was received: send a picture file as photo", print_exception=False)
-    session = load()
+    replies = _replies()
     try:
-        whole = session.read(source)
-        return source, session.shrink(whole, LARGE), whole.warnings
+        whole = replies.read(source)
+        return source, replies.shrink(whole, LARGE), whole.warnings
     except UnreadableError as error:
         raise gr.Error(str(error), print_exception=False) from error
     except FileNotFoundError as error:

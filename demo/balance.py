@@ -3,6 +3,7 @@
 import html
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -14,7 +15,8 @@ from panels import Changes, closed, make_maps, make_panel, outputs, settings
 from colorlib.catalog import catalog
 
 if TYPE_CHECKING:
-    from session import CastState, Session
+    from casts import CastState
+    from session import Session
 
 LIGHT, TRUTH = "light", "truth"  # the photograph that methods see, and the original beside it where that has a cast
 OWN = ""  # the photograph's own colours, in the list of those to begin with
@@ -80,9 +82,11 @@ class Balance:
                 self.status: words.NOTHING_TO_BALANCE,
             }
             return
+        import casts  # with torch, which is loaded where there is a session
+
         yield {self.status: words.BALANCING}
         try:
-            state = session.simulate(cast, first or None)
+            state = casts.simulate(session, cast, first or None)
         except Exception:  # of the method that was to colour it first
             logging.exception("%s failed", first)
             gr.Warning(words.FAILED, title=f"{html.escape(label(first))} could not colour the photograph")
@@ -95,7 +99,7 @@ class Balance:
         for name in self.methods:
             yield changes | {self.status: words.BALANCING}
             try:
-                session.balance(state, name)
+                casts.balance(state, name)
             except Exception:  # one method's failure does not take the others from the page
                 logging.exception("%s failed", name)
                 gr.Warning(words.FAILED, title=f"{html.escape(label(name))} could not balance the photograph")
@@ -113,9 +117,11 @@ class Balance:
             gr.Warning(words.EXPIRED)
             yield {self.button: gr.Button(self.button.value, interactive=True)}
             return
+        import casts
+
         state = session.cast
         try:
-            maps = [(name, *session.angle_map(state, name)) for name in self.methods if name in state.results]
+            maps = [(name, *casts.angle_map(session, state, name)) for name in self.methods if name in state.results]
         except Exception:  # the button must come back
             logging.exception("measuring failed")
             gr.Warning(words.FAILED, title="Measuring failed")
@@ -132,6 +138,12 @@ class Balance:
             self.button: gr.Button(self.button.value, interactive=True, visible=False),
         }
 
+    def save(self, session: "Session", name: str) -> Path:
+        """The photograph at full size, balanced by a method."""
+        import casts
+
+        return casts.save_balanced(session, name)
+
     def _unmeasured(self) -> Changes:
         return {
             self.button: gr.Button(self.button.value, interactive=True, visible=False),
@@ -140,26 +152,30 @@ class Balance:
         }
 
     def _photograph(self, state: "CastState", session: "Session") -> Changes:
+        import casts
+
         simulated, light, truth = state.cast != NO_CAST, self.panels[LIGHT], self.panels[TRUTH]
         original = "The original" if state.first is None else f"As {short(state.first)} colours it"
         text, angle = ("With the cast", words.angles_text(state.angle)) if simulated else (original, "")
         return {
             self.column: gr.Column(visible=True),
             light.column: gr.Column(visible=True),
-            light.image: session.show_cast(state),
+            light.image: casts.show_cast(session, state),
             light.caption: words.caption_html(text, angle, painted=_choices(state)),
             truth.column: gr.Column(visible=simulated),
-            truth.image: session.show_truth(state) if simulated else None,
+            truth.image: casts.show_truth(session, state) if simulated else None,
             truth.caption: words.caption_html(original),
         }
 
     def painted(self, name: str, state: "CastState", session: "Session") -> Changes:
         """A method's picture and caption, with its angles where a cast is simulated: else they would mean nothing."""
+        import casts
+
         painted = settings(session) | _choices(state)
         angles = "" if state.cast == NO_CAST else words.angles_text(state.angle, state.angles[name])
         seconds = words.seconds_text(state.results[name].seconds)
         caption = words.caption_html(label(name), seconds, angles, painted=painted)
-        return {self.panels[name].image: session.show_balanced(state, name), self.panels[name].caption: caption}
+        return {self.panels[name].image: casts.show_balanced(session, state, name), self.panels[name].caption: caption}
 
 
 def _choices(state: "CastState") -> dict[str, float | str]:

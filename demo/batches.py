@@ -17,7 +17,7 @@ import words
 from keys import CARD
 from measures import shrink
 from networks import ahead
-from session import MAX_PIXELS, read
+from painting import MAX_PIXELS, read
 from uploads import TEMP, UnreadableError, remove_later
 
 from colorlib import Colorizer, batch, io

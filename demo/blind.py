@@ -5,7 +5,7 @@ from pathlib import Path
 from batches import colorizer
 from keys import LARGE
 from measures import shrink
-from session import read
+from painting import read
 
 from colorlib import io
 from colorlib.study import ORIGINAL

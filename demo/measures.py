@@ -1,13 +1,24 @@
 """Pictures under casts, without colour and smaller, and how far apart two are."""
 
+from typing import Literal
+
 import torch.nn.functional as F
 from keys import CASTS, ERROR_SHOWN, Errors
 from torch import Tensor
 
 from colorlib import color, io
 from colorlib.casts import global_cast, ramp_cast
+from colorlib.gallery import looks_coloured
 from colorlib.metrics.delta_e import delta_e_2000
 from colorlib.metrics.functional import angular_error, ciede2000, psnr, rmse_alphabeta, saturation_difference
+from colorlib.toning import toning
+
+
+def kind_of(rgb: Tensor) -> Literal["gray", "toned", "colour"]:
+    """What a photograph, sRGB (3, H, W), is: only one in colour can be scored against, or balanced."""
+    if toning(rgb) is not None:
+        return "toned"
+    return "colour" if looks_coloured(rgb) else "gray"
 
 
 def to_gray(rgb: Tensor) -> Tensor:

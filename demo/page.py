@@ -369,6 +369,6 @@ class Page:
         for key, panel in self.comparison.borrowing.panels.items():
             writers[panel.save] = saving(lambda session, key: session.save_borrowed(key), key)
         for name in self.balancers:
-            writers[self.balance.panels[name].save] = saving(lambda session, name: session.save_balanced(name), name)
+            writers[self.balance.panels[name].save] = saving(self.balance.save, name)
         for button, write in writers.items():
             self.downloads.attach(button, write, inputs, **SAVING)

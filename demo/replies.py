@@ -1,22 +1,25 @@
 """What programs are told about a photograph beyond pictures of it. This module needs torch: see :mod:`loading`."""
 
 import math
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from keys import CARD, GRAY, UNCERTAINTY, Errors
-from measures import errors_of, shrink, to_gray
-from session import paint, predict, predictions, read
+from keys import CARD, GRAY, UNCERTAINTY, Errors, Said
+from measures import errors_of, kind_of, shrink, to_gray
+from painting import paint, predict, predictions, read, recognise, save_full_size
+from points import rgb_of, said
 
 from colorlib import io
-from colorlib.gallery import looks_coloured
 from colorlib.metrics.functional import ciede2000
-from colorlib.toning import toning
+from colorlib.steering import Hint, check_count
 
+__all__ = ["alternatives", "ask", "compare", "process", "read", "recognise", "score", "shrink", "steer"]
 GAP = 8  # pixels of white between pictures
 
 
@@ -29,7 +32,7 @@ def score(large: io.Photo, names: list[str]) -> list[tuple[str, Errors]]:
         ValueError: the photograph has no colour.
     """
     card = shrink(large, CARD)
-    if toning(card.rgb) is not None or not looks_coloured(card.rgb):
+    if kind_of(card.rgb) != "colour":
         raise ValueError("expected a photograph in colour, to score against; this one is black-and-white or toned")
     found = {GRAY: errors_of(to_gray(card.rgb), card.rgb)}
     with closing(predictions(large, names)) as results:
@@ -93,3 +96,49 @@ def alternatives(
     files.append(folder / f"{source.stem}-{name}-{UNCERTAINTY}.png")
     io.write(files[-1], result.uncertainty_picture())
     return result.seconds, files
+
+
+def ask(source: Path, large: io.Photo, names: Iterable[str], x: int, y: int) -> list[Said]:
+    """What methods say about a pixel of an upload, given a copy of the size that methods are given.
+
+    Raises:
+        ValueError: the pixel is outside.
+    """
+    whole = read(source)
+    return [*said({name: replace(predict(large, name), photo=whole) for name in names}, x, y)]
+
+
+def steer(
+    source: Path,
+    large: io.Photo,
+    name: str,
+    chosen: Sequence[tuple[int, int, str]],
+    strength: float,
+    saturation: float,
+    folder: Path,
+) -> tuple[float, Path]:
+    """Write an upload by a method, with colours for some of its pixels: the method's seconds, and the file.
+
+    Raises:
+        ValueError: a pixel is outside, a colour is none, a number is out of range, or there are too many points.
+    """
+    check_count(len(chosen))  # first: a client may send a million
+    hints = [Hint.of_rgb(x, y, rgb_of(colour)) for x, y, colour in chosen]
+    result = paint(predict(large, name), read(source), strength, saturation).steer(hints)
+    path = folder / f"{source.stem}-{name}.png"
+    result.save(path)
+    return result.seconds, path
+
+
+def process(
+    source: Path, large: io.Photo, names: list[str], strength: float, saturation: float, folder: Path
+) -> list[tuple[float, Path]]:
+    """Write an upload by each method at full size: the seconds that the method took, and the file.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    with closing(predictions(large, names)) as results:
+        written = save_full_size(source, results, strength, saturation, folder)
+        made = {result.model: (result.seconds, file) for result, file in written}
+    return [made[name] for name in names]

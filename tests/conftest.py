@@ -1,9 +1,11 @@
+import importlib
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -71,6 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
+DEMO = DASHBOARD.with_name("demo")
 
 
 @pytest.fixture
@@ -90,6 +93,36 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> "Callable[..., AppTest]":
         return app.run()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[ModuleType]:
+    """The demo's `app.py` as `python app.py` imports it: with its own folder on the path."""
+    before, temp = set(sys.modules), os.environ.get("GRADIO_TEMP_DIR")
+    sys.path.insert(0, str(DEMO))
+    try:
+        import app
+
+        yield app
+    finally:
+        sys.path.remove(str(DEMO))
+        own = {path.stem for path in DEMO.glob("*.py")}
+        for name in own & (set(sys.modules) - before):
+            sys.modules.pop(name)
+        os.environ.pop("GRADIO_TEMP_DIR") if temp is None else os.environ.update(GRADIO_TEMP_DIR=temp)
+
+
+@pytest.fixture(scope="module")
+def page(app: ModuleType) -> Any:
+    """The demo's page, that no server serves: its handlers are plain methods."""
+    return importlib.import_module("page").Page()
+
+
+@pytest.fixture
+def session(app: ModuleType) -> ModuleType:
+    """The demo's module of that name, with torch."""
+    loaded: ModuleType = importlib.import_module("loading").load()
+    return loaded
 
 
 @pytest.fixture(scope="module")

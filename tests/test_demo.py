@@ -144,39 +144,15 @@ def client(server: tuple[str, subprocess.Popen[bytes], Path], tmp_path: Path) ->
     return Client(server[0], verbose=False, download_files=tmp_path / "downloads")
 
 
-@pytest.fixture(scope="module")
-def app() -> Iterator[ModuleType]:
-    """`app.py` as `python app.py` imports it: with its own folder on the path."""
-    before, temp = set(sys.modules), os.environ.get("GRADIO_TEMP_DIR")
-    sys.path.insert(0, str(DEMO))
-    try:
-        import app
-
-        yield app
-    finally:
-        sys.path.remove(str(DEMO))
-        own = {path.stem for path in DEMO.glob("*.py")}
-        for name in own & (set(sys.modules) - before):
-            sys.modules.pop(name)
-        os.environ.pop("GRADIO_TEMP_DIR") if temp is None else os.environ.update(GRADIO_TEMP_DIR=temp)
-
-
-@pytest.fixture(scope="module")
-def page(app: ModuleType) -> Any:
-    """A page that no server serves: its handlers are plain methods."""
-    return importlib.import_module("page").Page()
-
-
-@pytest.fixture
-def session(app: ModuleType) -> ModuleType:
-    loaded: ModuleType = importlib.import_module("loading").load()
-    return loaded
+def colorizer(name: str) -> Any:
+    """A method, as the page has loaded it."""
+    return importlib.import_module("networks").colorizer(name)
 
 
 class TestSession:
     def test_network_runs_once_whatever_is_painted(self, session, tmp_path):
         calls = []
-        hook = session.colorizer(METHOD).model.register_forward_hook(lambda *_: calls.append(1))
+        hook = colorizer(METHOD).model.register_forward_hook(lambda *_: calls.append(1))
         try:
             one = session.Session(gray_file(tmp_path))
             one.results[METHOD] = session.predict(one.large, METHOD)
@@ -195,13 +171,13 @@ class TestSession:
     def test_methods_side_by_side_give_what_each_gives_alone(self, session):
         one = session.Session(CAMERA)
         for name in LEARNED:
-            session.colorizer(name)  # all are there, as for whoever does not come first
+            colorizer(name)  # all are there, as for whoever does not come first
         encoders: list[int] = []
-        stages = {session.colorizer(name).model.encoder.stages[0] for name in (MANY_COLOURS, "dahl16_small")}
+        stages = {colorizer(name).model.encoder.stages[0] for name in (MANY_COLOURS, "dahl16_small")}
         hooks = [stage.register_forward_hook(lambda stage, *_: encoders.append(id(stage))) for stage in stages]
         try:
             assert dict(one.colour(LEARNED)) == dict.fromkeys(LEARNED)
-            again = [id(session.colorizer(name).model.encoder) for name in (MANY_COLOURS, "dahl16_small")]
+            again = [id(colorizer(name).model.encoder) for name in (MANY_COLOURS, "dahl16_small")]
         finally:
             for hook in hooks:
                 hook.remove()
@@ -219,7 +195,7 @@ class TestSession:
             raise broken
 
         with monkeypatch.context() as patched:
-            patched.setattr(session.colorizer(METHOD), "result", fail)
+            patched.setattr(colorizer(METHOD), "result", fail)
             assert [*one.colour(["grayscale", METHOD, MANY_COLOURS])] == [
                 ("grayscale", None),
                 (METHOD, broken),
@@ -233,8 +209,7 @@ class TestSession:
     def test_who_leaves_stops_the_methods_that_are_left(self, session):
         one, ran = session.Session(CAMERA), []
         hooks = [
-            session.colorizer(name).model.register_forward_hook(lambda model, *_: ran.append(model.name))
-            for name in LEARNED
+            colorizer(name).model.register_forward_hook(lambda model, *_: ran.append(model.name)) for name in LEARNED
         ]
         try:
             colouring = one.colour(LEARNED)
@@ -355,7 +330,7 @@ class TestSession:
         one.results[MANY_COLOURS] = session.predict(one.large, MANY_COLOURS)
         one.strength, one.saturation = 0.8, 1.2
         calls = []
-        hook = session.colorizer(MANY_COLOURS).model.register_forward_hook(lambda *_: calls.append(1))
+        hook = colorizer(MANY_COLOURS).model.register_forward_hook(lambda *_: calls.append(1))
         try:
             found = one.alternatives(MANY_COLOURS)
         finally:
@@ -535,78 +510,12 @@ class TestSession:
         assert list(one.scenes) == [SCENIC]
         assert one.scenes[SCENIC] == colorlib.Colorizer(SCENIC).scenes(PICTURES / "rocket.jpg")
 
-    @pytest.mark.parametrize("name", BALANCERS)
-    def test_white_balance_is_the_librarys(self, session, name):
-        # 640 x 427 pixels: both copies on the page are the photograph itself.
-        one = session.Session(PICTURES / "rocket.jpg")
-        state = one.simulate(session.NO_CAST)
-        one.balance(state, name)
-        one.strength, one.saturation = 0.7, 1.2
-        expected = colorlib.Colorizer(name)(PICTURES / "rocket.jpg").adjust(0.7, 1.2)
-        assert np.array_equal(np.asarray(Image.open(one.show_balanced(state, name))), np.asarray(expected.image))
-        file = one.save_balanced(name)
-        assert file.name == f"rocket-{name}.png"
-        assert np.array_equal(np.asarray(Image.open(file)), np.asarray(expected.image))
-        assert "White-balanced" in colorlib.io.read_provenance(file)
-
-    @pytest.mark.parametrize("name", BALANCERS)
-    def test_angles_are_of_the_method_wherever_the_sliders_are(self, session, name):
-        one = session.Session(PICTURES / "rocket.jpg")
-        state = one.simulate("Reddish")
-        balanced = colorlib.Colorizer(name)(state.photo.rgb).rgb.flatten(1).double()
-        truth = one.card.rgb.flatten(1)
-        cosine = torch.nn.functional.cosine_similarity(balanced, truth.double(), dim=0).clamp(max=1)
-        expected = cosine.arccos().rad2deg()[255 * truth.sum(dim=0) > 150].mean().item()
-        for one.strength, one.saturation in ((1, 1), (0.3, 1), (1, 0), (1, 2)):
-            state.results.clear()
-            one.balance(state, name)
-            one.show_balanced(state, name)
-            assert state.angles[name] == pytest.approx(expected, abs=1e-3)
-
-    def test_casts_are_what_they_are_called(self, session):
-        one = session.Session(PICTURES / "coffee.png")
-        before = one.card.rgb
-        assert one.simulate(session.NO_CAST).angle == 0
-        for cast in session.CASTS:
-            state = one.simulate(cast)
-            assert state.angle > 3
-            gained = state.photo.rgb - before
-            magenta = gained[0] + gained[2] - 2 * gained[1]  # or, where negative, green
-            halves = {"left": (..., slice(300)), "right": (..., slice(-300, None)), "above": slice(200)}
-            halves["below"] = slice(-200, None)
-            if cast == "Reddish":
-                assert gained[0].mean() > 0 > gained[2].mean()
-            elif cast == "Bluish":
-                assert gained[0].mean() < 0 < gained[2].mean()
-            else:
-                for part in cast.lower().split(", "):
-                    (half,) = (pixels for where, pixels in halves.items() if where in part)
-                    assert (magenta[half].mean() > 0) == ("purple" in part)
-
-    def test_a_cast_is_removed_by_who_can(self, session):
-        # Where the mean is gray, gray world undoes any global cast that clips nothing.
-        one = session.Session(PICTURES / "rocket.jpg")
-        rgb = 0.25 + one.card.rgb / 4
-        one.card = type(one.card)(rgb * rgb.mean() / rgb.mean(dim=(1, 2), keepdim=True))
-        state = one.simulate("Reddish")
-        one.balance(state, "gray_world")
-        assert state.angle > 10
-        assert state.angles["gray_world"] < 0.05
-        # Another state: what was made of the first is forgotten.
-        assert one.simulate("Bluish").results == {}
-
-    def test_downloads_have_the_original_light(self, session):
-        one = session.Session(PICTURES / "rocket.jpg")
-        plain = one.save_balanced("gray_world").read_bytes()
-        one.simulate("Reddish")
-        assert one.save_balanced("gray_world").read_bytes() == plain
-
     def test_a_visit_keeps_little(self, session, tmp_path):
         Image.open(PICTURES / "coffee.png").resize((1500, 1000)).save(tmp_path / "large.png")
         one = session.Session(tmp_path / "large.png")
         for name in PAINTERS:
             list(one.colour([name]))
-        state = one.simulate("Reddish")
+        state = importlib.import_module("casts").simulate(one, "Reddish")
         for name in BALANCERS:
             state.results[name] = session.predict(state.photo, name)
         tensors = [one.card.rgb, one.large.rgb, state.photo.rgb]
@@ -668,7 +577,7 @@ class TestSession:
                 f"{file.name} cannot be read as a photograph. The file is damaged, not a picture, or of an unsupported "
                 "kind such as a camera's raw file. Save it as JPEG, PNG or TIFF and try again."
             )
-        monkeypatch.setattr(session, "MAX_PIXELS", 2_000_000)
+        monkeypatch.setattr(sys.modules["painting"], "MAX_PIXELS", 2_000_000)
         Image.new("L", (2000, 1001)).save(tmp_path / "large.png")
         with pytest.raises(session.UnreadableError) as raised:
             session.read(tmp_path / "large.png")
@@ -1763,7 +1672,7 @@ def test_a_sepia_print_is_no_colour_photograph(session, tmp_path):
 
 def test_the_tone_of_a_photograph_is_looked_for_once(session, monkeypatch):
     calls, toning = [], colorlib.toning.toning
-    for module in (session, sys.modules["colorlib.gallery"]):
+    for module in (sys.modules["measures"], sys.modules["colorlib.gallery"]):
         monkeypatch.setattr(module, "toning", lambda rgb: calls.append(rgb) or toning(rgb))
     assert session.Session(PICTURES / "coffee.png").original is not None
     assert len(calls) == 1

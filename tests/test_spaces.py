@@ -249,6 +249,7 @@ from pathlib import Path
 import skimage
 import torch
 
+import casts
 import session
 
 data, names = Path(skimage.__file__).parent / "data", ["iizuka16_small", "larsson16_small"]
@@ -257,10 +258,11 @@ assert [*one.colour(names)] == [(name, None) for name in names]
 one.choose(names[0])
 one.set_reference(data / "coffee.png")
 assert one.borrow() == ""
-state = one.simulate("Reddish")
-one.balance(state, "shades_of_gray")
+state = casts.simulate(one, "Reddish")
+casts.balance(state, "shades_of_gray")
 assert all(result.photo is one.large for result in one.results.values())
-pictures = [*map(one.show, names), *map(one.show_borrowed, one.borrowed), one.show_balanced(state, "shades_of_gray")]
+pictures = [*map(one.show, names), *map(one.show_borrowed, one.borrowed)]
+pictures.append(casts.show_balanced(one, state, "shades_of_gray"))
 pictures += [*one.alternatives(names[1]).values(), *one.save(names)]
 torch.save([session.io.read(path).rgb for path in pictures], sys.argv[1])
 print([(scene.name, round(scene.probability, 6)) for scene in one.scenes[names[0]]])
