@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import words
-from keys import DISAGREEMENT, UNCERTAINTY
+from keys import ALTERNATIVES, DISAGREEMENT, UNCERTAINTY
 from methods import label
 from panels import Changes, closed, make_panel, outputs, settings
 
@@ -22,7 +22,9 @@ class Alternatives:
             gr.HTML(words.ALTERNATIVES_HEADER, padding=False)
             self.button = gr.Button("Show me", size="md", elem_id="explore")
             with gr.Row(elem_id="alternatives"):
-                self.panels = {key: make_panel(key, text) for key, text in words.VARIANTS.items()}
+                self.panels = {
+                    key: make_panel(key, text, take=key in ALTERNATIVES) for key, text in words.VARIANTS.items()
+                }
 
     @property
     def outputs(self) -> list[Any]:
@@ -40,14 +42,16 @@ class Alternatives:
     def painted(self, name: str, session: "Session") -> Changes:
         """A method's pictures with their captions."""
         changes: Changes = {}
-        painted = settings(session) | {"compared": label(name)}
+        which: dict[str, float | str] = {"compared": label(name)}
+        painted = dict.fromkeys(ALTERNATIVES, settings(session, name) | which)
+        painted |= {UNCERTAINTY: which | {"temperature": session.temperature}, DISAGREEMENT: which}
         for key, file in session.alternatives(name).items():
             text = words.VARIANTS[key]
             caption = words.caption_html(
                 text,
                 words.terms_text(name),
                 name=f"{label(name)}, {text.partition(':')[0].lower()}",
-                painted={"compared": label(name)} if key in (UNCERTAINTY, DISAGREEMENT) else painted,
+                painted=painted[key],
             )
             changes |= {self.panels[key].image: file, self.panels[key].caption: caption}
         return changes

@@ -22,11 +22,18 @@ from colorlib.catalog import Task, catalog
 if TYPE_CHECKING:
     from colorlib import io
 
+OWN = "own"
+DECODERS = (OWN, "mode", "median", "expectation", "sample")
 MOST_ALTERNATIVES = 12  # each is painted at full size
 
 
 def colorize(
-    photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
+    photo: dict[str, Any] | None,
+    methods: list[str],
+    strength: float = 1,
+    saturation: float = 1,
+    decoder: str = OWN,
+    temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Colour a photograph with classic deep-learning methods; its lightness stays as it is.
 
@@ -35,12 +42,15 @@ def colorize(
         methods: names of the methods.
         strength: from 0, the colour of the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
+        decoder: how a predicted distribution becomes a colour: own, as the method's paper has it, or mode, median,
+            expectation or sample. Only own goes with methods that predict one colour a pixel.
+        temperature: above 0; below 1 the probable colours count for more. Only 1 goes with these methods too.
 
     Returns:
         The coloured photographs at full size, a PNG file for each method; and for each the method, the name of the
         file, the seconds that the method took, and warnings: what was left out when the photograph was read.
     """
-    return _process("colorize", photo, methods, strength, saturation)
+    return _process("colorize", photo, methods, strength, saturation, decoder, temperature)
 
 
 def balance(
@@ -105,6 +115,8 @@ def steer(
     points: list[dict[str, Any]],
     strength: float = 1,
     saturation: float = 1,
+    decoder: str = OWN,
+    temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Colour a photograph by a method, and correct it: colours chosen for some points spread over what belongs to them.
 
@@ -114,6 +126,8 @@ def steer(
         points: at most 100 objects such as {"x": 120, "y": 80, "colour": "#8a5a2b"}: column and row of a pixel, colour.
         strength: from 0, the colour of the photograph itself, to 1, the method's and the points'.
         saturation: factor on the chroma that results, 0 to 2.
+        decoder: how a predicted distribution becomes a colour, as for colorize.
+        temperature: as for colorize.
 
     Returns:
         The coloured photograph at full size, as one PNG file; and a row with the method, the name of the file, the
@@ -122,13 +136,14 @@ def steer(
     source, large, warnings = _received(photo)
     (name,) = _checked("colorize", [method])
     strength, saturation = _dials(strength, saturation)
+    decision = _decision([name], decoder, temperature)
     try:
         chosen = [(int(point["x"]), int(point["y"]), str(point["colour"])) for point in points or []]
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         expected = 'expected points such as [{"x": 120, "y": 80, "colour": "#8a5a2b"}]'
         raise gr.Error(f"{expected}; got {points!r}", print_exception=False) from error
     with _refusals(), _folder() as folder:
-        seconds, file = _replies().steer(source, large, name, chosen, strength, saturation, folder)
+        seconds, file = _replies().steer(source, large, name, chosen, strength, saturation, decision, folder)
     return [str(file)], [_row(name, seconds, warnings, file)]
 
 
@@ -179,7 +194,13 @@ def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, An
 
 
 def alternatives(
-    photo: dict[str, Any] | None, method: str, count: int = 6, strength: float = 1, saturation: float = 1
+    photo: dict[str, Any] | None,
+    method: str,
+    count: int = 6,
+    strength: float = 1,
+    saturation: float = 1,
+    decoder: str = OWN,
+    temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Colour a photograph in several plausible ways, by a method that predicts distributions of colours.
 
@@ -189,6 +210,8 @@ def alternatives(
         count: how many alternatives, 1 to 12.
         strength: from 0, the colour of the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
+        decoder: how a predicted distribution becomes a colour, as for colorize.
+        temperature: as for colorize.
 
     Returns:
         The coloured photographs at full size, PNG files, and last a map of uncertainty: black where the method is sure,
@@ -207,8 +230,11 @@ def alternatives(
             f"Expected a whole number from 1 to {MOST_ALTERNATIVES} for count, got {count!r}", print_exception=False
         )
     strength, saturation = _dials(strength, saturation)
+    decision = _decision([name], decoder, temperature)
     with _refusals(), _folder() as folder:
-        seconds, files = _replies().alternatives(source, large, name, int(wanted), strength, saturation, folder)
+        seconds, files = _replies().alternatives(
+            source, large, name, int(wanted), strength, saturation, decision, folder
+        )
     return [str(file) for file in files], [_row(name, seconds, warnings, file) for file in files]
 
 
@@ -250,14 +276,37 @@ def _dials(strength: Any, saturation: Any) -> tuple[float, float]:
     return _number("strength, from 0 to 1", strength), _number("saturation, from 0 to 2", saturation)
 
 
+def _decision(names: list[str], decoder: Any, temperature: Any) -> tuple[str | None, float]:
+    """How distributions are to be decided on.
+
+    Raises:
+        gr.Error: there is no such decoder or temperature, or a method that predicts no distribution.
+    """
+    if decoder not in DECODERS:
+        raise gr.Error(f"There is no decoder {decoder!r}. Choose from: {', '.join(DECODERS)}", print_exception=False)
+    number = _number("temperature, above 0", temperature)
+    single = [name for name in names if not catalog()[name].distribution]
+    if single and (decoder, number) != (OWN, 1):
+        text = f"With {', '.join(single)}, which predict one colour a pixel, decoder must be {OWN} and temperature 1"
+        raise gr.Error(text, print_exception=False)
+    return (None if decoder == OWN else decoder), number
+
+
 def _process(
-    task: Task, photo: dict[str, Any] | None, methods: list[str], strength: float, saturation: float
+    task: Task,
+    photo: dict[str, Any] | None,
+    methods: list[str],
+    strength: float,
+    saturation: float,
+    decoder: str = OWN,
+    temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     source, large, warnings = _received(photo)
     names = _checked(task, methods)
     strength, saturation = _dials(strength, saturation)
+    decision = _decision(names, decoder, temperature)
     with _refusals(), _folder() as folder:
-        made = _replies().process(source, large, names, strength, saturation, folder)
+        made = _replies().process(source, large, names, strength, saturation, decision, folder)
     rows = [_row(name, seconds, warnings, file) for name, (seconds, file) in zip(names, made, strict=True)]
     return [str(file) for _, file in made], rows
 

@@ -28,7 +28,7 @@ class Borrowing:
             with gr.Column(min_width=280):
                 self.reference = make_upload("reference", "Another photograph")
                 self.refusal = gr.HTML(padding=False, visible=False, elem_id="refusal")
-            self.panels = {key: make_panel(key, text) for key, text in words.BORROWED.items()}
+            self.panels = {key: make_panel(key, text, take=True) for key, text in words.BORROWED.items()}
 
     @property
     def outputs(self) -> list[Any]:
@@ -61,7 +61,7 @@ class Borrowing:
         changes: Changes = {}
         for key, result in list(session.borrowed.items()):
             method = label(result.model)
-            painted = settings(session) | {"compared": method}
+            painted = settings(session, result.model) | {"compared": method}
             name = f"{method}, {words.BORROWED[key].lower()}"
             notes = html.escape(method), words.terms_text(result.model)
             caption = words.caption_html(words.BORROWED[key], *notes, name=name, painted=painted)

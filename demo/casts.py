@@ -118,9 +118,13 @@ def save_balanced(session: "Session", name: str) -> Path:
     """
     before = session.cast.coloured
     if before is None:
-        (path,) = session.written([predict(session.large, name)])
+        results = [predict(session.large, name)]
+        ((_, path),) = save_full_size(
+            session.source, results, session.strength, session.saturation, session.file("full").parent
+        )
         return path
-    ((_, coloured),) = save_full_size(session.source, [before], 1, 1, session.file("coloured").parent)
+    folder = session.file("coloured").parent
+    ((_, coloured),) = save_full_size(session.source, [before], 1, 1, folder, session.border)
     result = predict(shrink(read(coloured), LARGE), name)
     result = replace(result, provenance=f"{before.provenance}. Then: {result.provenance}")
     folder = session.file("full").parent

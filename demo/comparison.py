@@ -34,6 +34,7 @@ class Comparison:
         with gr.Column(visible=False, elem_id="comparison") as self.column:
             self.slider = make_slider("slider")
             self.sides = gr.HTML(padding=False, elem_id="sides")
+            self.own = gr.Button("Back to the method's own picture", size="sm", visible=False, elem_id="own")
             self.pixel = Pixel()
             with gr.Row(elem_id="pair"):
                 self.against = gr.Dropdown([], label="Left", elem_id="against")
@@ -48,16 +49,26 @@ class Comparison:
     @property
     def outputs(self) -> list[Any]:
         """The components that a choice changes, but for the list."""
-        return [self.slider, self.sides, self.pixel.html, *self.alternatives.outputs, *self.borrowing.outputs]
+        return [*self.large, self.pixel.html, *self.alternatives.outputs, *self.borrowing.outputs]
+
+    @property
+    def large(self) -> list[Any]:
+        """The slider and what says what it shows."""
+        return [self.slider, self.sides, self.own]
 
     def before_after(self, name: str, session: "Session") -> Changes:
         """The slider, and the names of its sides."""
-        painted = settings(session) | {"against": self._side(session.against)}
+        painted = settings(session, name, session.against) | {"against": self._side(session.against)}
         text = f"Left: {self._side(session.against).lower() if session.against in SIDES else label(session.against)}"
         text += f". Right: {label(name)}"
+        text += f", {words.taken_text(session.taken[name][0])}" if name in session.taken else ""
         text += ", with your colours" if session.choices(name) else ""
         sides = words.caption_html(text, words.terms_text(name), painted=painted, of="#slider") + words.why_html(name)
-        return {self.slider: session.compare(name), self.sides: sides}
+        return {
+            self.slider: session.compare(name),
+            self.sides: sides,
+            self.own: gr.Button(visible=name in session.taken),
+        }
 
     def _side(self, name: str) -> str:
         """The name of a picture in the list of those for the left."""
@@ -108,6 +119,12 @@ class Comparison:
             | self.pixel.shown(name, session)
             | self.choose(name, session)
         )
+
+    def say(self, session: "Session | None") -> Changes:
+        """Say anew what is possible at the pixel that was asked about."""
+        if session is None or session.compared is None:
+            return {self.pixel.html: gr.skip()}
+        return self.pixel.shown(session.compared, session)
 
     def oppose(self, against: str, strength: float, saturation: float, session: "Session | None") -> Changes:
         """Put another picture on the left of the slider."""

@@ -10,6 +10,12 @@ ANGLE_SHOWN = 20  # degrees that are white on a map of angles
 ERROR_SHOWN = 20  # CIEDE2000 that is white on a map of errors: no one takes the two for one colour
 UNCERTAINTY, DISAGREEMENT = "uncertainty", "disagreement"
 TRANSFERRED, STYLED = "transferred", "styled"  # what a method can borrow from another photograph: colours, scene type
+DECODERS: dict[str | None, str] = {  # None is each method's own
+    None: "As its paper has it",
+    "mode": "The most probable colour",
+    "median": "The median",
+    "expectation": "The mean of all",
+}
 NO_CAST = "None"
 CASTS: dict[str, dict[str, Any]] = {  # named after what is seen: ramps scale red and blue, green stays
     "Reddish": {"red": 1.3, "blue": 0.7},

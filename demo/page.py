@@ -1,4 +1,4 @@
-"""The page: its parts side by side, and which event runs which handler. It is built without torch.
+"""The page: its parts side by side, and the handlers that concern several of them. It is built without torch.
 
 The catalogue decides what is shown: a method that is ready there has its panel here.
 """
@@ -7,10 +7,10 @@ import html
 import logging
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import events
 import gradio as gr
 import programs
 import skimage
@@ -20,11 +20,12 @@ from balance import Balance
 from board import few, painters
 from borrowing import Borrowing
 from comparison import Comparison
-from downloads import Downloads, Write, saving
+from deciding import Deciding
+from downloads import Downloads
 from loading import load
 from many import Many
 from methods import label, ready
-from panels import Changes, closed, make_slider, make_upload, outputs, settings, uploaded
+from panels import Changes, closed, make_slider, make_upload, settings, uploaded
 from results import Results
 from study import Study, chosen
 from truth import Truth
@@ -37,12 +38,6 @@ if TYPE_CHECKING:
 
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 SHOWN_BY_BROWSERS = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
-
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-NETWORK = PRIVATE | {"concurrency_id": "network", "concurrency_limit": 1, "trigger_mode": "always_last"}
-PAINTING = NETWORK | {"concurrency_id": "painting", "concurrency_limit": 2, "show_progress": "hidden"}
-SAVING = PAINTING | {"concurrency_id": "saving", "concurrency_limit": 1, "trigger_mode": "once"}
-QUIET: dict[str, Any] = {"show_progress": "hidden"}  # for handlers whose steps show how far they are
 
 
 class Page:
@@ -79,17 +74,13 @@ class Page:
                 gr.HTML(words.about_html(self.painters + self.balancers), padding=False)
             gr.HTML(words.FOOTER, padding=False, elem_id="footer")
             self.downloads = Downloads()
-            self._listen_to_uploads()
-            self._listen_to_choices()
-            self._listen_to_buttons()
-            self.many.listen(self.blocks, **PRIVATE | QUIET)
-            if self.study:
-                self.study.listen(**PRIVATE | QUIET)
+            events.listen(self)
             programs.serve(self.photo, self.methods, [self.strength, self.saturation])
 
     def _choices(self) -> None:
         self.photo = make_upload("photo", "Your photograph")
         self.remarks = gr.HTML(padding=False, visible=False, elem_id="remarks")
+        self.border = gr.Checkbox(True, label="Leave the border uncoloured", visible=False, elem_id="border")
         gr.Examples([[str(PHOTOGRAPHS / name)] for name in words.EXAMPLES], self.photo, label="Or one of these")
         self.learned = [name for name in self.painters if catalog()[name].learned]
         choices = [(label(name), name) for name in self.painters]
@@ -108,6 +99,7 @@ class Page:
             self.strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", elem_id="strength")
             self.saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="saturation")
             self.save_all = gr.Button("Download all (zip)", size="md", elem_id="save-all")
+        self.deciding = Deciding()
         self.results = Results(self.painters)
         self.truth = Truth()
         self.comparison.build_below()
@@ -131,7 +123,7 @@ class Page:
         if path is None:
             yield changes | {self.status: words.WELCOME}  # remarks stay: the file that they are about is gone by itself
             return
-        changes |= {self.remarks: gr.HTML(visible=False)}
+        changes |= {self.remarks: gr.HTML(visible=False), self.border: gr.Checkbox(True, visible=False)}
         yield changes | {self.status: words.reading_html(path.name)}
         try:
             arrived: Session = load().Session(path)
@@ -140,12 +132,43 @@ class Page:
             yield changes | {self.photo: None, self.remarks: complaint, self.status: words.WELCOME}
             return
         arrived.strength, arrived.saturation = strength, saturation
-        changes |= self.results.photograph(arrived) | self.balance.waiting()
+        changes |= self._arrived(arrived)
         if arrived.source.suffix.lower() not in SHOWN_BY_BROWSERS:
             changes[self.photo] = arrived.original or arrived.gray
+        yield changes
+
+    def reframe(
+        self, uncoloured: bool, strength: float, saturation: float, session: "Session | None"
+    ) -> Iterator[Changes]:
+        """Begin anew with the same photograph, its border uncoloured or part of it."""
+        if session is None:
+            gr.Warning(words.EXPIRED)
+            yield {self.status: gr.skip()}
+            return
+        changes = self._emptied()
+        yield changes | {self.status: words.reading_html(session.source.name)}
+        try:
+            arrived: Session = load().Session(session.source, colour_border=not uncoloured)
+        except (UnreadableError, FileNotFoundError) as error:
+            complaint = gr.HTML(words.complaint_html(words.reason(error)), visible=True)
+            yield changes | {self.remarks: complaint, self.status: words.WELCOME}
+            return
+        arrived.strength, arrived.saturation = strength, saturation
+        yield changes | self._arrived(arrived)
+
+    def _arrived(self, arrived: "Session") -> Changes:
+        """The photograph, before it is coloured."""
         text = words.warnings_html(arrived.source.name, arrived.warnings)
-        changes[self.remarks] = gr.HTML(text, visible=bool(text))
-        yield changes | {self.session: arrived, self.status: words.status_html(arrived, 0, 1)}
+        return (
+            self.results.photograph(arrived)
+            | self.balance.waiting()
+            | {
+                self.remarks: gr.HTML(text, visible=bool(text)),
+                self.border: gr.Checkbox(arrived.border is not None, visible=arrived.bordered),
+                self.session: arrived,
+                self.status: words.status_html(arrived, 0, 1),
+            }
+        )
 
     def _emptied(self) -> Changes:
         """Everything that is shown of a photograph goes: its files are about to be removed."""
@@ -154,11 +177,12 @@ class Page:
             | self.comparison.emptied()
             | self.truth.emptied()
             | self.balance.emptied()
-            | {
-                self.session: None,
-                self.dials: gr.Row(visible=False),
-            }
+            | self._adjustable(False)
+            | {self.session: None}
         )
+
+    def _adjustable(self, some: bool) -> Changes:
+        return {self.dials: gr.Row(visible=some)} | self.deciding.shown(some)
 
     def colour(self, names: list[str], compared: str | None, session: "Session | None") -> Iterator[Changes]:
         """Run the ticked methods that have no result yet, one after the other, and hide those that are not ticked."""
@@ -186,10 +210,10 @@ class Page:
                 gr.Warning(words.FAILED, title=f"{html.escape(label(name))} could not colour the photograph")
                 continue
             done.add(name)
-            painted[name] = settings(session), self.results.painted(name, session)
+            painted[name] = settings(session, name), self.results.painted(name, session)
             if session.compared is None:  # the first picture is large at once
-                before = settings(session)
-                answer = name, before, self.comparison.filled([name], session) | {self.dials: gr.Row(visible=True)}
+                before = settings(session, name)
+                answer = name, before, self.comparison.filled([name], session) | self._adjustable(True)
         comparable = [name for name in self.painters if name in done]
         changes: Changes = {}
         if session.compared in comparable:
@@ -199,9 +223,9 @@ class Page:
         yield (
             changes
             | self._coloured(painted, done, session)
+            | self._adjustable(bool(comparable))
             | {
                 self.status: words.status_html(session, 1, 1, self._recognisers(done, session)),
-                self.dials: gr.Row(visible=bool(comparable)),
                 self.comparison.column: gr.Column(visible=bool(comparable)),
                 self.comparison.below: gr.Column(visible=bool(comparable)),
             }
@@ -215,8 +239,8 @@ class Page:
         A picture from before the sliders were moved is left out: it has been painted again since.
         """
         changes = self.results.shown(done) | self.truth.ranked(done, session)
-        for before, picture in painted.values():
-            if before == settings(session):
+        for name, (before, picture) in painted.items():
+            if before == settings(session, name):
                 changes |= picture
         return changes
 
@@ -224,7 +248,7 @@ class Page:
         self, name: str | None, before: dict[str, float | str], changes: Changes, session: "Session"
     ) -> Changes:
         """The first picture on the slider, unless another was chosen or painted since."""
-        return changes if (session.compared, settings(session)) == (name, before) else {}
+        return changes if name and (session.compared, settings(session, name)) == (name, before) else {}
 
     def _recognisers(self, names: set[str], session: "Session") -> list[str]:
         return [name for name in self.painters if name in names and name in session.scenes]
@@ -277,98 +301,19 @@ class Page:
         if changed:
             yield changes | self.results.painted(name, session)
 
-    # Events
-
-    def _listen_to_uploads(self) -> None:
-        arrival = self.photo.change(
-            self.receive,
-            [self.photo, self.strength, self.saturation, self.session],
-            [
-                *(self.photo, self.remarks, self.session, self.example, *self.truth.outputs, *self.balance.frame),
-                *(self.status, self.dials, self.comparison.column, self.comparison.slider, self.comparison.below),
-                self.comparison.pixel.html,
-                *(self.comparison.borrowing.reference, self.comparison.borrowing.refusal),
-                *outputs(self.panels),
-            ],
-            preprocess=False,  # colorlib.io reads the upload as it came
-            **NETWORK | QUIET,
-        )
-        arrival.then(None, js=words.REVEAL, **PRIVATE)
-        coloured, _ = (
-            event(
-                self.colour,
-                [self.methods, self.comparison.compared, self.session],
-                [
-                    *(self.status, self.dials, self.comparison.column, self.comparison.compared),
-                    *(self.comparison.against, *self.truth.outputs, self.comparison.below),
-                    *self.comparison.outputs,
-                    *outputs(self.results.panels.values()),
-                ],
-                **NETWORK | QUIET,
-            )
-            for event in (arrival.then, self.methods.change)
-        )
-        balance = self.balance
-        for event in (coloured.then, balance.cast.input, balance.first.input):
-            chosen = [balance.cast, balance.first, self.session]
-            event(balance.simulate, chosen, balance.outputs, **NETWORK | QUIET)
-        balance.button.click(balance.measure, self.session, balance.measured, **PAINTING | {"trigger_mode": "once"})
-
-    def _listen_to_choices(self) -> None:
-        self.all.click(lambda: self.learned, None, self.methods, **PAINTING)
-        dials, comparison = [self.strength, self.saturation, self.session], self.comparison
-        gr.on(
-            [self.strength.change, self.saturation.change],
-            self.repaint,
-            dials,
-            [comparison.slider, comparison.sides, *outputs(self.panels)],
-            **PAINTING,
-        )
-        comparison.pixel.html.click(
-            self.act,
-            dials,
-            [comparison.slider, comparison.sides, comparison.pixel.html, *outputs(self.results.panels.values())],
-            **PAINTING | {"trigger_mode": "multiple"},
-        )
-        comparison.compared.input(comparison.pick, [comparison.compared, *dials], comparison.outputs, **PAINTING)
-        comparison.against.input(
-            comparison.oppose, [comparison.against, *dials], [comparison.slider, comparison.sides], **PAINTING
-        )
-        self.truth.button.click(
-            self.truth.show, [self.methods, self.session], self.truth.outputs, **PAINTING | {"trigger_mode": "once"}
-        )
-        for name in self.painters:
-            clicked = self.results.panels[name].image.select(
-                partial(comparison.compare, name), dials, [comparison.compared, *comparison.outputs], **PAINTING
-            )
-            clicked.then(None, js=words.SCROLL, **PRIVATE)
-        alternatives, borrowing = comparison.alternatives, comparison.borrowing
-        alternatives.button.click(
-            alternatives.explore, dials, alternatives.outputs, **PAINTING | {"trigger_mode": "once"}
-        )
-        gr.on(
-            [borrowing.reference.upload, borrowing.reference.clear],
-            borrowing.transfer,
-            [borrowing.reference, *dials],
-            [borrowing.reference, *borrowing.outputs],
-            preprocess=False,
-            # References may be as large as uploads, so they are read one at a time.
-            **SAVING
-            | {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": borrowing.reference},
-        )
-
-    def _listen_to_buttons(self) -> None:
-        inputs = [self.methods, self.strength, self.saturation, self.session]
-        writers: dict[gr.Button, Write] = {
-            self.save_all: lambda session, names: session.save_zip(name for name in names if name in session.results)
-        }
-        for name in self.painters:
-            writers[self.results.panels[name].save] = saving(lambda session, name: next(session.save([name])), name)
-        for key, panel in self.comparison.alternatives.panels.items():
-            writers[panel.save] = saving(lambda session, key: session.save_alternative(key), key)
-        for key, panel in self.comparison.borrowing.panels.items():
-            writers[panel.save] = saving(lambda session, key: session.save_borrowed(key), key)
-        for name in self.balancers:
-            writers[self.balance.panels[name].save] = saving(self.balance.save, name)
-        for button, write in writers.items():
-            self.downloads.attach(button, write, inputs, **SAVING)
+    def take(self, key: str | None, strength: float, saturation: float, session: "Session | None") -> Iterator[Changes]:
+        """Make a picture from below the slider the method's own: the answer for everything. None goes back."""
+        comparison = self.comparison
+        if session is None or session.compared is None or session.chosen != session.compared:
+            if session is None:
+                gr.Warning(words.EXPIRED)
+            yield {comparison.slider: gr.skip()}
+            return
+        session.strength, session.saturation = strength, saturation
+        name = session.take(key)
+        if name is None:
+            yield {comparison.slider: gr.skip()}
+            return
+        changes = comparison.before_after(name, session) | comparison.pixel.shown(name, session)
+        yield changes
+        yield changes | self.results.painted(name, session)

@@ -12,6 +12,7 @@ from torch import Tensor
 from uploads import UnreadableError
 
 from colorlib import Result, Scene, io
+from colorlib.borders import Border, cropped, framed
 from colorlib.transfer import shrink_reference
 
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
@@ -84,12 +85,43 @@ def paint(result: Result, photo: io.Photo, strength: float, saturation: float) -
     return replace(result, photo=photo).adjust(strength, saturation)
 
 
+def decided(result: Result, decoder: str | None, temperature: float) -> Result:
+    """The same distribution decided on otherwise. A method without one, or without that decoder, keeps its own.
+
+    Args:
+        result: by the method's own decoder, at temperature 1.
+        decoder: see `colorlib.Result.decode`; None is the method's own.
+        temperature: likewise.
+    """
+    if result.prediction is None:
+        return result
+    return result.decode(decoder if decoder in result.prediction.target.decoders else None, temperature)
+
+
 def save_full_size(
-    source: Path, results: Iterable[Result], strength: float, saturation: float, folder: Path
+    source: Path,
+    results: Iterable[Result],
+    strength: float,
+    saturation: float,
+    folder: Path,
+    border: Border | None = None,
 ) -> Iterator[tuple[Result, Path]]:
-    """Each with its PNG, of the upload's alpha, bit depth and metadata; the upload is read again, once."""
+    """Each with its PNG, of the upload's alpha, bit depth and metadata; the upload is read again, once.
+
+    A border stays uncoloured: results are of what is inside.
+    """
     photo = read(source)
+    inside = cropped(photo, border) if border else photo
     for result in results:
         path = folder / f"{source.stem}-{result.model}.png"
-        paint(result, photo, strength, saturation).save(path)
+        save(paint(result, inside, strength, saturation), photo, border, path)
         yield result, path
+
+
+def save(result: Result, photo: io.Photo, border: Border | None, path: Path, fast: bool = False) -> None:
+    """Write a result, put back into the border of its photograph if that has one."""
+    if border is None:
+        result.save(path, fast=fast)
+        return
+    page = replace(result.page(), rgb=framed(result.planes, photo, border), alpha=photo.opacity)
+    io.write(path, **vars(page), fast=fast)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import gradio as gr
 import words
+from keys import DECODERS
 from uploads import TEMP
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Panel(NamedTuple):
     image: gr.Image
     caption: gr.HTML
     save: gr.Button
+    take: gr.Button
 
 
 def make_maps(elem_id: str) -> gr.Gallery:
@@ -38,13 +40,14 @@ def make_maps(elem_id: str) -> gr.Gallery:
     )
 
 
-def make_panel(key: str, label: str, download: bool = True) -> Panel:
+def make_panel(key: str, label: str, download: bool = True, take: bool = False) -> Panel:
     """A panel that is hidden until it has a picture.
 
     Args:
         key: of its ids.
         label: of its picture.
         download: whether it offers its picture at full size.
+        take: whether its picture can become the method's.
     """
     with gr.Column(visible=False, min_width=0, elem_id=f"panel-{key}") as column:
         image = gr.Image(
@@ -57,8 +60,9 @@ def make_panel(key: str, label: str, download: bool = True) -> Panel:
             elem_id=f"image-{key}",
         )
         caption = gr.HTML(words.caption_html(label), padding=False, elem_id=f"caption-{key}")
+        use = gr.Button("Use this picture", size="sm", visible=take, elem_id=f"take-{key}")
         save = gr.Button("Download PNG", size="sm", visible=download, elem_id=f"save-{key}")
-    return Panel(column, image, caption, save)
+    return Panel(column, image, caption, save, use)
 
 
 def make_slider(key: str, pictures: tuple[Path, Path] | None = None) -> gr.ImageSlider:
@@ -125,6 +129,14 @@ def closed(panels: Iterable[Panel]) -> Changes:
     return changes
 
 
-def settings(session: "Session") -> dict[str, float | str]:
-    """The settings of the next picture, for its caption. Ask before painting, during which a slider may be moved."""
-    return {"strength": session.strength, "saturation": session.saturation}
+def settings(session: "Session", *names: str) -> dict[str, float | str]:
+    """The settings of the next picture, for its caption. Ask before painting, during which a slider may be moved.
+
+    Args:
+        session: the visitor's.
+        *names: of the methods in the picture: some predict distributions, and have more settings.
+    """
+    found: dict[str, float | str] = {"strength": session.strength, "saturation": session.saturation}
+    if any(name in session.results and session.results[name].prediction is not None for name in names):
+        found |= {"decoder": DECODERS[session.decoder], "temperature": session.temperature}
+    return found

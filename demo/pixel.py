@@ -27,9 +27,7 @@ class Pixel:
         """What is said about the pixel, a method first, and its points."""
         if session.asked is None:
             return {self.html: words.PIXEL_HINT}
-        x, y = session.asked
-        place = (x + 0.5) / session.large.width, (y + 0.5) / session.large.height
-        return {self.html: words.pixel_html(place, session.said(name), session.choices(name))}
+        return {self.html: words.pixel_html(session.place(*session.asked), session.said(name), session.choices(name))}
 
     def emptied(self) -> Changes:
         """Nothing has been asked of a new photograph."""

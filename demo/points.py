@@ -45,6 +45,14 @@ class Points:
         self._history: list[tuple[Hint, ...]] = [()]
         self._lock = threading.Lock()  # from what a change reads until it is written
 
+    def rest_on(self, result: Result) -> None:
+        """Put the points on another result on the same photograph, if it is another."""
+        with self._lock:
+            if result is not self._original:
+                self._original = result
+                self.__dict__.pop("_steering", None)
+                self.result = result.steer(self.hints, self._steering)
+
     @property
     def hints(self) -> tuple[Hint, ...]:
         """The points, in the order in which they were chosen."""

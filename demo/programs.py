@@ -31,6 +31,8 @@ def serve(photo: gr.Image, methods: gr.CheckboxGroup, dials: list[gr.Slider]) ->
         files, picture = gr.File(file_count="multiple", label="files"), gr.File(label="picture")
         rows, pairs = _objects("rows"), _objects("pairs")
         column, row = (gr.Number(0, label=text, precision=0, minimum=0) for text in ("Column", "Row"))
+        decoder = gr.Dropdown([*api.DECODERS], value=api.OWN, label="Decoder")
+        decision = [decoder, gr.Number(1, label="Temperature", minimum=0)]
         count = gr.Number(6, label="How many", precision=0, minimum=1, maximum=api.MOST_ALTERNATIVES)
         method = gr.Dropdown(_choices(painters()), value=few()[0], label="Method")
         best = next((name for name in (*few(), *able) if name in able), None)
@@ -40,12 +42,12 @@ def serve(photo: gr.Image, methods: gr.CheckboxGroup, dials: list[gr.Slider]) ->
         endpoint = gr.Button()
 
     for function, inputs, outputs in (
-        (api.colorize, [photo, methods, *dials], [files, rows]),
+        (api.colorize, [photo, methods, *dials, *decision], [files, rows]),
         (api.compare, [photo, methods, *dials], [picture, rows, pairs]),
         (api.score, [photo, methods], rows),
-        (api.alternatives, [photo, undecided, count, *dials], [files, rows]),
+        (api.alternatives, [photo, undecided, count, *dials, *decision], [files, rows]),
         (api.ask, [photo, column, row, methods], rows),
-        (api.steer, [photo, method, points, *dials], [files, rows]),
+        (api.steer, [photo, method, points, *dials, *decision], [files, rows]),
         (api.balance, [photo, balancers, *dials], [files, rows]),
         (api.scenes, photo, rows),
     ):

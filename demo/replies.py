@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,12 @@ from measures import errors_of, kind_of, shrink, to_gray
 from painting import paint, predict, predictions, read, recognise, save_full_size
 from points import rgb_of, said
 
-from colorlib import io
+from colorlib import Result, io
 from colorlib.metrics.functional import ciede2000
 from colorlib.steering import Hint, check_count
 
 __all__ = ["alternatives", "ask", "compare", "process", "read", "recognise", "score", "shrink", "steer"]
+Decision: TypeAlias = tuple[str | None, float]  # the decoder, None for each method's own, and the temperature
 GAP = 8  # pixels of white between pictures
 
 
@@ -78,7 +79,14 @@ def grid(pictures: list[torch.Tensor]) -> torch.Tensor:
 
 
 def alternatives(
-    source: Path, large: io.Photo, name: str, count: int, strength: float, saturation: float, folder: Path
+    source: Path,
+    large: io.Photo,
+    name: str,
+    count: int,
+    strength: float,
+    saturation: float,
+    decision: Decision,
+    folder: Path,
 ) -> tuple[float, list[Path]]:
     """Write other plausible colourings of an upload at full size, and a map of the method's uncertainty.
 
@@ -88,7 +96,7 @@ def alternatives(
     Raises:
         ValueError: the method predicts no distribution, or a number is out of range.
     """
-    result = paint(predict(large, name), read(source), strength, saturation)
+    result = paint(_decided(predict(large, name), decision), read(source), strength, saturation)
     files = []
     for number, sample in enumerate(result.samples(count), 1):
         files.append(folder / f"{source.stem}-{name}-alternative-{number}.png")
@@ -115,6 +123,7 @@ def steer(
     chosen: Sequence[tuple[int, int, str]],
     strength: float,
     saturation: float,
+    decision: Decision,
     folder: Path,
 ) -> tuple[float, Path]:
     """Write an upload by a method, with colours for some of its pixels: the method's seconds, and the file.
@@ -124,14 +133,21 @@ def steer(
     """
     check_count(len(chosen))  # first: a client may send a million
     hints = [Hint.of_rgb(x, y, rgb_of(colour)) for x, y, colour in chosen]
-    result = paint(predict(large, name), read(source), strength, saturation).steer(hints)
+    result = _decided(predict(large, name), decision)
+    result = paint(result, read(source), strength, saturation).steer(hints)
     path = folder / f"{source.stem}-{name}.png"
     result.save(path)
     return result.seconds, path
 
 
 def process(
-    source: Path, large: io.Photo, names: list[str], strength: float, saturation: float, folder: Path
+    source: Path,
+    large: io.Photo,
+    names: list[str],
+    strength: float,
+    saturation: float,
+    decision: Decision,
+    folder: Path,
 ) -> list[tuple[float, Path]]:
     """Write an upload by each method at full size: the seconds that the method took, and the file.
 
@@ -139,6 +155,16 @@ def process(
         ValueError: a number is out of range.
     """
     with closing(predictions(large, names)) as results:
-        written = save_full_size(source, results, strength, saturation, folder)
+        decided = (_decided(result, decision) for result in results)
+        written = save_full_size(source, decided, strength, saturation, folder)
         made = {result.model: (result.seconds, file) for result, file in written}
     return [made[name] for name in names]
+
+
+def _decided(result: Result, decision: Decision) -> Result:
+    """As a client wants it.
+
+    Raises:
+        ValueError: the method has no such decoder, or a temperature that is not above 0.
+    """
+    return result if decision == (None, 1) else result.decode(*decision)

@@ -33,14 +33,18 @@ from keys import (
 from measures import error_map, errors_of, kind_of, shrink, to_gray
 from methods import borrows_scene_type, takes_reference
 from networks import ahead, colourings
-from painting import paint, predict, read, save_full_size, with_colours
+from painting import decided, paint, predict, read, save, save_full_size, with_colours
 from points import Points, said, shade_of
 from torch import Tensor
+from torch.nn.functional import pad
 from uploads import TEMP, remove_later
 
 from colorlib import Result, Scene, io
+from colorlib.borders import Border, cropped
+from colorlib.borders import border as find_border
 from colorlib.transfer import shrink as shrink_for_network
 
+BORDERED = "the border was left uncoloured"
 TONED = "it is toned in one colour, as sepia prints are; the methods see its lightness only"
 
 
@@ -51,12 +55,16 @@ class Session:
 
     Args:
         source: the upload, as it came.
+        colour_border: whether a border is part of the photograph.
 
     Attributes:
         size: height and width of the upload.
         warnings: what was left out of the upload, or assumed about it, a sentence each.
-        card: the photograph, its longest side at most CARD.
+        border: of the upload, which stays uncoloured; None if it has none, or is not to be left out.
+        bordered: whether the upload has a border, even where it is coloured.
+        card: the photograph without its border, the longest side with it at most CARD.
         large: the same, at most LARGE; this is what the methods are given.
+        wholes: both copies with their borders.
         results: predictions by method.
         scenes: the likeliest scene types, by the methods that recognise scenes.
         compared: the method that the slider shows; None before the first.
@@ -67,6 +75,9 @@ class Session:
         preview: file of the same, for the page.
         reference_warnings: what was left out of it, or assumed about it.
         borrowed: results of the chosen method with what it borrows from the reference, by STYLED and TRANSFERRED.
+        taken: by method, the alternative that the visitor has taken for its picture, with its key.
+        decoder: of methods that predict distributions, see :func:`painting.decided`.
+        temperature: likewise.
         points: by method, where the visitor has chosen colours.
         asked: column and row of the pixel, of `large`, that the visitor asked about; None before.
         cast: the photograph under the cast that is simulated now, for white balance.
@@ -85,12 +96,18 @@ class Session:
         FileNotFoundError: the file has been deleted.
     """
 
-    def __init__(self, source: Path):
+    def __init__(self, source: Path, colour_border: bool = False):
         photo = read(source)
-        height, width = photo.rgb.shape[-2:]
-        self.source, self.size, self.warnings = source, (height, width), photo.warnings
-        self.large = shrink(photo, LARGE)
-        self.card = self.large if max(self.large.height, self.large.width) <= CARD else shrink(photo, CARD)
+        self.source, self.size, self.warnings = source, (photo.height, photo.width), photo.warnings
+        found = find_border(photo)
+        self.bordered, self.border = found is not None, None if colour_border else found
+        if self.border:
+            self.warnings += (BORDERED,)
+        large = shrink(photo, LARGE)
+        card = large if max(large.height, large.width) <= CARD else shrink(photo, CARD)
+        self.large = self._inside(large)
+        self.card = self.large if card is large else self._inside(card)
+        self.wholes = {self.large: large, self.card: card}
         self.results: dict[str, Result] = {}
         self.scenes: dict[str, list[Scene]] = {}
         self.strength = self.saturation = 1.0
@@ -101,20 +118,33 @@ class Session:
         self.preview: Path | None = None
         self.reference_warnings: tuple[str, ...] = ()
         self.cast = CastState(NO_CAST, self.card, self.card.rgb)
+        self.taken: dict[str, tuple[str, Result]] = {}
+        self.decoder: str | None = None
+        self.temperature = 1.0
+        self._decided: dict[str, tuple[object, Result]] = {}
         self.points: dict[str, Points] = {}
         self.asked: tuple[int, int] | None = None
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         weakref.finalize(self, remove_later, self.folder).atexit = False  # TEMP goes then
-        gray = to_gray(self.card.rgb)
-        self.gray = self.before = self.shown(GRAY, gray, self.card)
+        self.gray = self.before = self.shown(GRAY, to_gray(card.rgb), card)
         if self.large is not self.card:
-            self.before = self.shown("before", to_gray(self.large.rgb), self.large)
+            self.before = self.shown("before", to_gray(large.rgb), large)
         kind = kind_of(self.card.rgb)
-        self.original = self.shown("original", self.card.rgb, self.card) if kind == "colour" else None
+        self.original = self.shown("original", card.rgb, card) if kind == "colour" else None
         if kind == "toned":
             self.warnings += (TONED,)
         self.mapped: set[str] = set()
-        self.errors = {GRAY: errors_of(gray, self.card.rgb)} if self.original else {}
+        self.errors = {GRAY: errors_of(to_gray(self.card.rgb), self.card.rgb)} if self.original else {}
+
+    def _inside(self, copy: io.Photo) -> io.Photo:
+        """A copy without the border."""
+        return cropped(copy, self._border_of(copy)) if self.border else copy
+
+    def _border_of(self, copy: io.Photo) -> Border:
+        """The border of a copy."""
+        assert self.border
+        down, across = copy.height / self.size[0], copy.width / self.size[1]
+        return Border(*(round(side * by) for side, by in zip(self.border, (down, down, across, across), strict=True)))
 
     def choose(self, name: str | None) -> None:
         """Make the page below the slider about another method, and forget the results of the one before."""
@@ -150,7 +180,8 @@ class Session:
         if self.against in self.results:
             return self.painted("left", self.result(self.against), self.large), after
         if self.against == ORIGINAL and self.original:
-            return self.shown("left", self.large.rgb, self.large), after
+            whole = self.wholes[self.large]
+            return self.shown("left", whole.rgb, whole), after
         return self.before, after
 
     def error_map(self, name: str) -> Path:
@@ -161,32 +192,71 @@ class Session:
     def result(self, name: str) -> Result:
         """A method's result, with the colours that the visitor chose for it."""
         points = self.points.get(name)
-        return self.results[name] if points is None else points.result
+        if points is None:
+            return self.base(name)
+        points.rest_on(self.base(name))
+        return points.result
+
+    def base(self, name: str) -> Result:
+        """A method's result, or the alternative that was taken for it, by the chosen decoder and temperature."""
+        _, base = self.taken.get(name, ("", self.results[name]))
+        made_of = base, self.decoder, self.temperature
+        if name not in self._decided or self._decided[name][0] != made_of:
+            self._decided[name] = made_of, self._as_chosen(base)
+        return self._decided[name][1]
+
+    def take(self, key: str | None) -> str | None:
+        """Make an alternative of the chosen method, or what it borrowed, its picture; None takes its own again.
+
+        Returns:
+            The method; None if there is no such picture.
+        """
+        name = self.chosen
+        if name is None or (key is not None and key not in ALTERNATIVES and key not in self.borrowed):
+            return None
+        if key is None:
+            self.taken.pop(name, None)
+        else:
+            self.taken[name] = key, self.borrowed[key] if key in self.borrowed else self._sample(key, self.large)
+        return name
 
     def ask(self, name: str, across: float, down: float) -> None:
         """Ask about a place of a method's picture, in shares of its width and height."""
-        pixel = int(across * self.large.width), int(down * self.large.height)
+        whole = self.wholes[self.large]
+        left, top = self._corner()
+        x, y = int(across * whole.width) - left, int(down * whole.height) - top
+        # On the border, the nearest pixel of the photograph is meant.
+        pixel = min(max(x, 0), self.large.width - 1), min(max(y, 0), self.large.height - 1)
         self.asked = self.points[name].nearest(*pixel) if name in self.points else pixel
 
     def said(self, first: str) -> list[Said]:
         """What the methods say about the pixel that was asked about, one of them first.
 
-        As they predicted it: a colour that is chosen is adjusted when it is painted, and must not be twice.
+        Without strength and saturation: a colour that is chosen is adjusted when it is painted, and must not be twice.
         """
         assert self.asked is not None
         ordered = sorted(self.results, key=lambda name: name != first)
-        return [*said({name: self.results[name] for name in ordered}, *self.asked)]
+        return [*said({name: self.base(name) for name in ordered}, *self.asked)]
 
     def choices(self, name: str) -> list[tuple[float, float, Shade]]:
         """The points of a method's picture: how far across and down they are, and their colours."""
         points = self.points.get(name)
-        width, height = self.large.width, self.large.height
         hints = points.hints if points else ()
-        return [(one.x / width, one.y / height, shade_of(self.result(name), one)) for one in hints]
+        return [(*self.place(one.x, one.y, 0), shade_of(self.result(name), one)) for one in hints]
+
+    def place(self, x: int, y: int, within: float = 0.5) -> tuple[float, float]:
+        """Where a pixel of `large` is, in shares of the picture with its border: across and down."""
+        whole, (left, top) = self.wholes[self.large], self._corner()
+        return (left + x + within) / whole.width, (top + y + within) / whole.height
+
+    def _corner(self) -> tuple[int, int]:
+        """Columns and rows of border left of and above `large`."""
+        border = self._border_of(self.wholes[self.large]) if self.border else Border(0, 0, 0, 0)
+        return border.left, border.top
 
     def pointed(self, name: str) -> Points:
         """The points of a method's picture, to change them."""
-        return self.points.setdefault(name, Points(self.results[name]))
+        return self.points.setdefault(name, Points(self.base(name)))
 
     def alternatives(self, name: str) -> dict[str, Path]:
         """What is there besides a method's picture, for the grid.
@@ -197,8 +267,7 @@ class Session:
         result, found = self._on_card(name), {}
         if result.prediction:
             for key, sample in zip(ALTERNATIVES, result.samples(len(ALTERNATIVES)), strict=True):
-                found[key] = self.file(key)
-                sample.save(found[key], fast=True)
+                found[key] = self.painted(key, sample, self.card)
             found[UNCERTAINTY] = self.shown(UNCERTAINTY, result.uncertainty_picture(), self.card)
         if (combined := self.combined(name)) is not None:
             picture = replace(combined, photo=self.card).disagreement_picture()
@@ -220,8 +289,7 @@ class Session:
             raise ValueError("no method was chosen")
         result = self._on_card(self.chosen)
         if key in ALTERNATIVES:
-            samples = result.samples(len(ALTERNATIVES))
-            (path,) = self.written(islice(samples, ALTERNATIVES.index(key), ALTERNATIVES.index(key) + 1))
+            (path,) = self.written([self._as_chosen(self._sample(key, self.card))])
             return path.rename(path.with_stem(f"{path.stem}-{key}"))
         if key == DISAGREEMENT:
             combined = self.combined(self.chosen)
@@ -229,12 +297,14 @@ class Session:
                 raise ValueError("no methods were combined")
             result = combined
         photo = read(self.source)
+        inside = cropped(photo, self.border) if self.border else photo
         path = self.file("full").with_name(f"{self.source.stem}-{result.model}-{key}.png")
-        whole = replace(result, photo=photo)
+        whole = replace(result, photo=inside)
+        shown = whole.disagreement_picture() if key == DISAGREEMENT else whole.uncertainty_picture()
         what = "Disagreement of methods" if key == DISAGREEMENT else "Uncertainty of colours"
         io.write(
             path,
-            whole.disagreement_picture() if key == DISAGREEMENT else whole.uncertainty_picture(),
+            _padded(shown, self.border) if self.border else shown,
             alpha=photo.alpha,
             bit_depth=photo.bit_depth,
             metadata=photo.metadata,
@@ -243,8 +313,20 @@ class Session:
         )
         return path
 
+    def _sample(self, key: str, photo: io.Photo) -> Result:
+        """One of the chosen method's alternatives, by its own decoder at temperature 1."""
+        assert self.chosen is not None
+        samples = replace(self.results[self.chosen], photo=photo).samples(len(ALTERNATIVES))
+        return next(islice(samples, ALTERNATIVES.index(key), None))
+
     def _on_card(self, name: str) -> Result:
-        return replace(self.results[name], photo=self.card, strength=self.strength, saturation=self.saturation)
+        """The method's own result on the small copy, whatever was taken for it."""
+        own = self._as_chosen(replace(self.results[name], photo=self.card))
+        return own.adjust(self.strength, self.saturation)
+
+    def _as_chosen(self, result: Result) -> Result:
+        """By the chosen decoder and temperature."""
+        return decided(result, self.decoder, self.temperature)
 
     def set_reference(self, source: Path | None) -> None:
         """Borrow from another photograph; None removes it.
@@ -290,14 +372,14 @@ class Session:
     def show_borrowed(self, key: str) -> Path | None:
         """A result of :meth:`borrow`, for the page; None if there is none."""
         result = self.borrowed.get(key)
-        return None if result is None else self.painted(key, result, self.card)
+        return None if result is None else self.painted(key, self._as_chosen(result), self.card)
 
     def save_borrowed(self, key: str) -> Path:
         """A result of :meth:`borrow` at full size."""
         result = self.borrowed.get(key)
         if result is None:
             raise ValueError("there is no photograph to borrow from")
-        (path,) = self.written([result])
+        (path,) = self.written([self._as_chosen(result)])
         return path.rename(path.with_stem(f"{path.stem}-{key}"))
 
     def save(self, names: Iterable[str]) -> Iterator[Path]:
@@ -316,19 +398,28 @@ class Session:
     def written(self, results: Iterable[Result]) -> Iterator[Path]:
         """The files of results at full size."""
         folder = self.file("full").parent
-        for _, path in save_full_size(self.source, results, self.strength, self.saturation, folder):
+        written = save_full_size(self.source, results, self.strength, self.saturation, folder, self.border)
+        for _, path in written:
             yield path
 
     def painted(self, kind: str, result: Result, photo: io.Photo) -> Path:
-        """A prediction on a copy of the photograph, for the page."""
+        """A prediction on a copy of the photograph, for the page, as it was decided on."""
         path = self.file(kind)
-        paint(result, photo, self.strength, self.saturation).save(path, fast=True)
+        painted = paint(result, photo, self.strength, self.saturation)
+        whole = self.wholes.get(photo, photo)
+        save(painted, whole, None if whole is photo else self._border_of(whole), path, fast=True)
         return path
 
     def shown(self, kind: str, rgb: Tensor, photo: io.Photo) -> Path:
-        """A picture (3, H, W), with the alpha of a copy of the photograph, for the page."""
+        """A picture (3, H, W), with the alpha of a copy of the photograph, for the page.
+
+        Of a map of the copy without its border, the border is black.
+        """
         path = self.file(kind)
-        io.write(path, rgb, alpha=photo.alpha, fast=True)
+        whole = self.wholes.get(photo, photo)
+        if whole is not photo:
+            rgb = _padded(rgb, self._border_of(whole))
+        io.write(path, rgb, alpha=whole.alpha, fast=True)
         return path
 
     def file(self, kind: str) -> Path:
@@ -343,3 +434,8 @@ class Session:
         folder = parent / str(now)
         folder.mkdir()
         return folder / f"{self.source.stem}-{kind}.png"
+
+
+def _padded(rgb: Tensor, border: Border) -> Tensor:
+    """A map with a black border around it."""
+    return pad(rgb, (border.left, border.right, border.top, border.bottom))

@@ -73,6 +73,9 @@ MANY_HEADER = """<h2>Many photographs</h2>
 <p>Colour up to fifty photographs by one method and download them as one zip, at full size. A file that cannot be read
 is named, and the others go on.</p>"""
 MANY_WELCOME = "<p>Your photographs will appear here, each as it is done. They are deleted within an hour.</p>"
+DECIDING = """<p>Some methods say how probable each colour is, and one of these becomes the picture: here you say which.
+At a lower temperature the probable colours count for more, at a higher one the improbable ones.
+Methods that say one colour only, or have no such choice, stay as they are. No network runs again.</p>"""
 QUESTION = "Does this picture look natural to you?"
 # Probability from which the first scene type is named. Of scenes of Mini Places' validation, 16 % are named, 96 % of
 # them rightly. Of photographs of objects and of people, which show none of these types, 1 to 2 % are named.
@@ -260,6 +263,11 @@ def _tool_html(text: str, what: dict[str, Any], name: str = "") -> str:
 
 def _do(what: dict[str, Any]) -> str:
     return f"data-do='{html.escape(json.dumps(what))}'"
+
+
+def taken_text(key: str) -> str:
+    """Which picture was taken for a method's own, for captions."""
+    return (VARIANTS | BORROWED)[key].lower()
 
 
 def paper_text(name: str) -> str:

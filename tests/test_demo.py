@@ -494,7 +494,9 @@ class TestSession:
         one.set_reference(PICTURES / "coffee.png")
         one.borrow()
         before = one.borrowed["transferred"], one.preview
-        with pytest.raises(session.UnreadableError, match=r"broken.png cannot be read as a photograph\. The file"):
+        with pytest.raises(
+            sys.modules["uploads"].UnreadableError, match=r"broken.png cannot be read as a photograph\. The file"
+        ):
             one.set_reference(broken_file(tmp_path))
         one.borrow()
         assert one.preview == before[1]
@@ -571,7 +573,7 @@ class TestSession:
         (tmp_path / "hello.png").write_bytes(b"hello world")
         (tmp_path / "empty.png").touch()
         for file in (broken_file(tmp_path), tmp_path / "hello.png", tmp_path / "empty.png"):
-            with pytest.raises(session.UnreadableError) as raised:
+            with pytest.raises(sys.modules["uploads"].UnreadableError) as raised:
                 session.read(file)
             assert str(raised.value) == (
                 f"{file.name} cannot be read as a photograph. The file is damaged, not a picture, or of an unsupported "
@@ -579,7 +581,7 @@ class TestSession:
             )
         monkeypatch.setattr(sys.modules["painting"], "MAX_PIXELS", 2_000_000)
         Image.new("L", (2000, 1001)).save(tmp_path / "large.png")
-        with pytest.raises(session.UnreadableError) as raised:
+        with pytest.raises(sys.modules["uploads"].UnreadableError) as raised:
             session.read(tmp_path / "large.png")
         assert str(raised.value) == (
             "large.png has 2000 x 1001 pixels. This page accepts up to 2 million. Make a smaller copy and try again."
@@ -1579,6 +1581,8 @@ class Desk:
                 element = page.blocks.blocks[number].elem_id if number in page.blocks.blocks else None
                 if event == "click" and element and element.startswith("save-"):
                     self.handlers[element.replace("-", "_")] = handler
+                if event == "click" and element and (element.startswith("take-") or element == "own"):
+                    self.handlers.setdefault(element, handler)
                 if event == "select":
                     self.handlers[f"click {element}"] = handler
 

@@ -25,7 +25,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from PIL import Image
-from test_demo import (  # noqa: F401
+from test_demo import (
     BALANCERS,
     CAMERA,
     DEMO,
@@ -33,9 +33,7 @@ from test_demo import (  # noqa: F401
     METHOD,
     PAINTERS,
     PICTURES,
-    app,
     gray_file,
-    page,
     serve,
 )
 
@@ -43,12 +41,12 @@ import colorlib
 from colorlib.catalog import catalog
 
 TOOLS = {
-    "colorize": ["photo", "methods", "strength", "saturation"],
+    "colorize": ["photo", "methods", "strength", "saturation", "decoder", "temperature"],
     "compare": ["photo", "methods", "strength", "saturation"],
     "score": ["photo", "methods"],
-    "alternatives": ["photo", "method", "count", "strength", "saturation"],
+    "alternatives": ["photo", "method", "count", "strength", "saturation", "decoder", "temperature"],
     "ask": ["photo", "x", "y", "methods"],
-    "steer": ["photo", "method", "points", "strength", "saturation"],
+    "steer": ["photo", "method", "points", "strength", "saturation", "decoder", "temperature"],
     "balance": ["photo", "methods", "strength", "saturation"],
     "scenes": ["photo"],
 }
@@ -231,7 +229,7 @@ def test_photographs_of_agents_lie_where_the_demos_files_go():
     assert run.stdout.strip() == "True"
 
 
-def test_what_gradio_forgets_is_swept(page, tmp_path, monkeypatch):  # noqa: F811
+def test_what_gradio_forgets_is_swept(page, tmp_path, monkeypatch):
     """A photograph that an agent sent goes with its folder; younger ones stay, and what is a visitor's."""
     uploads = sys.modules["uploads"]
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
@@ -251,7 +249,7 @@ def test_a_method_named_twice_answers_once(client, tmp_path):
     assert pairs == []
 
 
-def test_a_failure_leaves_no_file(page, tmp_path, monkeypatch):  # noqa: F811
+def test_a_failure_leaves_no_file(page, tmp_path, monkeypatch):
     """The second of two pictures cannot be written; what there is of the first goes."""
     api, session, uploads = (import_module(name) for name in ("api", "session", "uploads"))
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
