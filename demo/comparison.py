@@ -120,6 +120,16 @@ class Comparison:
             | self.choose(name, session)
         )
 
+    def restored(self, names: list[str], session: "Session") -> Changes:
+        """What a visit was about, on the page that is loaded anew; what was below at a click is there at a click."""
+        compared = session.compared
+        session.choose(None)
+        if compared not in names or compared is None:
+            return self.filled(names, session)
+        return self.filled([compared, *(name for name in names if name != compared)], session) | self.listed(
+            names, session
+        )
+
     def say(self, session: "Session | None") -> Changes:
         """Say anew what is possible at the pixel that was asked about."""
         if session is None or session.compared is None:

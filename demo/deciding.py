@@ -28,6 +28,10 @@ class Deciding:
         """Show them where there are pictures."""
         return {self.fold: gr.Accordion(visible=some)}
 
+    def restored(self, session: "Session") -> Changes:
+        """As they were for a visit."""
+        return {self.decoder: session.decoder or OWN, self.temperature: session.temperature}
+
     def decide(self, decoder: str, temperature: float, session: "Session | None") -> None:
         """Decide on colours otherwise, in all that is painted from now on."""
         if session is not None and temperature > 0:  # an emptied box is 0

@@ -45,6 +45,28 @@ def _uploads(page: "Page") -> None:
         preprocess=False,  # colorlib.io reads the upload as it came
         **NETWORK | QUIET,
     )
+    comparison = page.comparison
+    settings = [page.methods, *dials, deciding.decoder, deciding.temperature]
+    restored = [*settings, comparison.column, comparison.compared, comparison.against, comparison.below]
+    page.blocks.load(
+        page.restore,
+        None,
+        [
+            *(
+                page.photo,
+                page.example,
+                page.remarks,
+                page.border,
+                page.session,
+                page.status,
+                page.dials,
+                deciding.fold,
+            ),
+            *(*page.truth.outputs, *page.balance.frame, *restored, *comparison.outputs),
+            *outputs(page.results.panels.values()),
+        ],
+        **PAINTING,
+    )
     arrival.then(None, js=words.REVEAL, **PRIVATE)
     reframed = page.border.input(page.reframe, [page.border, *dials, page.session], emptied, **NETWORK | QUIET)
     decision = [deciding.decoder, deciding.temperature, page.session]

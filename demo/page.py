@@ -30,6 +30,7 @@ from results import Results
 from study import Study, chosen
 from truth import Truth
 from uploads import LIFETIME, UnreadableError, sweep
+from visits import Visits
 
 from colorlib.catalog import catalog
 
@@ -49,6 +50,7 @@ class Page:
 
     def __init__(self) -> None:
         self.painters, self.balancers = painters(), ready("balance")
+        self.visits = Visits()
         self.blocks = gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=(LIFETIME // 6, LIFETIME))
         with self.blocks:
             self.session = gr.State(None, time_to_live=LIFETIME, delete_callback=lambda _: sweep())
@@ -119,9 +121,10 @@ class Page:
             yield {self.status: gr.skip()}  # our own preview of this session's upload
             return
         sweep()
+        self._left(session)
         changes = self._emptied() | {self.example: gr.Column(visible=path is None)}
         if path is None:
-            yield changes | {self.status: words.WELCOME}  # remarks stay: the file that they are about is gone by itself
+            yield changes | {self.status: words.LEFT}  # remarks stay: the file that they are about is gone by itself
             return
         changes |= {self.remarks: gr.HTML(visible=False), self.border: gr.Checkbox(True, visible=False)}
         yield changes | {self.status: words.reading_html(path.name)}
@@ -129,7 +132,7 @@ class Page:
             arrived: Session = load().Session(path)
         except (UnreadableError, FileNotFoundError) as error:
             complaint = gr.HTML(words.complaint_html(words.reason(error)), visible=True)
-            yield changes | {self.photo: None, self.remarks: complaint, self.status: words.WELCOME}
+            yield changes | {self.photo: None, self.remarks: complaint, self.status: words.LEFT}
             return
         arrived.strength, arrived.saturation = strength, saturation
         changes |= self._arrived(arrived)
@@ -145,18 +148,60 @@ class Page:
             gr.Warning(words.EXPIRED)
             yield {self.status: gr.skip()}
             return
+        self._left(session)
         changes = self._emptied()
         yield changes | {self.status: words.reading_html(session.source.name)}
         try:
             arrived: Session = load().Session(session.source, colour_border=not uncoloured)
         except (UnreadableError, FileNotFoundError) as error:
             complaint = gr.HTML(words.complaint_html(words.reason(error)), visible=True)
-            yield changes | {self.remarks: complaint, self.status: words.WELCOME}
+            yield changes | {self.remarks: complaint, self.status: words.LEFT}
             return
         arrived.strength, arrived.saturation = strength, saturation
         yield changes | self._arrived(arrived)
 
+    def restore(self, request: gr.Request) -> Changes:
+        """Show again what a visitor saw before the page was loaded anew."""
+        token = request.query_params.get("visit", "")
+        session = self.visits.find(token)
+        if session is None:
+            if not token:
+                return {self.status: gr.skip()}
+            complaint = gr.HTML(words.complaint_html(words.VISIT_OVER), visible=True)
+            return {self.status: words.LEFT, self.remarks: complaint}
+        changes = self._photograph(session) | {
+            self.photo: session.original or session.gray,  # of the session, so that it is not taken for an upload
+            self.example: gr.Column(visible=False),
+            self.methods: session.ticked,
+            self.strength: session.strength,
+            self.saturation: session.saturation,
+        }
+        changes |= self.deciding.restored(session)
+        done = {name for name in session.ticked if name in session.results}
+        comparable = [name for name in self.painters if name in done]
+        if not comparable:
+            return changes
+        for name in comparable:
+            changes |= self.results.painted(name, session)
+        return (
+            changes
+            | self.results.shown(done)
+            | self.truth.ranked(done, session)
+            | self._adjustable(True)
+            | self.comparison.restored(comparable, session)
+        )
+
+    def _left(self, session: "Session | None") -> None:
+        """The visitor goes on to another photograph."""
+        if session is not None:
+            self.visits.forget(session.visit)
+
     def _arrived(self, arrived: "Session") -> Changes:
+        """A photograph that is new, before it is coloured."""
+        arrived.visit = self.visits.keep(arrived)
+        return self._photograph(arrived)
+
+    def _photograph(self, arrived: "Session") -> Changes:
         """The photograph, before it is coloured."""
         text = words.warnings_html(arrived.source.name, arrived.warnings)
         return (
@@ -189,6 +234,7 @@ class Page:
         if session is None:
             yield {self.status: gr.skip()}  # without a step, Gradio would blank the outputs
             return
+        session.ticked = names
         done = {name for name in names if name in session.results}
         painted: dict[str, tuple[dict[str, float | str], Changes]] = {}
         # Each step repeats those before it: if two arrive at once, the browser loses what the second leaves out.

@@ -49,6 +49,10 @@
         if (!label.endsWith(text)) name(button, `${label}: ${text}`);
       }
     }
+    for (const button of document.querySelectorAll("[aria-label='common.upload']")) {
+      name(button, "Upload"); // a word that Gradio leaves untranslated
+      button.title = "Upload";
+    }
     const status = document.getElementById("status");
     status?.setAttribute("role", "status");
     status?.setAttribute("aria-live", "polite");
@@ -205,6 +209,15 @@
     if (element?.checkVisibility()) element.click();
   });
 
+  // The address is that of the visit, so that a refresh and Back find it again.
+  const keepVisit = () => {
+    const visit = document.querySelector("#status [data-visit]")?.dataset.visit;
+    const address = new URL(location.href);
+    if (visit === undefined || (address.searchParams.get("visit") ?? "") === visit) return;
+    visit ? address.searchParams.set("visit", visit) : address.searchParams.delete("visit");
+    history.replaceState(history.state, "", address);
+  };
+
   let asked = false;
   const refresh = () => {
     if (asked) return;
@@ -216,6 +229,7 @@
       markWaiting();
       placeAll();
       keepFocus();
+      keepVisit();
     });
   };
   const watch = () => {

@@ -81,6 +81,8 @@ class Session:
         points: by method, where the visitor has chosen colours.
         asked: column and row of the pixel, of `large`, that the visitor asked about; None before.
         cast: the photograph under the cast that is simulated now, for white balance.
+        visit: the token at which it is found again.
+        ticked: the methods that the page shows, or is about to.
         strength: of the paint, see `colorlib.Result.adjust`.
         saturation: likewise.
         folder: for the pictures on the page; removed LINGER seconds after the last holder of the session is gone.
@@ -110,6 +112,7 @@ class Session:
         self.wholes = {self.large: large, self.card: card}
         self.results: dict[str, Result] = {}
         self.scenes: dict[str, list[Scene]] = {}
+        self.visit, self.ticked = "", list[str]()
         self.strength = self.saturation = 1.0
         self.compared: str | None = None
         self.against = GRAY

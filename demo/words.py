@@ -40,6 +40,7 @@ TITLE = "Photographs in colour"
 HEADER = f"""<h1>{TITLE}</h1>
 <p>Upload a black-and-white photograph and see it in colour, by one method of each classic paper or by all.</p>"""
 WELCOME = "<p>Your photograph will appear here, in colour. It is deleted within an hour and used for nothing else.</p>"
+LEFT = WELCOME.replace("<p>", "<p data-visit=''>")  # the address of the page is of no visit any more
 EXAMPLE = f"""<div class='caption'><b>An example. Left: the photograph. Right: {label(few()[0])}</b></div>"""
 FOOTER = f"""<p>The colours are guesses, not evidence of how things really looked. No photograph is kept: all are
 deleted within an hour. colorlib {__version__}, Apache-2.0.</p>"""
@@ -81,6 +82,7 @@ QUESTION = "Does this picture look natural to you?"
 # them rightly. Of photographs of objects and of people, which show none of these types, 1 to 2 % are named.
 SURE = 0.9
 EXPIRED = "This photograph has been deleted, as every photograph is within an hour. Upload it again."
+VISIT_OVER = "This address is of a visit that is over: every photograph is deleted within an hour. Upload it again."
 FAILED = "Something went wrong on the server. Try again, or try another photograph."
 BORROWED = {TRANSFERRED: "With its colours", STYLED: "With its scene type"}
 VARIANTS = {key: f"Alternative {number}" for number, key in enumerate(ALTERNATIVES, 1)} | {
@@ -300,7 +302,7 @@ def reading_html(name: str) -> str:
 def status_html(session: "Session", done: int, total: int, recognisers: Iterable[str] = ()) -> str:
     """The photograph, the progress on it, and the scene types that the methods ``recognisers`` see in it."""
     height, width = session.size
-    text = f"<b>{html.escape(session.source.name)}</b>, {width} x {height} pixels. "
+    text = f"<b data-visit='{session.visit}'>{html.escape(session.source.name)}</b>, {width} x {height} pixels. "
     seen = "".join(scenes_html(name, session.scenes[name]) for name in recognisers)
     if done < total:
         step = f", {done + 1} of {total}" if total > 1 else ""
