@@ -42,9 +42,8 @@ def colorize(
         methods: names of the methods.
         strength: from 0, the colour of the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
-        decoder: how a predicted distribution becomes a colour: own, as the method's paper has it, or mode, median,
-            expectation or sample. Only own goes with methods that predict one colour a pixel.
-        temperature: above 0; below 1 the probable colours count for more. Only 1 goes with these methods too.
+        decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
+        temperature: of predicted distributions, above 0; below 1 the probable colours count for more.
 
     Returns:
         The coloured photographs at full size, a PNG file for each method; and for each the method, the name of the
@@ -126,8 +125,8 @@ def steer(
         points: at most 100 objects such as {"x": 120, "y": 80, "colour": "#8a5a2b"}: column and row of a pixel, colour.
         strength: from 0, the colour of the photograph itself, to 1, the method's and the points'.
         saturation: factor on the chroma that results, 0 to 2.
-        decoder: how a predicted distribution becomes a colour, as for colorize.
-        temperature: as for colorize.
+        decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
+        temperature: of predicted distributions, above 0; below 1 the probable colours count for more.
 
     Returns:
         The coloured photograph at full size, as one PNG file; and a row with the method, the name of the file, the
@@ -210,8 +209,8 @@ def alternatives(
         count: how many alternatives, 1 to 12.
         strength: from 0, the colour of the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
-        decoder: how a predicted distribution becomes a colour, as for colorize.
-        temperature: as for colorize.
+        decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
+        temperature: of predicted distributions, above 0; below 1 the probable colours count for more.
 
     Returns:
         The coloured photographs at full size, PNG files, and last a map of uncertainty: black where the method is sure,

@@ -53,9 +53,10 @@
       name(button, "Upload"); // a word that Gradio leaves untranslated
       button.title = "Upload";
     }
-    const status = document.getElementById("status");
-    status?.setAttribute("role", "status");
-    status?.setAttribute("aria-live", "polite");
+    for (const said of document.querySelectorAll("#status, #sides")) {
+      said.setAttribute("role", "status");
+      said.setAttribute("aria-live", "polite");
+    }
     const sides = [
       ["#example-slider", "Before, grayscale", "After, an example"],
       ["#slider", `Left: ${setting("against")}`, `Right: ${setting("compared")}`],

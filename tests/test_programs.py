@@ -255,7 +255,7 @@ def test_a_failure_leaves_no_file(page, tmp_path, monkeypatch):
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
     written = []
 
-    def save(self: colorlib.Result, path: Path) -> None:
+    def save(self: colorlib.Result, path: Path, fast: bool = False) -> None:
         if written:
             raise OSError("no space left")
         written.append(path)
