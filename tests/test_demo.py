@@ -1452,7 +1452,8 @@ class TestServer:
         assert [each["label"] for each in endpoints["/steer"]["returns"]] == ["files", "rows"]
         for name, default in (("/colorize", few()), ("/balance", BALANCERS)):
             parameters = endpoints[name]["parameters"]
-            assert [each["parameter_name"] for each in parameters] == ["photo", "methods", "strength", "saturation"]
+            deciding = ["decoder", "temperature"] if name == "/colorize" else []
+            assert [each["parameter_name"] for each in parameters] == ["photo", "methods", *numbers, *deciding]
             assert parameters[1]["parameter_default"] == default
         assert [each["parameter_name"] for each in endpoints["/scenes"]["parameters"]] == ["photo"]
         assert "lightness stays" in endpoints["/colorize"]["description"]
