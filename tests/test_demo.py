@@ -1443,8 +1443,9 @@ class TestServer:
         endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
         names = ["colorize", "compare", "score", "alternatives", "ask", "steer", "balance", "scenes"]
         assert list(endpoints) == [f"/{name}" for name in names]
-        numbers = ["strength", "saturation"]
-        expected = {"/ask": ["photo", "x", "y", "methods"], "/steer": ["photo", "method", "points", *numbers]}
+        numbers, deciding = ["strength", "saturation"], ["decoder", "temperature"]
+        expected = {"/ask": ["photo", "x", "y", "methods"]}
+        expected["/steer"] = ["photo", "method", "points", *numbers, *deciding]
         for name, names in expected.items():
             assert [each["parameter_name"] for each in endpoints[name]["parameters"]] == names
         assert "hold possible at a pixel" in endpoints["/ask"]["description"]
@@ -1452,8 +1453,8 @@ class TestServer:
         assert [each["label"] for each in endpoints["/steer"]["returns"]] == ["files", "rows"]
         for name, default in (("/colorize", few()), ("/balance", BALANCERS)):
             parameters = endpoints[name]["parameters"]
-            deciding = ["decoder", "temperature"] if name == "/colorize" else []
-            assert [each["parameter_name"] for each in parameters] == ["photo", "methods", *numbers, *deciding]
+            wanted = ["photo", "methods", *numbers, *(deciding if name == "/colorize" else [])]
+            assert [each["parameter_name"] for each in parameters] == wanted
             assert parameters[1]["parameter_default"] == default
         assert [each["parameter_name"] for each in endpoints["/scenes"]["parameters"]] == ["photo"]
         assert "lightness stays" in endpoints["/colorize"]["description"]
@@ -1462,9 +1463,9 @@ class TestServer:
 
     def test_files_of_the_host_cannot_be_read(self, server):
         for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
-            calls = {"colorize": [[METHOD], 1, 1], "balance": [["gray_world"], 1, 1], "scenes": []}
-            calls |= {"ask": [0, 0, [METHOD]], "steer": [METHOD, [], 1, 1], "compare": [[METHOD], 1, 1]}
-            calls |= {"score": [[METHOD]], "alternatives": [MANY_COLOURS, 1, 1, 1]}
+            calls = {"colorize": [[METHOD], 1, 1, "own", 1], "balance": [["gray_world"], 1, 1], "scenes": []}
+            calls |= {"ask": [0, 0, [METHOD]], "steer": [METHOD, [], 1, 1, "own", 1], "compare": [[METHOD], 1, 1]}
+            calls |= {"score": [[METHOD]], "alternatives": [MANY_COLOURS, 1, 1, 1, "own", 1]}
             calls |= {"receive": [1, 1, None], "transfer": [1, 1, None]}
             for name, rest in calls.items():
                 answer = Visitor(server[0]).call(name, [payload, *rest])
