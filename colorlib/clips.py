@@ -1,0 +1,275 @@
+"""Short clips: each frame is coloured alone, and chroma is smoothed along the motion, so that colours flicker less.
+
+Chroma follows an exponential average in time. What the frame before had is moved along by the optical flow of the
+lightness (Le Besnerais and Champagnat 2005, as scikit-image has it), and counts as much as both frames agree there.
+Lightness stays that of the frame. Sound is copied. Files are read and written by PyAV, which is an extra.
+"""
+
+import math
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from colorlib import color, io
+from colorlib.painting import Chroma
+
+if TYPE_CHECKING:
+    from colorlib.colorizer import Colorizer
+
+MAX_SECONDS, LONGEST, SHORTEST = 30.0, 1280, 720  # of a clip: its duration, and its sides in pixels
+GRID = 144  # cells along the short side, on which flow and chroma are computed
+KEPT = 0.8  # of the chroma of the frame before: the average goes back five frames
+AGREE = 4.0  # L of CIE Lab by which two frames may differ for the flow to be trusted
+CUT = 0.35  # share of trusted cells below which a frame belongs to another scene
+
+
+class ClipError(ValueError):
+    """A clip that cannot be read or is not accepted: says what was found, what was expected, what to do."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a clip is.
+
+    Attributes:
+        done: frames that are coloured.
+        total: about how many there are.
+        frame: the last of them, sRGB (3, H, W) in [0, 1].
+    """
+
+    done: int
+    total: int
+    frame: Tensor
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a clip.
+
+    Attributes:
+        frames: how many were coloured.
+        flicker: how far colours are from those of the frame before along the motion, the mean in units of a and b, of
+            frames that are coloured alone.
+        smoothed: the same after smoothing.
+        sound: whether there is some, which was copied.
+    """
+
+    frames: int
+    flicker: float
+    smoothed: float
+    sound: bool
+
+
+class Smoother:
+    """The average of chroma along the motion, frame by frame.
+
+    Attributes:
+        flicker: of each frame after the first of a scene: how far its chroma is from that of the frame before, at the
+            same thing, in units of a and b; as it came, and as it was smoothed.
+    """
+
+    def __init__(self) -> None:
+        self.flicker: list[tuple[float, float]] = []
+        self._before: tuple[NDArray[np.float32], Tensor, Tensor] | None = None
+
+    def smooth(self, lightness: Tensor, ab: Tensor) -> Tensor:
+        """Smooth the chroma of the next frame.
+
+        Args:
+            lightness: L of CIE Lab, (h, w).
+            ab: predicted (a, b), (2, h, w).
+
+        Returns:
+            (2, h, w).
+        """
+        from skimage.registration import optical_flow_ilk  # takes time to load
+
+        shown = (lightness / 100).numpy()
+        smoothed = ab
+        if self._before is not None:
+            earlier, own, average = self._before
+            flow = torch.from_numpy(np.asarray(optical_flow_ilk(shown, earlier, radius=5), np.float32))
+            moved = warped(torch.cat([torch.from_numpy(earlier)[None], own, average]), flow)
+            agree = (-((100 * (moved[0] - lightness / 100)) / AGREE).square()).exp()
+            if (agree > 0.5).float().mean() >= CUT:
+                smoothed = ab + KEPT * agree * (moved[3:] - ab)
+                apart = [
+                    ((one - other).norm(dim=0) * agree).sum().item() / agree.sum().item()
+                    for one, other in ((ab, moved[1:3]), (smoothed, moved[3:]))
+                ]
+                self.flicker.append((apart[0], apart[1]))
+        self._before = shown, ab, smoothed
+        return smoothed
+
+
+def warped(maps: Tensor, flow: Tensor) -> Tensor:
+    """Maps (C, h, w) moved along a flow (2, h, w) of rows and columns, bilinearly; edges are repeated."""
+    height, width = maps.shape[-2:]
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    down, across = (2 * (rows + flow[0]) + 1) / height - 1, (2 * (columns + flow[1]) + 1) / width - 1
+    grid = torch.stack([across, down], dim=-1)[None].to(maps.dtype)
+    return F.grid_sample(maps[None], grid, padding_mode="border", align_corners=False)[0]
+
+
+def colorize(
+    source: str | PathLike[str],
+    destination: str | PathLike[str],
+    colorizer: "Colorizer",
+    *,
+    strength: float = 1.0,
+    saturation: float = 1.0,
+) -> Generator[Progress, None, Report]:
+    """Colour a clip, a step for each frame. Who closes the generator stops, and leaves no file.
+
+    Args:
+        source: a file that FFmpeg can read; at most MAX_SECONDS long, and 1280 x 720 pixels either way.
+        destination: of an MP4 file in H.264, with the source's frames, times and sound.
+        colorizer: the method.
+        strength: see :meth:`colorlib.Result.adjust`.
+        saturation: likewise.
+
+    Yields:
+        How far it is.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        ClipError: the file is no clip, damaged, too long or too large, or its sound does not fit into MP4.
+        ImportError: PyAV is not installed.
+    """
+    import av
+
+    source, destination = Path(source), Path(destination)
+    unfinished = destination.with_name(f".{destination.name}.part")
+    try:
+        with av.open(str(source)) as clip:
+            total = _checked(clip, source.name)
+            with av.open(str(unfinished), "w", format="mp4") as made:
+                made.metadata["comment"] = f"{colorizer.provenance}, chroma smoothed along the motion"
+                with closing(_frames(clip, made, colorizer, strength, saturation, source.name)) as frames:
+                    done, smoother, sound = 0, Smoother(), bool(clip.streams.audio)
+                    for done, frame in enumerate(frames, 1):
+                        painted = frame(smoother)
+                        yield Progress(done, max(total, done), painted)
+        if not done:
+            raise ClipError(f"{source.name}: no frame is in it; choose another file")
+        unfinished.replace(destination)
+    except (av.FFmpegError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+            raise
+        advice = "it is damaged, or no clip; save it as MP4 and try again"
+        raise ClipError(f"{source.name} cannot be read as a clip ({error.strerror}): {advice}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    before, after = np.mean(smoother.flicker, axis=0) if smoother.flicker else (0.0, 0.0)
+    return Report(done, float(before), float(after), sound)
+
+
+def _checked(clip: Any, name: str) -> int:
+    """About how many frames a clip has.
+
+    Raises:
+        ClipError: it has no picture, or is too long or too large.
+    """
+    if not clip.streams.video:
+        raise ClipError(f"{name}: expected a clip with pictures, got none; choose another file")
+    video = clip.streams.video[0]
+    long, short = max(video.width, video.height), min(video.width, video.height)
+    if long > LONGEST or short > SHORTEST:
+        size = f"{video.width} x {video.height} pixels"
+        raise ClipError(f"{name}: got {size}, expected at most {LONGEST} x {SHORTEST}; make a smaller copy")
+    seconds = clip.duration / 1e6 if clip.duration else 0.0
+    _check_time(seconds, name)
+    rate = float(video.average_rate or 25)
+    return int(video.frames or round(seconds * rate))
+
+
+def _check_time(seconds: float, name: str) -> None:
+    if seconds > MAX_SECONDS + 0.5:  # containers round
+        advice = "cut out a part"
+        raise ClipError(f"{name}: got {seconds:.0f} s, expected at most {MAX_SECONDS:.0f} s; {advice}")
+
+
+def _frames(
+    clip: Any, made: Any, colorizer: "Colorizer", strength: float, saturation: float, name: str
+) -> Generator[Any, None, None]:
+    """What colours and writes each frame in turn; sound is copied between them."""
+    import av
+
+    video = clip.streams.video[0]
+    video.thread_type = "AUTO"
+    stream: Any = None
+    sounds = {one.index: made.add_stream_from_template(one) for one in clip.streams.audio[:1]}
+    waiting: list[Any] = []  # sound from before the first frame, with which the file begins
+
+    def write(frame: Any, smoother: Smoother) -> Tensor:
+        rgb = torch.from_numpy(_upright(frame)).permute(2, 0, 1).float() / 255
+        painted = _painted(rgb, colorizer, smoother, strength, saturation)
+        pixels = np.ascontiguousarray((painted * 255).round().byte().permute(1, 2, 0).numpy())
+        shown = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        shown = shown.reformat(format="yuv420p", dst_colorspace="ITU709")
+        shown.pts, shown.time_base = frame.pts, frame.time_base
+        made.mux(stream.encode(shown))
+        return painted
+
+    for packet in clip.demux([video, *clip.streams.audio[:1]]):
+        if packet.stream.index in sounds:
+            if packet.dts is not None:
+                packet.stream = sounds[packet.stream.index]
+                waiting.append(packet)
+            continue
+        for frame in packet.decode():
+            _check_time(float(frame.time or 0), name)
+            if stream is None:
+                height, width = (side - side % 2 for side in _upright(frame).shape[:2])
+                stream = made.add_stream("libx264", rate=video.average_rate or 25, options={"crf": "18"})
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.codec_context.time_base = video.time_base
+                context = stream.codec_context
+                context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
+            yield lambda smoother, frame=frame: write(frame, smoother)
+            for sound in waiting:
+                made.mux(sound)
+            waiting.clear()
+    if stream is not None:
+        made.mux(stream.encode())
+        for sound in waiting:
+            made.mux(sound)
+
+
+def _upright(frame: Any) -> NDArray[np.uint8]:
+    """The pixels of a frame as it is to be seen, (H, W, 3), H and W even as H.264 wants them."""
+    pixels = np.rot90(frame.to_ndarray(format="rgb24"), k=round(getattr(frame, "rotation", 0) / 90))
+    height, width = (side - side % 2 for side in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[:height, :width])
+
+
+def _painted(rgb: Tensor, colorizer: "Colorizer", smoother: Smoother, strength: float, saturation: float) -> Tensor:
+    """A frame, (3, H, W), in colours that follow those of the frame before."""
+    photo = io.Photo(rgb)
+    result = colorizer.result(photo)
+    scale = min(1.0, GRID / min(photo.height, photo.width))
+    size = max(1, round(photo.height * scale)), max(1, round(photo.width * scale))
+    lightness = color.rgb_to_lightness(io.shrunk(photo, size))[0, 0]
+    ab = F.interpolate(result.ab[None].cpu(), size=size, mode="bilinear", align_corners=False)[0]
+    small = smoother.smooth(lightness, ab)
+    return replace(result, paint=Chroma(small[None])).adjust(strength, saturation).rgb
+
+
+def flicker_text(report: Report) -> str:
+    """What smoothing did, in a sentence."""
+    less = 0 if report.flicker == 0 else 100 * (1 - report.smoothed / report.flicker)
+    if not math.isfinite(less) or less <= 0:
+        return "The colours hardly flickered."
+    numbers = f"from {report.flicker:.2f} to {report.smoothed:.2f} (units of a and b from frame to frame)"
+    return f"Flicker went down by {less:.0f} %, {numbers}."
