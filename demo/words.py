@@ -194,7 +194,9 @@ def truth_html(errors: Mapping[str, Errors], names: Iterable[str]) -> str:
         rows += f"<tr><td>{rank}</td><th scope='row'>{text}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     columns = "Rank", "Method", "Difference", "RMSE", "PSNR", "Saturation"
     head = "".join(f"<th scope='col'>{column}</th>" for column in columns)
-    return f"{TRUTH_HEADER}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    # On a phone it is wider than the page: a region that keys can reach scrolls.
+    return f"{TRUTH_HEADER}<div class='wide' tabindex='0' role='region' aria-label='Errors by method'>{table}</div>"
 
 
 def pixel_html(place: tuple[float, float], said: Sequence[Said], points: Sequence[tuple[float, float, Shade]]) -> str:
