@@ -25,6 +25,7 @@ def listen(page: "Page") -> None:
     _choices(page)
     _buttons(page)
     page.many.listen(page.blocks, **PRIVATE | QUIET)
+    page.clip.listen(page.blocks, **PRIVATE | QUIET)
     if page.study:
         page.study.listen(**PRIVATE | QUIET)
 

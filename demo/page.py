@@ -19,6 +19,7 @@ from alternatives import Alternatives
 from balance import Balance
 from board import few, painters
 from borrowing import Borrowing
+from clip import Clip
 from comparison import Comparison
 from deciding import Deciding
 from downloads import Downloads
@@ -68,6 +69,8 @@ class Page:
             self.panels = [panel for part in self._parts() for panel in part.panels.values()]
             with gr.Tab("Many", elem_id="many-tab"):
                 self.many = Many(self.painters)
+            with gr.Tab("Clip", elem_id="clip-tab"):
+                self.clip = Clip(self.painters)
             self.study = None
             if study := chosen():
                 with gr.Tab("Study"):

@@ -74,6 +74,12 @@ MANY_HEADER = """<h2>Many photographs</h2>
 <p>Colour up to fifty photographs by one method and download them as one zip, at full size. A file that cannot be read
 is named, and the others go on.</p>"""
 MANY_WELCOME = "<p>Your photographs will appear here, each as it is done. They are deleted within an hour.</p>"
+CLIP_HEADER = """<h2>A short clip</h2>
+<p>At most 30 seconds and 1280 x 720 pixels. Each frame is coloured, and colours are smoothed along the motion, so that
+they flicker less. The sound stays. It takes about a second for each two frames.</p>"""
+CLIP_WELCOME = "<p role='status'>Your clip will appear here, in colour. It is deleted within an hour.</p>"
+CLIP_WAITS = "<p role='status'>Waiting for your turn <progress></progress></p>"
+CLIP_STOPPED = "<p role='status'>Stopped.</p>"
 DECIDING = """<p>Some methods say how probable each colour is, and one of these becomes the picture: here you say which.
 At a lower temperature the probable colours count for more, at a higher one the improbable ones.
 Methods that say one colour only, or have no such choice, stay as they are. No network runs again.</p>"""
@@ -352,6 +358,18 @@ def many_html(
         text = f"Colouring {done + 1} of {total}{left} <progress value={done} max={total}></progress>"
     lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in failures)
     return f"<p role='status'>{text}</p>" + (f"<ul>{lines}</ul>" if lines else "")
+
+
+def clip_html(done: int, total: int) -> str:
+    """How far a clip is."""
+    return (
+        f"<p role='status'>Colouring frame {done} of about {total} <progress value={done} max={total}></progress></p>"
+    )
+
+
+def clip_done_html(frames: int, sound: bool, flicker: str) -> str:
+    """What became of a clip."""
+    return f"<p role='status'>{frames} frames in colour{', with their sound' if sound else ''}. {flicker}</p>"
 
 
 def scenes_html(name: str, scenes: Iterable["Scene"]) -> str:
