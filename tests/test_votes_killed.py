@@ -19,6 +19,16 @@ VOTERS, VOTES, KILLED_AT = 8, 200, (70, 140)
 class Voter(Visitor):
     """A browser's part in the study."""
 
+    def __init__(self, url: str):
+        super().__init__(url)
+        config = httpx.get(f"{url}/config", timeout=60).json()
+        elements = {block["id"]: block["props"].get("elem_id") for block in config["components"]}
+        self.handlers |= {
+            elements.get(number): handler["id"]
+            for handler in config["dependencies"]
+            for number, _ in handler["targets"]
+        }
+
     def values(self, name: str, data: list) -> list:
         """What a handler answers.
 
@@ -43,11 +53,11 @@ def votes(url: str, enough: threading.Event) -> Iterator[None]:
     """Vote, and tell of each vote when it is confirmed: the next picture has come."""
     voter = Voter(url)
     while True:
-        *_, token, _ = voter.values("begin", [None])
+        *_, token, _ = voter.values("study-start", [None])
         while token:
             if enough.is_set():
                 return
-            *_, token, _ = voter.values("answer", [None, token])
+            *_, token, _ = voter.values("study-yes", [None, token])
             yield
 
 
