@@ -361,7 +361,6 @@ def test_mirror_is_a_setting(photos: Path):
         ("larsson16_small:transfer=magic", "skimage", "expected transfer to be energy or quantile"),
         ("iizuka16_small:fading=0", "skimage", "Regression has no setting 'fading'"),
         ("iizuka16_small:transfer=energy", "skimage", "predicts no distribution"),
-        ("iizuka16_small:picture=network", "skimage", "only white balance"),
         ("iizuka16_small:mirror=yes", "skimage", "there is no setting mirror=yes; expected mirror to be true"),
         ("color_by_colorization_small:mirror=true", "skimage-global", "mirror=True is for methods that colour"),
     ],

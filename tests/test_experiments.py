@@ -22,6 +22,8 @@ from colorlib.benchmarks.experiments import (
     Claim,
     Experiment,
     MissingRunError,
+    came_out,
+    cell_table,
     claim_table,
     experiment,
     experiment_rows,
@@ -85,6 +87,8 @@ def test_trainings_of_one_name_are_one_training():
 
 
 def test_every_run_is_shipped(each: Experiment):
+    if each.reproduces:  # of what cannot be
+        return
     there = {(run.benchmark, run.model): run for folder in (SHIPPED, EXPERIMENTS) for _, run in runs(folder)}
     for benchmark in each.benchmarks:
         for method in each.methods:
@@ -354,3 +358,47 @@ def test_the_most_frequent_bins_of_open_country():
 def test_rows_of_experiments_come_with_all_others():
     rows = experiment_rows()
     assert {"larsson16_small", "larsson16_small@head"} <= set(rows["model"])
+
+
+def test_what_came_out():
+    """Numbers as printed, in their own digits."""
+    assert came_out(0.299, 0.2994) == "yes"
+    assert came_out(0.299, 0.2996) == "nearly"
+    assert came_out(24.45, 24.455) == "yes"
+    assert came_out(24.45, 24.2) == "no" != came_out(24.45, 24.21) == "nearly"
+    assert came_out(88, 88.4) == "yes"
+
+
+def test_cells_of_the_authors_network():
+    """Every number of table 5, the rows of table 1 that are of this network, and the text's."""
+    this = experiment("authors_larsson")
+    benchmarks = ("cval1k", "ctest10k")
+    measured = {("larsson16:picture=network", "ctest10k"): (0.2931, 24.9), ("grayscale", "cval1k"): (0.5, 22.98)}
+    rows = pd.DataFrame(
+        [
+            {
+                "benchmark": benchmark,
+                "protocol": f"{benchmark}@1",
+                "model": model,
+                "weights": "x",
+                "photo": f"{k}.jpg",
+                "cast": None,
+                "height": 10,
+                "width": 10,
+                "rmse": rmse,
+                "psnr": psnr,
+            }
+            for (model, benchmark), (rmse, psnr) in measured.items()
+            for k in range(3)
+        ]
+    )
+    table = cell_table(this, rows)
+    assert len(table[table["table"] == "table 5"]) == 12
+    assert set(table["benchmark"]) == set(benchmarks)
+    assert table["method"].isin(this.methods).all()
+    found = table.set_index(["table", "row", "score"])["came_out"]
+    assert found["section 4", "our selected model", "rmse"] == "yes"
+    assert found["section 4", "our selected model", "psnr"] == "nearly"
+    assert found["table 1", "No colorization", "rmse"] == "no"
+    assert found["table 1", "No colorization", "psnr"] == "yes"
+    assert found["table 5", "Mode / Mode", "rmse"] == "not measured"

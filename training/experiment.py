@@ -16,12 +16,13 @@ import torch
 import typer
 
 from colorlib import io
-from colorlib.benchmarks import Method, evaluate, protocol
+from colorlib.benchmarks import AbsentError, Method, evaluate, protocol, summarize
 from colorlib.benchmarks.experiments import (
     EXPERIMENTS,
     Experiment,
     Times,
     Training,
+    cell_table,
     claim_table,
     experiment,
     experiment_rows,
@@ -52,8 +53,11 @@ def run(
     runs: Annotated[Path, typer.Option(help="Folder for trainings.")] = Path("runs/experiments"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     train_only: Annotated[bool, typer.Option("--train-only", help="Stop before anything is measured.")] = False,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="Measure on this one in place of the experiment's own. May be repeated.")
+    ] = None,
 ) -> None:
-    """Train what an experiment needs, measure it, and say which of the paper's claims hold."""
+    """Train what an experiment needs, measure it, and say which claims hold, or which printed numbers came out."""
     roots = folders(data)
     shipped, own = (out / "results", out / "experiments") if out else (SHIPPED, EXPERIMENTS)
     for name in list_experiments() if names == ["all"] else names:
@@ -62,14 +66,19 @@ def run(
         weights = {method: train(method, how, data, roots, runs) for method, how in this.trainings.items()}
         if train_only:
             continue
-        for benchmark in this.benchmarks:
-            for method in this.methods:
-                trained = "@" in method
-                found = named(method, weights) if trained else method
-                evaluate(found, benchmark, roots, out=own if trained else shipped, device=device, progress=True)
+        for on in benchmark or this.benchmarks:
+            try:
+                for method in this.methods:
+                    trained = "@" in method
+                    found = named(method, weights) if trained else method
+                    evaluate(found, on, roots, out=own if trained else shipped, device=device, progress=True)
+            except AbsentError as error:
+                if not this.reproduces:
+                    raise
+                print(f"  {on} is left out: {error}", flush=True)
         for times in this.times:
             time(times, own / "timings.csv")
-        say(this, shipped, own)
+        say(replace(this, benchmarks=tuple(benchmark)) if benchmark else this, shipped, own)
 
 
 def folders(data: Sequence[Path]) -> list[Path]:
@@ -156,7 +165,16 @@ def time(times: Times, file: Path) -> None:
 
 
 def say(this: Experiment, shipped: Path, own: Path) -> None:
-    """Print which claims hold."""
+    """Print which claims hold, and which numbers came out."""
+    if this.reproduces:
+        rows = experiment_rows(shipped, own)
+        print(cell_table(this, rows).to_string(index=False))
+        if len(mine := this.of(rows)):
+            print(
+                summarize(mine, scores=this.scores)[["protocol", "model", "score", "value", "low", "high"]].to_string(
+                    index=False
+                )
+            )
     for row in claim_table(this, experiment_rows(shipped, own)).itertuples() if this.claims else ():
         print(f"  {row.claim} {row.score} on {row.benchmark}: {row.ours} (printed: {row.printed}). Holds: {row.holds}")
 

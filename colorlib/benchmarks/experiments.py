@@ -113,6 +113,8 @@ class Experiment:
         answers: our method for the ``model`` of a printed row.
         claims: what the paper says.
         times: what is timed.
+        reproduces: whether it runs the network that the authors released on the paper's own photographs, so that each
+            printed number is to come out: see :func:`cell_table`. Neither can be shipped, and so no rows are.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Experiment:
     answers: Mapping[str, str] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     times: tuple[Times, ...] = ()
+    reproduces: bool = False
 
     @property
     def command(self) -> str:
@@ -260,6 +263,48 @@ def claim_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
             lines.append([claim.says, claim.score, claim.judged_by, benchmark, theirs, note, *ours])
     columns = ["claim", "score", "judged_by", "benchmark", "printed", "note", "ours", "holds"]
     return pd.DataFrame(lines, columns=columns)
+
+
+def cell_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
+    """The numbers that a paper prints of its network beside those of the network that its authors released.
+
+    Args:
+        of: an experiment that reproduces.
+        rows: of its runs, and perhaps of others.
+
+    Returns:
+        A row for each printed number: ``table``, ``row``, ``score``, ``benchmark``, ``method``, ``printed``, ``ours``,
+        and whether it ``came_out``: ``"yes"`` if ours rounds to what is printed, ``"nearly"`` within 1 % of it, else
+        ``"no"``; ``"not measured"`` where there is no run.
+    """
+    table = reported()
+    table = table[(table["paper"] == of.paper) & table["table"].isin(of.tables) & table["metric"].isin(of.scores)]
+    table = table[table["benchmark"].isin(of.benchmarks) & table["model"].isin(of.answers)]
+    mine = of.of(rows)
+    ours: dict[tuple[str, str, str], float] = {}
+    if len(mine):
+        found = summarize(mine, scores=of.scores, resamples=1).assign(
+            benchmark=lambda summed: summed["protocol"].str.partition("@")[0]
+        )
+        ours = {(row.model, row.benchmark, row.score): float(row.value) for row in found.itertuples()}
+    lines = []
+    for row in table.itertuples():
+        method = of.answers[row.model]
+        unit = 0.01 if row.unit == "%" else 1.0
+        value = ours.get((method, row.benchmark, row.metric))
+        said = "not measured" if value is None else came_out(row.value, value / unit)
+        number = None if value is None else value / unit
+        lines.append([row.table, row.row, row.metric, row.benchmark, method, row.value, number, said])
+    columns = ["table", "row", "score", "benchmark", "method", "printed", "ours", "came_out"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def came_out(printed: float, ours: float) -> Literal["yes", "nearly", "no"]:
+    """Whether a number is the printed one, as far as that has digits; ``"nearly"`` within 1 % of it."""
+    digits = len(f"{printed:.10f}".rstrip("0").partition(".")[2])
+    if abs(ours - printed) <= 0.5 * 10**-digits + 1e-12:
+        return "yes"
+    return "nearly" if abs(ours - printed) <= 0.01 * abs(printed) else "no"
 
 
 def overall(verdicts: Mapping[str, str]) -> str:

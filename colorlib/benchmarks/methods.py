@@ -38,8 +38,9 @@ class Method:
         settings: `decoder`, `fading`, `temperature`, `smoothing` and `saturation` of its target, ``look=vivid`` for
             those that :class:`colorlib.Colorizer` has by default, ``mirror=true`` for the mean with the mirror image,
             `size` at which the network sees photographs, `transfer` (``energy`` or ``quantile``) of each photograph's
-            true colours (Larsson et al. 2016, 3.4), and of white balance ``picture=network``: the network's own
-            picture, where else its gains are put on the photograph.
+            true colours (Larsson et al. 2016, 3.4), and ``picture=network``: the network's own picture at the
+            photograph's size (:meth:`colorlib.models.ColorModel.colorize`), where else its gains or its colours at the
+            size at which it works are put on the photograph.
     """
 
     name: str
@@ -121,8 +122,6 @@ class Painter:
             method.model, device=device, size=int(size) if size else None, vivid=vivid, mirror=mirror
         )
         target = self.colorizer.target
-        if self._own_picture and self.task != "balance":
-            raise ValueError(f"{method.name}: only white balance has a picture of its own")
         if self.transfer == "energy" and not self.colorizer.distribution:
             raise ValueError(f"{method.name}: predicts no distribution, so transfer=quantile is all that works")
         for key, value in settings.items():
@@ -141,7 +140,7 @@ class Painter:
     def __call__(self, rgb: Tensor) -> Tensor:
         """Photographs of one size: sRGB (N, 3, H, W) -> sRGB (N, 3, H, W) on the method's device."""
         if self._own_picture:
-            return self.colorizer.model.colorize(rgb.to(self.colorizer.device))
+            return self._picture(rgb.to(self.colorizer.device, torch.float32))
         if self.task == "balance":
             # What a user gets spares white and gray, which no paper does.
             return balance_as_published(self.colorizer.model, self.colorizer.seen(rgb), rgb.to(self.colorizer.device))
@@ -149,6 +148,15 @@ class Painter:
             # Not by Colorizer.batch, whose fast painting differs by a little: rows stay the same.
             return self.colorizer.paint(rgb).on(rgb.to(self.colorizer.device, torch.float32))
         return torch.stack([self._with_true_colours(one) for one in rgb])
+
+    def _picture(self, rgb: Tensor) -> Tensor:
+        """The network's own, with the settings of this method."""
+        model, before = self.colorizer.model, self.colorizer.model.target
+        model.target = self.colorizer.target
+        try:
+            return model.colorize(rgb)
+        finally:
+            model.target = before
 
     def _with_true_colours(self, rgb: Tensor) -> Tensor:
         photo = io.Photo(rgb.cpu())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from colorlib.authors import PUBLISHED
 from colorlib.benchmarks import read_results, summarize
 from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment, list_experiments, overall
 from colorlib.benchmarks.tables import CAST, with_interval
@@ -191,7 +192,8 @@ def _cited(entry: Entry) -> str:
 
 def _method(entry: Entry) -> list[str]:
     """A method's row."""
-    weights = "none needed" if not entry.learned else "embedded" if entry.weights else "train your own"
+    theirs = f"`colorlib fetch {entry.name}`" if entry.name in PUBLISHED else "train your own"
+    weights = "none needed" if not entry.learned else "embedded" if entry.name in weights_index() else theirs
     paper = f"[{_cited(entry)}]({entry.paper.url})" if entry.paper else ""
     parameters = f"{entry.parameters / 1e6:.1f} M" if entry.parameters else ""
     return [f"`{entry.name}`", paper, entry.summary, weights, parameters]
