@@ -168,7 +168,8 @@ def say(this: Experiment, shipped: Path, own: Path) -> None:
     """Print which claims hold, and which numbers came out."""
     if this.reproduces:
         rows = experiment_rows(shipped, own)
-        print(cell_table(this, rows).to_string(index=False))
+        if len(cells := cell_table(this, rows)):
+            print(cells.to_string(index=False))
         if len(mine := this.of(rows)):
             print(
                 summarize(mine, scores=this.scores)[["protocol", "model", "score", "value", "low", "high"]].to_string(
