@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from colorlib._address import Address, AddressError, place
-from colorlib.authors import Published
+from colorlib.authors.published import Published
 from colorlib.tensors import WeightsError
 
 _PIECE = 1 << 20  # bytes

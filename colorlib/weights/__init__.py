@@ -121,7 +121,7 @@ def _load_pretrained(model: ColorModel, info: ModelInfo, tried: bool) -> None:
 
 def _fetching(name: str) -> str:
     """What gets the weights that a method's authors published, in words; empty if they published none."""
-    from colorlib.authors import PUBLISHED
+    from colorlib.authors.published import PUBLISHED
 
     return f"`colorlib fetch {name}` gets those of its authors; or " if name in PUBLISHED else ""
 
