@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from skimage import color as skcolor
+from torch7_files import Net, colornet, save
 from typer.testing import CliRunner
 
+from colorlib import authors
 from colorlib.benchmarks import SCORES, AbsentError, Method, list_benchmarks, protocol, reported
 from colorlib.benchmarks import experiments as module
 from colorlib.benchmarks.experiments import (
@@ -32,6 +34,7 @@ from colorlib.benchmarks.experiments import (
     measured,
     overall,
     printed,
+    seconds_table,
     verdict,
 )
 from colorlib.benchmarks.results import SHIPPED, runs
@@ -402,3 +405,69 @@ def test_cells_of_the_authors_network():
     assert found["table 1", "No colorization", "rmse"] == "no"
     assert found["table 1", "No colorization", "psnr"] == "yes"
     assert found["table 5", "Mode / Mode", "rmse"] == "not measured"
+
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def _square(side: int) -> str:
+    return f"{side} {TIMES} {side}"
+
+
+def test_seconds_of_table_3_are_compared_at_the_photographs_own_size():
+    """Printed: 0.399 s at 224 and 1.676 s at 512 on the CPU, 0.080 s at 224 on the GPU."""
+    rows = [("iizuka16", 224, 224, "cpu", 0.3), ("iizuka16", 512, 512, "cpu", 1.7), ("iizuka16", 1024, 224, "cpu", 0.1)]
+    timings = pd.DataFrame(rows, columns=["model", "side", "network", "kind", "seconds"]).assign(
+        device="EPYC", threads=2
+    )
+    timings = timings.assign(device="EPYC", threads=2)
+    found = seconds_table(experiment("authors_iizuka"), timings).set_index(["row", "score"])
+    assert len(found) == 8
+    assert found.loc[(_square(224), "seconds_cpu"), ["printed", "ours", "came_out"]].tolist() == [0.399, 0.3, "yes"]
+    assert found.loc[(_square(512), "seconds_cpu"), ["printed", "ours", "came_out"]].tolist() == [1.676, 1.7, "no"]
+    assert found.loc[(_square(1024), "seconds_cpu"), "came_out"] == "not measured"  # seen at another size
+    assert found.loc[(_square(224), "seconds_gpu"), ["printed", "came_out"]].tolist() == [0.08, "not measured"]
+
+
+def test_scene_accuracies_of_table_2_are_compared_where_scenes_are_recognised():
+    """Printed: 50.6 % and 80.6 %. Of 1000 photographs the true scene comes first in 506, and among five in 806."""
+    this = experiment("authors_iizuka")
+    ranks = [1] * 506 + [5] * 300 + [6] * 194
+    known = {"benchmark": "places205", "protocol": "places205@1", "model": "iizuka16", "weights": "x", "cast": None}
+    rows = pd.DataFrame({"scene_rank": ranks, "photo": [f"{k}.jpg" for k in range(1000)]}).assign(
+        **known, height=224, width=224
+    )
+    found = cell_table(this, rows).set_index("score")
+    assert found["came_out"].to_dict() == {"top1": "yes", "top5": "yes"}
+    assert found["ours"].to_list() == pytest.approx([50.6, 80.6])
+    worse = cell_table(this, rows.assign(scene_rank=rows["scene_rank"] + 1)).set_index("score")
+    assert worse["came_out"].to_dict() == {"top1": "no", "top5": "no"}
+    silent = cell_table(this, rows.assign(scene_rank=np.nan))
+    assert silent["came_out"].to_list() == ["not measured"] * 2
+
+
+@pytest.mark.slow
+def test_iizukas_experiment_runs_with_random_weights_and_writes_where_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The path alone: five photographs, a network an eighth as wide."""
+    monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
+    root, _ = colornet(Net(), 8)
+    save(tmp_path / "colornet.t7", root)
+    authors.convert(tmp_path / "colornet.t7")
+    quick = replace(experiment("authors_iizuka"), times=(module.Times(("iizuka16",), (224,)),))
+    monkeypatch.setattr(runner, "experiment", lambda _: quick)
+    before = {path: path.read_bytes() for path in EXPERIMENTS.rglob("*") if path.is_file()}
+    shipped = {path.name for path in SHIPPED.iterdir()}
+    out = tmp_path / "out"
+    ran = CliRunner().invoke(
+        runner.app, ["authors_iizuka", "--data", str(tmp_path), "--benchmark", "skimage", "--out", str(out)]
+    )
+    assert ran.exit_code == 0, ran.output
+    lines = [line.split() for line in ran.output.splitlines()]
+    timed = next(line for line in lines if line[:5] == ["table", "3", "224", TIMES, "224"] and "seconds_cpu" in line)
+    assert timed[-1] in ("yes", "no")
+    assert (out / "experiments" / "timings.csv").is_file()
+    assert list((out / "results").rglob("*.parquet"))
+    assert before == {path: path.read_bytes() for path in EXPERIMENTS.rglob("*") if path.is_file()}
+    assert shipped == {path.name for path in SHIPPED.iterdir()}

@@ -27,6 +27,8 @@ from colorlib.benchmarks.experiments import (
     experiment,
     experiment_rows,
     list_experiments,
+    seconds_table,
+    with_values,
 )
 from colorlib.benchmarks.results import SHIPPED
 from colorlib.benchmarks.timing import time_method
@@ -170,12 +172,15 @@ def say(this: Experiment, shipped: Path, own: Path) -> None:
         rows = experiment_rows(shipped, own)
         if len(cells := cell_table(this, rows)):
             print(cells.to_string(index=False))
-        if len(mine := this.of(rows)):
+        mine = this.of(rows)
+        if there := with_values(this, mine):
             print(
-                summarize(mine, scores=this.scores)[["protocol", "model", "score", "value", "low", "high"]].to_string(
+                summarize(mine, scores=there)[["protocol", "model", "score", "value", "low", "high"]].to_string(
                     index=False
                 )
             )
+        if this.times and (own / "timings.csv").is_file():
+            print(seconds_table(this, pd.read_csv(own / "timings.csv")).to_string(index=False))
     for row in claim_table(this, experiment_rows(shipped, own)).itertuples() if this.claims else ():
         print(f"  {row.claim} {row.score} on {row.benchmark}: {row.ours} (printed: {row.printed}). Holds: {row.holds}")
 

@@ -282,8 +282,8 @@ def cell_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
     table = table[table["benchmark"].isin(of.benchmarks) & table["model"].isin(of.answers)]
     mine = of.of(rows)
     ours: dict[tuple[str, str, str], float] = {}
-    if len(mine):
-        found = summarize(mine, scores=of.scores, resamples=1).assign(
+    if there := with_values(of, mine):
+        found = summarize(mine, scores=there, resamples=1).assign(
             benchmark=lambda summed: summed["protocol"].str.partition("@")[0]
         )
         ours = {(row.model, row.benchmark, row.score): float(row.value) for row in found.itertuples()}
@@ -297,6 +297,12 @@ def cell_table(of: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
         lines.append([row.table, row.row, row.metric, row.benchmark, method, row.value, number, said])
     columns = ["table", "row", "score", "benchmark", "method", "printed", "ours", "came_out"]
     return pd.DataFrame(lines, columns=columns)
+
+
+def with_values(of: Experiment, rows: pd.DataFrame) -> list[str]:
+    """The scores of an experiment that any of its rows has."""
+    columns = {score: SCORES[score].column for score in of.scores}
+    return [score for score, column in columns.items() if column in rows and rows[column].notna().any()]
 
 
 def came_out(printed: float, ours: float) -> Literal["yes", "nearly", "no"]:
@@ -342,3 +348,38 @@ def _chosen(claim: Claim, rows: pd.DataFrame, benchmark: str) -> pd.DataFrame:
     here = here[here["weights"] == here.groupby("model", observed=True)["weights"].transform("first")]
     here = with_cast(here) if CAST in wanted else here
     return here[here["model"].isin(wanted)]
+
+
+def seconds_table(of: Experiment, timings: pd.DataFrame) -> pd.DataFrame:
+    """The seconds that a paper prints of its network beside those that were measured, photographs at their own size.
+
+    Args:
+        of: an experiment that times methods; the printed rows are named by sides, such as ``"512 × 512"``.
+        timings: as ``timings.csv`` has them.
+
+    Returns:
+        A row for each printed number and processor that was timed: ``table``, ``row``, ``score``, ``device``,
+        ``printed``, ``ours``, both in seconds, and whether it ``came_out``: ``"yes"`` if ours are no more; ``"not
+        measured"`` where there is no timing.
+    """
+    kinds = {"seconds_cpu": "cpu", "seconds_gpu": "cuda"}
+    table = reported()
+    table = table[(table["paper"] == of.paper) & table["table"].isin(of.tables) & table["metric"].isin(kinds)]
+    lines: list[list[Any]] = []
+    for row in table[table["model"].isin(of.answers)].itertuples():
+        side = int(row.row.partition(" ")[0])
+        named = (timings["model"] == of.answers[row.model]) & (timings["kind"] == kinds[row.metric])
+        mine = timings[named & (timings["side"] == side) & (timings["network"] == side)]
+        start = [row.table, row.row, row.metric]
+        lines += [
+            [
+                *start,
+                f"{one.device}, {one.threads} threads",
+                row.value,
+                one.seconds,
+                "yes" if one.seconds <= row.value else "no",
+            ]
+            for one in mine.itertuples()
+        ] or [[*start, "", row.value, None, "not measured"]]
+    columns = ["table", "row", "score", "device", "printed", "ours", "came_out"]
+    return pd.DataFrame(lines, columns=columns)
