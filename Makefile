@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly lint format clean
+.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile kill offline load audit sbom lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -58,6 +58,29 @@ test: lint .venv/.browser
 # networks that differ from another one in their target only.
 nightly: .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal -m nightly
+
+# OPTIONS="--every 20": a part of the files. OPTIONS="--kills 3": fewer moments
+hostile: .venv/.dev
+	PYTHONPATH=.:tests $(BIN)/python tests/trust/hostile.py $(OPTIONS)
+
+kill: .venv/.dev
+	PYTHONPATH=.:tests $(BIN)/python tests/trust/killed.py $(OPTIONS)
+
+offline: .venv/.dev
+	PYTHONPATH=. $(BIN)/python tests/trust/offline.py
+
+# OPTIONS="--seconds 60": the short form
+load: .venv/.dev
+	PYTHONPATH=.:tests $(BIN)/python tests/trust/load.py $(OPTIONS)
+
+# Tools of their own, apart from the project's packages: they are not needed to run or to test it.
+audit: .venv/.uv
+	$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --strict --no-deps --disable-pip \
+		--requirement constraints.txt
+
+sbom: .venv/.uv
+	mkdir -p build
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements constraints.txt --output-file build/sbom.json
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -92,7 +92,7 @@ def check_photos(
     """
     check_image(x, shape, name=name, any_float=any_float)
     assert isinstance(x, Tensor)
-    if not _is_concrete(x):
+    if not is_concrete(x):
         return
     expected = f"{_KINDS[any_float]} tensor {shape}, sRGB in [0, 1]"
     if 0 in x.shape[-2:]:
@@ -110,7 +110,7 @@ def check_photos(
     raise ValueError(_complaint(got, expected, name, advice))
 
 
-def _is_concrete(x: Tensor) -> bool:
+def is_concrete(x: Tensor) -> bool:
     """Whether a tensor has values that a program may depend on."""
     return not (
         torch.compiler.is_compiling()

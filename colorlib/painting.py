@@ -17,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from colorlib import color, io, transfer
+from colorlib._checks import is_concrete
 from colorlib._fast_paint import Cover, Ground
 from colorlib.image import resize_area, shrink_area, size_of, upsampled
 from colorlib.models import ColorModel, WhiteBalance
@@ -204,15 +205,26 @@ def paint(model: ColorModel, target: Target, seen: Tensor, reference: Tensor | N
         target: what its output means: the model's own target, or a copy with other settings.
         seen: the photographs as the network sees them, sRGB (N, 3, h, w) in [0, 1], on its device.
         reference: another photograph to take after, sRGB (1, 3, h, w), for methods that take after one.
+
+    Raises:
+        ValueError: the network gave nan or infinite colours.
     """
     if isinstance(model, WhiteBalance):
-        return Gains(shrink_area(model.correction(seen), GAIN_SIZE), shrink_area(seen, GAIN_SIZE))
+        return Gains(_finite(shrink_area(model.correction(seen), GAIN_SIZE), model), shrink_area(seen, GAIN_SIZE))
     raw: Tensor = model(model.to_input(seen), reference)
     lightness = color.rgb_to_lightness(seen)
     if len(raw) > 1 or not isinstance(target, Histogram):
-        return Chroma(target.chroma(raw, lightness), disagreement=target.disagreement(raw))
+        return Chroma(_finite(target.chroma(raw, lightness), model), disagreement=target.disagreement(raw))
     prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(target))
-    return Chroma(prediction.ab()[None], prediction)
+    return Chroma(_finite(prediction.ab()[None], model), prediction)
+
+
+def _finite(colours: Tensor, model: ColorModel) -> Tensor:
+    """The same; nan would be painted as some colour, and nobody would know."""
+    if is_concrete(colours) and not colours.isfinite().all():
+        advice = "its weights are damaged, or overflow in half precision: load them again, or use float32"
+        raise ValueError(f"{model.name}: the network gave colours that are nan or infinite; {advice}")
+    return colours
 
 
 def _ground(photo: io.Photo) -> Ground:

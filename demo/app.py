@@ -11,14 +11,17 @@ os.environ["GRADIO_TEMP_DIR"] = TEMP.name
 
 import gradio as gr
 import words
+from guard import FILE, Guard, fetch_nothing
 from loading import load, load_in_background
 from page import Page
+from starlette.middleware import Middleware
 
 
 def build() -> gr.Blocks:
     """The page with its queue, ready to be launched."""
     blocks = Page().blocks
     blocks.queue(max_size=100)
+    fetch_nothing()
     return blocks
 
 
@@ -33,11 +36,12 @@ if __name__ == "__main__":
         theme=words.theme(),
         css_paths=Path(__file__).with_name("style.css"),
         head=words.head(),
-        max_file_size="100mb",
+        max_file_size=FILE,
         run_history=False,  # it would keep photographs in the browser
         footer_links=["api", "gradio"],
         mcp_server=True,  # the public endpoints, as tools
         prevent_thread_lock=True,
+        app_kwargs={"middleware": [Middleware(Guard)]},
     )
     load_in_background()
     sweep_regularly()

@@ -1,5 +1,6 @@
 """Pictures -> files and streams, whole or not at all."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -7,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import IO, BinaryIO, Self, TypeAlias
 
 from PIL import Image
@@ -18,6 +19,12 @@ from colorlib.io.formats import WRITABLE, WRITTEN_AS
 from colorlib.io.metadata import Dpi, Metadata
 from colorlib.io.photo import ImageError, Planes
 from colorlib.io.tiff_writer import TiffPages
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 Destination: TypeAlias = str | os.PathLike[str] | BinaryIO
 """What ``write`` takes: a path, or an open binary file."""
@@ -204,13 +211,57 @@ def _destination(destination: Destination) -> Iterator[IO[bytes]]:
             yield file
         return
     # Beside it, since between file systems a rename is a copy.
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with unfinished.open("w+b") as file:
+    with _unfinished(path) as (file, place):
+        try:
             yield file
             file.flush()
             os.fsync(file.fileno())  # the name must not outlive a power cut that the content does not
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+            if fcntl is None:  # Windows renames and removes no open file; elsewhere that happens under the lock
+                file.close()
+            place.replace(path)
+        except BaseException:
+            if fcntl is None:
+                file.close()
+            place.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """An empty file beside a path, to be renamed to it or removed.
+
+    After a kill, which nothing can clean up after, it stays. So it has one name for each path: the next who writes
+    there takes it over, unless it is locked, which says that its writer is alive.
+    """
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]
+    place = path.with_name(f".{digest}.part")
+    file = _locked(place)
+    if file is None:
+        place = path.with_name(f".{uuid.uuid4().hex}.part")
+        file = place.open("w+b")
+    with file:
+        yield file, place
+
+
+def _created(path: str, _: int) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+
+
+def _locked(place: Path) -> IO[bytes] | None:
+    """A file that no one else writes, emptied; None if another does, or where files cannot be locked."""
+    if fcntl is None:
+        return None
+    try:
+        file = open(place, "r+b", opener=_created)  # noqa: SIM115
+    except OSError:  # such as one of another user
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who had it may just have renamed it: then it is a finished file.
+        if os.path.samestat(os.fstat(file.fileno()), place.stat()):
+            file.truncate(0)
+            return file
+    except OSError:  # locked, or on a file system without locks
+        pass
+    file.close()
+    return None

@@ -1,0 +1,150 @@
+"""What stands before the server: limits on what a request brings and on how often, headers, no calls to other hosts.
+
+Gradio itself limits each uploaded file, but not a request as a whole, nor what agents send; and it fetches the address
+that a client names as a photograph. Nothing here needs torch.
+"""
+
+import json
+import time
+from collections import OrderedDict
+from ipaddress import ip_address
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FILE = 100_000_000  # bytes of an uploaded file
+UPLOAD = 1_000_000_000  # bytes of a request that uploads several
+AGENT = 45_000_000  # bytes of a request of an agent, which holds a photograph of 32 MB in base64; it lies in memory
+OTHER = 1_000_000  # bytes of any other request
+BURST, RATE = 60, 2.0  # requests that begin work: at once, and a second in the long run, from one address
+ADDRESSES = 10_000  # that are remembered
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    # Gradio's page needs scripts in its text. Spaces are shown in a frame of the Hub.
+    "Content-Security-Policy": "object-src 'none'; base-uri 'self'; "
+    "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+}
+FILE_HEADERS = HEADERS | {"Content-Security-Policy": "default-src 'none'; sandbox"}  # a file runs nothing
+
+_WORK = ("/upload", "/queue/join", "/mcp", "/run/", "/call/")
+
+
+def fetch_nothing() -> None:
+    """Let Gradio refuse photographs that are addresses, instead of fetching them."""
+
+    async def refuse(url: str) -> Any:
+        text = "An address is not fetched. Send the photograph itself: upload it, or send it as a data URL"
+        raise gr.Error(text, print_exception=False)
+
+    # All that Gradio fetches for clients goes through this one.
+    processing_utils.async_ssrf_protected_get = refuse
+
+
+class Guard:
+    """The server behind it gets no request that is too large, or that comes too often.
+
+    Args:
+        app: the server.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+        self.buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                added = FILE_HEADERS if "/file=" in path else HEADERS
+                names = {name.lower().encode() for name in added}
+                kept = [pair for pair in message["headers"] if pair[0].lower() not in names]
+                message["headers"] = [*kept, *((name.lower().encode(), text.encode()) for name, text in added.items())]
+            await send(message)
+
+        limit = _limit(path)
+        headers = dict(scope["headers"])
+        too_large = f"The request is too large: at most {limit:,} bytes are taken here"
+        if scope["method"] == "POST" and any(part in path for part in _WORK) and not self._may(scope, headers):
+            await _refuse(answer, 429, "Too many requests come from this address. Wait a minute and try again")
+            return
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > limit:
+            await _refuse(answer, 413, too_large)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise _TooLargeError
+            return message
+
+        try:
+            await self.app(scope, counted, answer)
+        except _TooLargeError:
+            if not started:
+                await _refuse(answer, 413, too_large)
+
+    def _may(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether an address has requests left: it gets `RATE` a second, and saves up to `BURST`."""
+        address = _address(scope, headers)
+        if address is None:
+            return True
+        now = time.monotonic()
+        left, since = self.buckets.pop(address, (float(BURST), now))
+        left = min(float(BURST), left + (now - since) * RATE)
+        self.buckets[address] = (max(0.0, left - 1), now)
+        while len(self.buckets) > ADDRESSES:
+            self.buckets.popitem(last=False)
+        return left >= 1
+
+
+class _TooLargeError(Exception):
+    """More bytes came than are taken."""
+
+
+def _limit(path: str) -> int:
+    """The bytes that a request of this path may bring."""
+    if path.endswith("/upload"):
+        return UPLOAD
+    return AGENT if "/mcp" in path else OTHER
+
+
+def _address(scope: Scope, headers: dict[bytes, bytes]) -> str | None:
+    """Where a request comes from; None if from this machine.
+
+    A proxy adds the address that it saw behind those that it was told. It is believed where the connection is from a
+    private address, as that of a proxy is; from elsewhere anyone could write anything there.
+    """
+    client = scope.get("client")
+    peer = client[0] if client else "127.0.0.1"
+    try:
+        near, here = ip_address(peer).is_private, ip_address(peer).is_loopback
+    except ValueError:  # a name, as test clients have
+        near = here = False
+    told = headers.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
+    if near and told:
+        return told
+    return None if here else peer
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = json.dumps({"error": reason, "detail": reason}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})

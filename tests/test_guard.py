@@ -1,0 +1,189 @@
+"""What the demo's server refuses: too much, too often, addresses, files of the host; and which headers it sends."""
+
+import asyncio
+import base64
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+from test_demo import CAMERA, METHOD, Visitor, app, gray_file, serve  # noqa: F401
+from test_programs import ask_mcp
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve(tmp_path_factory.mktemp("server")) as (url, _, _):
+        yield url
+
+
+@pytest.fixture
+def guard(app: ModuleType) -> ModuleType:  # noqa: F811
+    import guard
+
+    return guard
+
+
+async def _reader(scope: Any, receive: Any, send: Any) -> None:
+    """A server that reads all of a request, and says how much it was."""
+    taken, more = 0, True
+    while more:
+        message = await receive()
+        taken, more = taken + len(message["body"]), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(taken).encode()})
+
+
+def _asked(server: Any, requests: list[dict[str, Any]], peer: str = "9.9.9.9") -> list[httpx.Response]:
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(server, client=(peer, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://demo") as client:
+            return [await client.request(**{"method": "POST", **request}) for request in requests]
+
+    return asyncio.run(ask())
+
+
+async def _trickle(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield bytes(1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/x/queue/join", "OTHER"), ("/gradio_api/mcp/", "AGENT"), ("/upload", "UPLOAD")]
+)
+def test_what_is_too_large_is_refused_whatever_it_says_of_its_size(guard, monkeypatch, path, limit):
+    monkeypatch.setattr(guard, limit, 10_000)
+    server = guard.Guard(_reader)
+    small, said, unsaid = _asked(
+        server,
+        [
+            {"url": path, "content": bytes(10_000)},
+            {"url": path, "content": bytes(10_001)},
+            {"url": path, "content": _trickle(11)},  # in chunks, without a length
+        ],
+    )
+    assert (small.status_code, small.text) == (200, "10000")
+    assert (said.status_code, unsaid.status_code) == (413, 413)
+    assert "at most 10,000 bytes" in said.json()["detail"]
+
+
+def test_a_flood_from_one_address_is_refused_and_others_are_not(guard, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
+    server = guard.Guard(_reader)
+    request = {"url": "/gradio_api/queue/join"}
+    flood = [answer.status_code for answer in _asked(server, [request] * (guard.BURST + 20))]
+    assert flood == [200] * guard.BURST + [429] * 20
+    assert [answer.status_code for answer in _asked(server, [request], peer="9.9.9.10")] == [200]
+    assert [answer.status_code for answer in _asked(server, [{"url": "/config", "method": "GET"}])] == [200]
+    now[0] += 5 / guard.RATE
+    again = [answer.status_code for answer in _asked(server, [request] * 8)]
+    assert again == [200] * 5 + [429] * 3
+
+
+def test_a_proxy_is_believed_and_a_visitor_is_not(guard, monkeypatch):
+    """Behind a proxy each visitor has a share of their own; without one, nobody gets more by naming other addresses."""
+    monkeypatch.setattr(guard.time, "monotonic", lambda: 100.0)
+    server = guard.Guard(_reader)
+
+    def asked(peer: str, told: str) -> set[int]:
+        request = {"url": "/upload", "headers": {"x-forwarded-for": told}}
+        return {answer.status_code for answer in _asked(server, [request] * 50, peer=peer)}
+
+    assert asked("10.0.0.9", "198.51.100.1") == {200}
+    assert asked("10.0.0.9", "198.51.100.2") == {200}
+    # What a visitor wrote stands before what the proxy adds.
+    assert asked("10.0.0.9", "192.0.2.44, 198.51.100.1") == {200, 429}
+    assert asked("9.9.9.9", "198.51.100.3") == {200}
+    assert asked("9.9.9.9", "198.51.100.4") == {200, 429}
+
+
+class TestServer:
+    @pytest.mark.parametrize("where", ["http://example.com/photo.png", "https://example.com/photo.png"])
+    def test_an_address_is_not_fetched(self, address, where):
+        for payload in ({"path": where, "meta": {"_type": "gradio.FileData"}}, {"path": where, "url": where}):
+            for name, rest in (("colorize", [[METHOD], 1, 1]), ("receive", [1, 1, None])):
+                answer = Visitor(address).call(name, [payload, *rest])
+                assert not answer["success"]
+                said = answer["output"]["error"]
+                assert "An address is not fetched" in said or "was not uploaded here" in said
+        told = ask_mcp(address, "scenes", photo=where)
+        assert told.isError
+        assert "An address is not fetched" in told.content[0].text
+
+    def test_agents_are_served_here_whatever_host_they_name(self, address):
+        """A server that a request's headers name gets no call."""
+        calls: list[bytes] = []
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+
+            def listen() -> None:
+                while True:
+                    try:
+                        connection, _ = listener.accept()
+                    except OSError:
+                        return
+                    calls.append(connection.recv(100))
+                    connection.close()
+
+            threading.Thread(target=listen, daemon=True).start()
+            other = f"127.0.0.1:{listener.getsockname()[1]}"
+            photo = "data:image/png;base64," + base64.b64encode(CAMERA.read_bytes()).decode()
+            call = {"name": "scenes", "arguments": {"photo": photo}}
+            answer = httpx.post(
+                f"{address}/gradio_api/mcp/",
+                json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
+                headers={"Accept": "application/json, text/event-stream", "X-Forwarded-Host": other, "Host": other},
+                timeout=300,
+            )
+            assert answer.status_code in (200, 421)
+            assert calls == []
+
+    def test_an_agent_sends_no_more_than_is_taken(self, address):
+        answer = httpx.post(f"{address}/gradio_api/mcp/", content=bytes(45_000_001), timeout=60)
+        assert answer.status_code == 413
+
+    def test_headers(self, address, tmp_path):
+        visitor = Visitor(address)
+        upload = visitor.upload(gray_file(tmp_path, (60, 40)), "gray.png")
+        page, file = httpx.get(address), visitor.http.get(f"/file={upload['path']}")
+        assert (page.status_code, file.status_code) == (200, 200)
+        for answer in (page, file):
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "same-origin"
+            assert "camera=()" in answer.headers["permissions-policy"]
+        assert "frame-ancestors 'self' https://huggingface.co" in page.headers["content-security-policy"]
+        assert file.headers["content-security-policy"] == "default-src 'none'; sandbox"
+
+    def test_no_path_leads_to_a_file_of_the_host(self, address):
+        http = httpx.Client(base_url=address, timeout=60)
+        wanted = ("/etc/passwd", "/proc/self/environ", str(Path(__file__)), "app.py", "../demo/app.py")
+        ways = (
+            "/gradio_api/file=",
+            "/file=",
+            "/gradio_api/file/",
+            "/file/",
+            "/static/",
+            "/assets/",
+            "/svelte/",
+            "/theme.css/",
+        )
+        ways += (
+            "/gradio_api/proxy=file://",
+            "/proxy=http://127.0.0.1/",
+            "/gradio_api/stream/",
+            "/custom_component/x/../../",
+        )
+        for way in ways:
+            for path in wanted:
+                for form in (path, path.replace("/", "%2f"), "..%2f" * 12 + path.lstrip("/"), "%2e%2e/" * 12 + path):
+                    answer = http.get(way + form)
+                    assert "root:" not in answer.text
+                    assert "GRADIO_SERVER_PORT" not in answer.text
+                    assert "def build()" not in answer.text
+                    assert "def test_no_path_leads" not in answer.text
