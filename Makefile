@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile kill offline load audit sbom lint format clean
+.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile kill offline audit sbom lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -68,10 +68,6 @@ kill: .venv/.dev
 
 offline: .venv/.dev
 	PYTHONPATH=. $(BIN)/python tests/trust/offline.py
-
-# OPTIONS="--seconds 60": the short form
-load: .venv/.dev
-	PYTHONPATH=.:tests $(BIN)/python tests/trust/load.py $(OPTIONS)
 
 # Tools of their own, apart from the project's packages: they are not needed to run or to test it.
 audit: .venv/.uv
