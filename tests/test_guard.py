@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_demo import CAMERA, METHOD, Visitor, app, gray_file, serve  # noqa: F401
+from test_demo import CAMERA, METHOD, Visitor, gray_file, serve
 from test_programs import ask_mcp
 
 
@@ -22,7 +22,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def guard(app: ModuleType) -> ModuleType:  # noqa: F811
+def guard(app: ModuleType) -> ModuleType:
     import guard
 
     return guard
