@@ -114,6 +114,7 @@ def test_what_is_new_is_reached_and_used_by_keys(browser, url, tmp_path):
         coloured(page, url, gray_file(tmp_path, (300, 200)))
         page.get_by_role("button", name="Adjust how colours are decided").focus()
         page.keyboard.press("Enter")
+        expect(page.locator("#decoder input")).to_be_visible()  # the fold opens
         page.keyboard.press("Tab")
         expect(page.locator("#decoder input")).to_be_focused()
         page.keyboard.press("ArrowDown")
