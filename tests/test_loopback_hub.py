@@ -35,9 +35,8 @@ from urllib.request import urlopen
 
 import pandas as pd
 import pytest
-
-from tests.loopback_hub import GIT_ATTRIBUTES, OWNER_TOKEN, STRANGER_TOKEN, Fault, LoopbackHub
-from tests.serving import running
+from loopback_hub import GIT_ATTRIBUTES, OWNER_TOKEN, STRANGER_TOKEN, Fault, LoopbackHub
+from serving import running
 
 PRELUDE = """
 import json, time
