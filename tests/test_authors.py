@@ -13,6 +13,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 import torch
+import typer
 from autocolorize_files import layers, random_weights, write_hdf5
 from PIL import Image
 from skimage import data
@@ -24,6 +25,8 @@ from colorlib.catalog import catalog
 from colorlib.cli import app
 from colorlib.facts import fetched_weights
 from colorlib.tensors import WeightsError, read_metadata
+from training.export import export
+from training.task import ColorTask
 
 WIDTH = 1 / 32
 
@@ -308,3 +311,41 @@ def test_noncommercial_terms_travel(cache: Path, file: Path, tmp_path: Path, mon
     said = json.loads((tmp_path / "r" / "config.json").read_text())
     assert said["weights"]["noncommercial"] is True
     assert said["model_args"] == {"released": True, "width": WIDTH}
+
+
+@pytest.mark.parametrize("how", ["weights", "teacher"])
+def test_terms_travel_to_what_was_trained_from_them(
+    how: str, cache: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Fine-tuned or distilled: the exported file says so, and so does what is pushed."""
+    terms = replace(authors.PUBLISHED["larsson16"], license="CC-BY-NC-SA-4.0", noncommercial=True)
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", terms)
+    theirs = authors.convert(file)
+    if how == "weights":
+        task = ColorTask("larsson16", model_args={"released": True, "width": WIDTH}, weights=str(theirs.path))
+    else:
+        task = ColorTask("larsson16_small", teacher="larsson16")
+    checkpoint, mine = tmp_path / "last.ckpt", tmp_path / "mine.safetensors"
+    state = {"state_dict": task.state_dict(), "hyper_parameters": dict(task.hparams), "global_step": 1}
+    torch.save(state, checkpoint)
+    export(checkpoint, mine)
+    assert {key: read_metadata(mine).get(key) for key in ("license", "noncommercial", "source")} == {
+        "license": "CC-BY-NC-SA-4.0",
+        "noncommercial": "true",
+        "source": None,  # they did not publish this file
+    }
+    code, output = run("push", mine, "--repo", "me/mine", "--dry-run")
+    assert code == 2
+    assert "is CC-BY-NC-SA-4.0, not for commercial use: --noncommercial uploads it" in " ".join(output.split())
+    monkeypatch.setattr(cards, "_paint", lambda folder: iter(()))
+    code, output = run("push", mine, "--repo", "me/mine", "--dry-run", "--noncommercial", "--folder", tmp_path / "r")
+    assert code == 0, output
+    assert "license: cc-by-nc-sa-4.0" in (tmp_path / "r" / "README.md").read_text()
+    weights = json.loads((tmp_path / "r" / "config.json").read_text())["weights"]
+    assert (weights["license"], weights["noncommercial"]) == ("CC-BY-NC-SA-4.0", True)
+
+    shutil.rmtree(cache)  # as on another machine
+    with pytest.raises(typer.BadParameter, match=r"whose licence cannot be read .* say --license"):
+        export(checkpoint, mine)
+    export(checkpoint, mine, license="CC-BY-NC-SA-4.0", noncommercial=True)
+    assert read_metadata(mine)["noncommercial"] == "true"

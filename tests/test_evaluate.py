@@ -281,6 +281,15 @@ def test_network_picture_of_white_balance(photos: Path):
     assert abs(gains["angular_error"][0] - expected) > 0.05
 
 
+@pytest.mark.parametrize("setting", ["size=128", "mirror=true", "transfer=quantile"])
+def test_the_networks_own_picture_takes_no_settings_that_it_would_ignore(setting: str):
+    with pytest.raises(ValueError, match=f"without {setting.partition('=')[0]}; leave out one of them"):
+        evaluate(f"larsson16_small:picture=network,{setting}", "skimage", limit=1)
+    with pytest.raises(ValueError, match="without transfer"):
+        Method.of("larsson16_small:picture=network").painter("cpu", true_histogram=True)
+    assert Method.of("larsson16_small:picture=network,decoder=mode").painter("cpu").colorizer.target.decoder == "mode"
+
+
 def test_a_photograph_without_colour_is_named_and_left_out_of_what_is_compared_with_gray(photos: Path):
     """Its PSNR in gray, about 100 dB, would be most of a mean."""
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 32), np.uint8)).save(photos / "scan.png")

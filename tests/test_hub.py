@@ -429,6 +429,11 @@ def test_weights_of_ones_own_are_pushed_too(tmp_path: Path):
     assemble(own, tmp_path / "repository", "me/own", "me/results")
     assert not (tmp_path / "repository" / ".eval_results").exists()
     assert "Nothing yet" in (tmp_path / "repository" / "README.md").read_text()
+    said = json.loads((tmp_path / "repository" / "config.json").read_text())
+    # An earlier version reads these keys and refuses others.
+    assert set(said["weights"]) == {
+        "sha256", "license", "recipe", "data", "parameters", "metrics", "saturation", "classes",
+    }  # fmt: skip
     assert Colorizer(tmp_path / "repository").name == NAME
 
 

@@ -64,7 +64,7 @@ def test_operations_of_a_method_add_up():
     assert time_layers("grayscale", 64) == []
 
 
-def test_the_shell_prints_layers():
+def test_the_shell_prints_layers(monkeypatch: pytest.MonkeyPatch):
     shell = CliRunner()
     found = shell.invoke(app, ["speed", "--quick", "--side", "64", "-m", "lin21_convnet_small", "--layers"])
     assert found.exit_code == 0, found.output
@@ -74,3 +74,8 @@ def test_the_shell_prints_layers():
     refused = shell.invoke(app, ["speed", "--layers"])
     assert refused.exit_code == 2
     assert "add --model NAME" in refused.output
+    monkeypatch.setattr(timing, "has_bfloat16", lambda device: True)
+    for other in (["--runtime", "onnx"], ["--dtype", "bfloat16"]):
+        refused = shell.invoke(app, ["speed", "--quick", "-m", "lin21_convnet_small", "--layers", *other])
+        assert refused.exit_code == 2
+        assert "add --runtime torch --dtype float32" in " ".join(refused.output.split())

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -13,14 +13,18 @@ from torch import Tensor
 from colorlib import create_model
 from colorlib.catalog import EMBEDDED, WeightsInfo, list_weights, weights_index
 from colorlib.models import ColorModel
-from colorlib.tensors import file_sha256, read_tensors, save_encoder, save_weights
+from colorlib.tensors import WeightsError, file_sha256, read_tensors, save_encoder, save_weights
+from colorlib.weights import known
 
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Lightning checkpoint; its averaged weights, if it has them.")],
     out: Annotated[Path, typer.Argument(help="File to write, or a folder for NAME.safetensors.")] = EMBEDDED,
     data: Annotated[str, typer.Option(help="What it was trained on, for the index of embedded weights.")] = "",
-    license: Annotated[str, typer.Option(help="SPDX identifier of the weights.")] = "Apache-2.0",
+    license: Annotated[
+        str, typer.Option(help="SPDX identifier of the weights. Default: of what it began with and of its teacher.")
+    ] = "",
+    noncommercial: Annotated[bool, typer.Option("--noncommercial", help="They forbid commercial use.")] = False,
     classes: Annotated[Path | None, typer.Option(help="Names of the scene classes, a line each.")] = None,
     recipe: Annotated[str, typer.Option(help="The last recipe of this training; default: NAME.yaml.")] = "",
     model: Annotated[str, typer.Option(help="Which of the methods that were trained together to export.")] = "",
@@ -50,6 +54,10 @@ def export(
     metadata = {"model": name, "model_args": json.dumps(args), "colorlib": version("colorlib-torch")}
     metadata |= {"classes": json.dumps(labels)} if labels else {}
     metadata |= {"steps": str(state["global_step"])}
+    inherited, forbidden = _terms(state["hyper_parameters"], license)
+    license, noncommercial = license or inherited, noncommercial or forbidden
+    metadata |= {"license": license} if license else {}
+    metadata |= {"noncommercial": json.dumps(noncommercial)} if noncommercial else {}
     if share and not (embedded and built.encoder_names()):
         raise typer.BadParameter("--share needs a method whose encoder others can have, and embedded weights to write")
     encoder = _shared(built) if embedded and not share else None
@@ -61,7 +69,8 @@ def export(
     if embedded:
         recipe = f"training/recipes/{recipe or f'{name}.yaml'}"
         parameters = sum(parameter.numel() for parameter in built.parameters())
-        info = WeightsInfo(path.name, whole, license, recipe, data, parameters, classes=labels)
+        own = license or "Apache-2.0"
+        info = WeightsInfo(path.name, whole, own, recipe, data, parameters, classes=labels, noncommercial=noncommercial)
         encoder = save_encoder(built, path.parent) if share else encoder
         if encoder is not None:
             sha256 = save_weights(built, path, metadata, encoder)
@@ -70,6 +79,34 @@ def export(
         _remove_unnamed()
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {file_sha256(path)}")
     return path
+
+
+def _terms(settings: dict[str, Any], license: str) -> tuple[str, bool]:
+    """The licences of the weights that a training began with or learned from, and whether one forbids commercial use.
+
+    Args:
+        settings: of the training.
+        license: what the new weights are to have, if that is said.
+
+    Raises:
+        typer.BadParameter: these weights cannot be read, and no licence is said.
+    """
+    theirs = []
+    for one in (settings.get("weights"), settings.get("teacher")):
+        if one in (None, "embedded"):  # colorlib's own ask for nothing
+            continue
+        try:
+            if (info := known(one)) is None:
+                raise WeightsError("it is not here")
+            theirs.append(info)
+        except (ValueError, WeightsError) as error:
+            if not license:
+                raise typer.BadParameter(
+                    f"it was trained from {one}, whose licence cannot be read ({error}): say --license, and "
+                    "--noncommercial if these weights forbid commercial use"
+                ) from error
+    licences = dict.fromkeys(info.license for info in theirs if info.license)
+    return " AND ".join(licences), any(info.noncommercial for info in theirs)  # as SPDX writes it
 
 
 def _shared(model: ColorModel) -> Path | None:

@@ -97,7 +97,7 @@ class Method:
                 quantiles.
 
         Raises:
-            ValueError: an unknown name, or a setting that the method does not have.
+            ValueError: an unknown name, or a setting that the method does not have, or that would have no effect.
             WeightsError: no weights, or weights that are damaged.
         """
         return Painter(self, device, true_histogram)
@@ -118,6 +118,12 @@ class Painter:
         self._own_picture, vivid, mirror = (
             settings.pop(word, None) is not None for word in ("picture", "look", "mirror")
         )
+        given = {"size": size, "mirror": mirror, "transfer": self.transfer or true_histogram}
+        if self._own_picture and (ignored := [key for key, value in given.items() if value]):
+            raise ValueError(
+                f"{method.name}: picture=network is what the network makes of the photograph at its own size, without "
+                f"{' or '.join(ignored)}; leave out one of them"
+            )
         self.colorizer = Colorizer(
             method.model, device=device, size=int(size) if size else None, vivid=vivid, mirror=mirror
         )

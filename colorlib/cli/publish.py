@@ -51,9 +51,8 @@ def push(
         try:
             _need_repository(repo)
             if (info := known(model)) and info.noncommercial and not noncommercial:
-                raise UsageError(
-                    f"{model} is {info.terms}, published at {info.source}: --noncommercial uploads it under these terms"
-                )
+                published = f", published at {info.source}" if info.source else ""
+                raise UsageError(f"{model} is {info.terms}{published}: --noncommercial uploads it under these terms")
             assemble(model, where, repo, results or f"{repo.partition('/')[0]}/colorlib-results")
             _print_files(where, f"{repo}:")
             if not dry_run:

@@ -180,6 +180,10 @@ def _cases(options: SpeedOptions) -> list[Case]:
     sides = sorted(set(options.side)) or (QUICK_SIDES if options.quick else SIDES)
     sized = [(name, side, side if options.size == 0 else options.size) for name, side in product(methods, sides)]
     kinds = _kinds(options, devices)
+    if options.layers and not any(kind[1:] == ("torch", "float32") for kind in kinds):
+        raise UsageError(
+            "--layers times the layers of networks in torch in float32: add --runtime torch --dtype float32"
+        )
     cases = [Case(*kind, options.size != 0, *case) for kind in kinds for case in sized]
     if not (options.model or options.side or options.quick or options.size is not None):
         [times] = experiment(OWN_SIZE).times

@@ -276,9 +276,7 @@ def configured(model: str | PathLike[str]) -> tuple[repository.Config, Path]:
         name, settings, described = _described(path)
         built = create_model(name, weights=path, **settings)
         parameters = sum(parameter.numel() for parameter in built.parameters())
-        # What of ours was trained anew, who trained it licenses; what authors published keeps their terms.
-        license = described.license if described.source else ""
-        info = replace(described, file=WEIGHTS, license=license, parameters=parameters)
+        info = replace(described, file=WEIGHTS, parameters=parameters)
     else:
         name = model_info(str(model)).name
         built = create_model(name, pretrained=True)

@@ -31,6 +31,7 @@ _KNOWN = (
     "members",
     "settings",
 )  # of WeightsInfo, which a repository need not say
+_SELDOM = ("source", "noncommercial")  # written where they are set: earlier versions of colorlib do not know them
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class Config:
         said = asdict(self)
         for name in _KNOWN:
             said["weights"].pop(name)
+        for name in _SELDOM:
+            if not said["weights"][name]:
+                del said["weights"][name]
         path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
