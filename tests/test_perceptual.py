@@ -185,6 +185,18 @@ def test_it_is_measured_once(networks: dict[str, Path], tmp_path: Path, monkeypa
     assert again["lpips"].tolist() == with_it["lpips"].tolist()
 
 
+def test_one_after_the_other_both_are_there(networks: dict[str, Path], tmp_path: Path):
+    """FID that is asked for later does not take LPIPS away, nor does a run anew."""
+    both = evaluate("grayscale", "skimage", lpips=True, fid=True)
+    evaluate("grayscale", "skimage", out=tmp_path, lpips=True)
+    for asked in ({"fid": True}, {"again": True}):
+        evaluate("grayscale", "skimage", out=tmp_path, **asked)
+        run, rows = read_run(next(tmp_path.glob("skimage@*/*.parquet")))
+        assert run.lpips_network == file_sha256(networks["alexnet-owt"])
+        assert rows["lpips"].tolist() == both["lpips"].tolist()
+        assert rows["fid"].tolist() == both["fid"].tolist()
+
+
 def test_networks_that_cannot_be_had(authors: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fetch_networks(lpips=True, fid=False)
     kept = next((tmp_path / "torch/hub/checkpoints").iterdir())

@@ -218,7 +218,7 @@ def evaluate(
             paths.
         workers: processes of Ray; default: one per GPU, or per two CPUs.
         allow_missing: finish without photographs that are absent or cannot be read; rows then say how many.
-        again: measure anew what the results folder already holds.
+        again: measure anew what the results folder already holds, LPIPS and FID included.
         progress: show a bar.
         lpips: also LPIPS of each picture (Zhang et al. 2018), by AlexNet, which torchvision fetches once (233 MB).
         fid: also FID of all pictures (Heusel et al. 2017), by an Inception-v3 that torch-fidelity fetches once (92 MB).
@@ -265,16 +265,19 @@ def measured(
     For the other arguments, what comes of it and errors, see :func:`evaluate`.
     """
     file = None if out is None else Path(out) / run.file
-    finished = None if file is None or again else _finished(file)
-    if finished and run.measured_the_same(finished[0]) and (allow_missing or not finished[0].missing):
-        return finished[1]
+    finished = None if file is None else _finished(file)
+    if finished:
+        before, table = finished
+        if not again and run.measured_the_same(before) and (allow_missing or not before.missing):
+            return table
+        job, run = _with_networks_of(before, job, run)
     chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
     unfinished = Unfinished(file, run)
     done = unfinished.read()
     unreadable: dict[str, str] = {}
     title = f"{run.model} on {run.benchmark}"
-    before = sum(len(chunks[index]) for index in done)
-    with tqdm(total=len(photos), initial=before, unit="photo", disable=not progress, desc=title) as bar:
+    initial = sum(len(chunks[index]) for index in done)
+    with tqdm(total=len(photos), initial=initial, unit="photo", disable=not progress, desc=title) as bar:
         for part in _parts(job, {k: chunk for k, chunk in enumerate(chunks) if k not in done}, engine, workers):
             done[part.index] = part.rows
             unreadable |= part.unreadable
@@ -293,6 +296,21 @@ def measured(
         write_run(file, run, rows)
         unfinished.remove()
     return named_rows(run, rows).to_pandas()
+
+
+def _with_networks_of(before: Run, job: Job, run: Run) -> tuple[Job, Run]:
+    """Let the networks of an earlier run judge too, if its file is replaced by one that has all else; or it loses them.
+
+    Raises:
+        WeightsError: a network is not here and cannot be fetched.
+    """
+    if not replace(run, lpips_network="", fid_network="").measured_the_same(before):
+        return job, run
+    lpips, fid = (bool(getattr(run, name) or getattr(before, name)) for name in ("lpips_network", "fid_network"))
+    if (lpips, fid) == (bool(run.lpips_network), bool(run.fid_network)):
+        return job, run
+    networks = fetch_networks(lpips=lpips, fid=fid)
+    return replace(job, networks=networks), replace(run, lpips_network=networks.lpips, fid_network=networks.fid)
 
 
 def error_histogram(preds: Tensor, target: Tensor) -> Tensor:
