@@ -16,9 +16,10 @@ from torch7_files import Net, colornet, save
 from typer.testing import CliRunner
 
 from colorlib import authors
-from colorlib.benchmarks import SCORES, AbsentError, Method, list_benchmarks, protocol, reported
+from colorlib.benchmarks import SCORES, AbsentError, Method, list_benchmarks, protocol, reported, timing
 from colorlib.benchmarks import experiments as module
 from colorlib.benchmarks.experiments import (
+    AUTHORS,
     EXPERIMENTS,
     TIMINGS,
     Claim,
@@ -41,6 +42,7 @@ from colorlib.benchmarks.results import SHIPPED, runs
 from colorlib.benchmarks.tables import CAST
 from colorlib.benchmarks.timing import time_method
 from colorlib.models import model_info
+from colorlib.tensors import WeightsError
 from training import experiment as runner
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"
@@ -416,7 +418,9 @@ def _square(side: int) -> str:
 
 def test_seconds_of_table_3_are_compared_at_the_photographs_own_size():
     """Printed: 0.399 s at 224 and 1.676 s at 512 on the CPU, 0.080 s at 224 on the GPU."""
-    rows = [("iizuka16", 224, 224, "cpu", 0.3), ("iizuka16", 512, 512, "cpu", 1.7), ("iizuka16", 1024, 224, "cpu", 0.1)]
+    name = f"iizuka16{AUTHORS}"
+    rows = [(name, 224, 224, "cpu", 0.3), (name, 512, 512, "cpu", 1.7), (name, 1024, 224, "cpu", 0.1)]
+    rows += [("iizuka16", side, side, "cpu", 9.0) for side in (224, 512, 1024)]  # the paper's architecture
     timings = pd.DataFrame(rows, columns=["model", "side", "network", "kind", "seconds"]).assign(
         device="EPYC", threads=2
     )
@@ -455,7 +459,7 @@ def test_iizukas_experiment_runs_with_random_weights_and_writes_where_it_is_told
     root, _ = colornet(Net(), 8)
     save(tmp_path / "colornet.t7", root)
     authors.convert(tmp_path / "colornet.t7")
-    quick = replace(experiment("authors_iizuka"), times=(module.Times(("iizuka16",), (224,)),))
+    quick = replace(experiment("authors_iizuka"), times=(module.Times(("iizuka16",), (224,), weights="authors"),))
     monkeypatch.setattr(runner, "experiment", lambda _: quick)
     before = {path: path.read_bytes() for path in EXPERIMENTS.rglob("*") if path.is_file()}
     shipped = {path.name for path in SHIPPED.iterdir()}
@@ -471,3 +475,33 @@ def test_iizukas_experiment_runs_with_random_weights_and_writes_where_it_is_told
     assert list((out / "results").rglob("*.parquet"))
     assert before == {path: path.read_bytes() for path in EXPERIMENTS.rglob("*") if path.is_file()}
     assert shipped == {path.name for path in SHIPPED.iterdir()}
+
+
+def test_what_was_never_fetched_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The experiments of authors' networks go on without them, and say what gets them; nothing random is timed."""
+    monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
+    for name, said in (
+        ("authors_larsson", "skimage is left out: larsson16 has no embedded weights; `colorlib fetch larsson16`"),
+        ("authors_iizuka", "seconds are left out: the weights that the authors of iizuka16 published are not here"),
+    ):
+        arguments = [name, "--data", str(tmp_path), "--benchmark", "skimage", "--out", str(tmp_path / "out")]
+        ran = CliRunner().invoke(runner.app, arguments)
+        assert ran.exit_code == 0, ran.output
+        assert said in ran.output
+    assert not (tmp_path / "out" / "experiments" / "timings.csv").exists()
+
+
+def test_each_architecture_is_timed_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The paper's, of 42,360,591 parameters, also where what the authors released has been fetched."""
+    monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
+    with pytest.raises(WeightsError, match="colorlib fetch iizuka16"):
+        time_method("iizuka16", 224, weights="authors")
+    root, _ = colornet(Net(), 8)
+    save(tmp_path / "colornet.t7", root)
+    authors.convert(tmp_path / "colornet.t7")
+    paper = timing._colorizer("iizuka16", 224, "cpu", experiment("iizuka16_time").times[0].weights)
+    assert sum(parameter.numel() for parameter in paper.model.parameters()) == 42_360_591
+    speed, _ = timing.measure("iizuka16", 64, network=64, weights="authors", repeats=1)
+    assert speed.model == "iizuka16 (authors)"
+    released, _ = timing.network_run("iizuka16", 64)
+    assert sum(parameter.numel() for parameter in released.parameters()) < 42_360_591 / 32  # an eighth as wide

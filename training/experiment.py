@@ -32,6 +32,7 @@ from colorlib.benchmarks.experiments import (
 )
 from colorlib.benchmarks.results import SHIPPED
 from colorlib.benchmarks.timing import time_method
+from colorlib.tensors import WeightsError
 from training.export import export
 
 ROOT = Path(__file__).parent.parent
@@ -74,12 +75,17 @@ def run(
                     trained = "@" in method
                     found = named(method, weights) if trained else method
                     evaluate(found, on, roots, out=own if trained else shipped, device=device, progress=True)
-            except AbsentError as error:
+            except (AbsentError, WeightsError) as error:
                 if not this.reproduces:
                     raise
                 print(f"  {on} is left out: {error}", flush=True)
         for times in this.times:
-            time(times, own / "timings.csv")
+            try:
+                time(times, own / "timings.csv")
+            except WeightsError as error:
+                if not this.reproduces:
+                    raise
+                print(f"  seconds are left out: {error}", flush=True)
         say(replace(this, benchmarks=tuple(benchmark)) if benchmark else this, shipped, own)
 
 
@@ -155,7 +161,9 @@ def time(times: Times, file: Path) -> None:
     for kind in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
         for name in times.methods:
             for side in times.sides:
-                timing = time_method(name, side, network=None if times.resized else side, device=kind)
+                timing = time_method(
+                    name, side, network=None if times.resized else side, device=kind, weights=times.weights
+                )
                 print(f"  {name} at {side}: {timing.seconds:.3f} s, {timing.megabytes:.0f} MB", flush=True)
                 rows = pd.DataFrame([asdict(timing)]).astype({"network": "Int64"})
                 if file.is_file():

@@ -23,6 +23,10 @@ from colorlib.benchmarks.tables import CAST, with_cast
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 TIMINGS = EXPERIMENTS / "timings.csv"
+# Whose weights a network that is timed has: any that are here, else random ones; colorlib's own or random ones, in the
+# paper's architecture; or those that the paper's authors published, in the architecture that they released.
+Weights = Literal["any", "own", "authors"]
+AUTHORS = " (authors)"  # behind the name of a network that is timed as its authors released it
 Verdict = Literal["yes", "no", "not clear"]
 
 
@@ -87,11 +91,13 @@ class Times:
         methods: their names.
         sides: of the photograph, in pixels.
         resized: whether networks see it at their own size, as users do, or at its own, as papers count.
+        weights: whose.
     """
 
     methods: tuple[str, ...]
     sides: tuple[int, ...]
     resized: bool = False
+    weights: Weights = "own"
 
 
 @dataclass(frozen=True)
@@ -365,10 +371,11 @@ def seconds_table(of: Experiment, timings: pd.DataFrame) -> pd.DataFrame:
     kinds = {"seconds_cpu": "cpu", "seconds_gpu": "cuda"}
     table = reported()
     table = table[(table["paper"] == of.paper) & table["table"].isin(of.tables) & table["metric"].isin(kinds)]
+    released = AUTHORS if any(times.weights == "authors" for times in of.times) else ""
     lines: list[list[Any]] = []
     for row in table[table["model"].isin(of.answers)].itertuples():
         side = int(row.row.partition(" ")[0])
-        named = (timings["model"] == of.answers[row.model]) & (timings["kind"] == kinds[row.metric])
+        named = (timings["model"] == of.answers[row.model] + released) & (timings["kind"] == kinds[row.metric])
         mine = timings[named & (timings["side"] == side) & (timings["network"] == side)]
         start = [row.table, row.row, row.metric]
         lines += [

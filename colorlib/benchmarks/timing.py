@@ -24,9 +24,12 @@ from PIL import Image
 from torch import Tensor
 
 from colorlib import io
+from colorlib.benchmarks.experiments import AUTHORS, Weights
 from colorlib.benchmarks.results import processor
 from colorlib.colorizer import Colorizer
+from colorlib.facts import fetched_weights, weights_index
 from colorlib.models import ColorModel, count_operations, list_models, model_info
+from colorlib.tensors import WeightsError
 from colorlib.weights import create_model
 
 Runtime = Literal["torch", "onnx", "openvino"]
@@ -47,7 +50,7 @@ class Timing:
     """Of a method on a square photograph.
 
     Attributes:
-        model: name of the registry.
+        model: name of the registry; with ``AUTHORS`` behind it if it is the network that the authors released.
         side: of the photograph, in pixels.
         network: short side at which the network saw it; None if there is no network that sees less.
         device: name of the processor.
@@ -119,7 +122,9 @@ class Peak:
         return 2 * speed.operations / speed.network_seconds / 1e9 / self.matrix_gflops
 
 
-def time_method(name: str, side: int, *, network: int | None = None, device: str = "cpu") -> Timing:
+def time_method(
+    name: str, side: int, *, network: int | None = None, device: str = "cpu", weights: Weights = "any"
+) -> Timing:
     """Measure a method, in a fresh process: once to warm up, then for its seconds and its memory.
 
     A method without weights is measured with random ones, which take as long.
@@ -129,29 +134,34 @@ def time_method(name: str, side: int, *, network: int | None = None, device: str
         side: of the photograph, a square one of an astronaut that comes with scikit-image.
         network: short side at which the network sees it; default: the method's own.
         device: ``"cpu"`` or ``"cuda"``.
+        weights: whose, see :data:`colorlib.benchmarks.experiments.Weights`.
 
     Raises:
         ValueError: there is no such method.
+        WeightsError: the authors' weights have not been fetched.
         RuntimeError: it did not come to an end there; the message says why.
     """
-    speed = measure_apart(name, side, network=network, device=device)
+    speed = measure_apart(name, side, network=network, device=device, weights=weights)
     timing = {field.name: getattr(speed, field.name) for field in fields(Timing)}
     return Timing(**timing | {"seconds": round(speed.seconds, 4), "megabytes": round(speed.megabytes, 1)})
 
 
-def measure_apart(name: str, side: int, **options: Any) -> Speed:
+def measure_apart(name: str, side: int, *, weights: Weights = "any", **options: Any) -> Speed:
     """What :func:`measure` says in a fresh process, whose memory is the method's alone.
 
     Args:
         name: as for :func:`measure`.
         side: as for :func:`measure`.
+        weights: as for :func:`measure`.
         **options: of :func:`measure`.
 
     Raises:
         ValueError: there is no such method.
+        WeightsError: the authors' weights have not been fetched.
         RuntimeError: it did not come to an end there; the message says why.
     """
-    model_info(name)  # raises if the name is unknown
+    _check(name, weights)
+    options["weights"] = weights
     # not by multiprocessing, whose processes first run the caller's script again
     run = "import sys; from colorlib.benchmarks import timing; timing._main(sys.argv[1])"
     arguments = json.dumps([name, side, torch.get_num_threads(), options], default=str)
@@ -175,6 +185,7 @@ def measure(
     runtime: Runtime = "torch",
     dtype: Dtype = "float32",
     file: str | Path | None = None,
+    weights: Weights = "any",
     repeats: int = MOST,
     budget: float = SECONDS,
 ) -> tuple[Speed, list[float]]:
@@ -188,6 +199,7 @@ def measure(
         runtime: see :class:`Speed`; the others than torch run on the CPU.
         dtype: in which the network computes; all else is in float32.
         file: the exported method of another runtime, see :func:`export_onnx`.
+        weights: whose, see :data:`colorlib.benchmarks.experiments.Weights`.
         repeats: the most repetitions.
         budget: seconds after which no other repetition begins; three there are in any case.
 
@@ -196,8 +208,9 @@ def measure(
 
     Raises:
         ValueError: there is no such method or device, or a runtime without its file.
+        WeightsError: the authors' weights have not been fetched.
     """
-    colorizer = _colorizer(name, network, device)
+    colorizer = _colorizer(name, network, device, weights)
     model, on = colorizer.model, colorizer.device
     if dtype == "bfloat16":
         compute_in_bfloat16(model, on.type)
@@ -217,7 +230,7 @@ def measure(
         if runtime == "torch":
             network_seconds = _seconds(given, on, repeats, budget)
     speed = Speed(
-        model=name,
+        model=f"{name}{AUTHORS}" if colorizer.weights and colorizer.weights.source else name,
         side=side,
         network=colorizer.size,
         device=processor(on),
@@ -352,8 +365,19 @@ def load_exported(runtime: Runtime, file: str | Path | None) -> Callable[[Tensor
     return lambda rgb: torch.from_numpy(compiled([rgb.numpy()])[0])
 
 
-def _colorizer(name: str, network: int | None, device: str) -> Colorizer:
-    model = name if name in list_models(ready=True) else create_model(name)
+def _check(name: str, weights: Weights) -> None:
+    """Raise if the name is unknown, or if the authors' weights are asked for and are not here."""
+    model_info(name)
+    if weights == "authors" and not fetched_weights(name):
+        raise WeightsError(f"the weights that the authors of {name} published are not here: colorlib fetch {name}")
+
+
+def _colorizer(name: str, network: int | None, device: str, weights: Weights = "any") -> Colorizer:
+    _check(name, weights)
+    pretrained = name in list_models(ready=True) and (
+        weights != "own" or name in weights_index() or not fetched_weights(name)
+    )
+    model = name if pretrained else create_model(name)
     return Colorizer(model, device=device, size=network, vivid=False)
 
 

@@ -19,6 +19,7 @@ from colorlib.cli._options import open_colorizer, takes_options
 from colorlib.cli._shell import UsageError, check_signals, interruptible, say, usage_errors
 
 if TYPE_CHECKING:
+    from colorlib.benchmarks.experiments import Weights
     from colorlib.benchmarks.timing import Dtype, Runtime
 
 # Columns of the table that say what happens at the largest side: of which value, its unit, and how it is written.
@@ -104,6 +105,7 @@ class Case(NamedTuple):
     model: str
     side: int
     network: int | None
+    weights: "Weights" = "any"
 
     @property
     def where(self) -> str:
@@ -189,7 +191,7 @@ def _cases(options: SpeedOptions) -> list[Case]:
         [times] = experiment(OWN_SIZE).times
         plain = [kind for kind in kinds if kind[1:] == ("torch", "float32")]
         own = product(plain, times.methods, times.sides)
-        cases += [Case(*kind, False, name, side, side) for kind, name, side in own]
+        cases += [Case(*kind, False, name, side, side, times.weights) for kind, name, side in own]
     return cases
 
 
@@ -281,6 +283,7 @@ class _Meter:
             "device": case.device,
             "runtime": case.runtime,
             "dtype": case.dtype,
+            "weights": case.weights,
         }
         how |= {"file": file, "repeats": QUICK_REPEATS if self.quick else REPEATS, "budget": BUDGET}
         if self.quick:
