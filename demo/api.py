@@ -1,6 +1,5 @@
 """The public functions, for scripts and agents. They take files and keep no session."""
 
-import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import words
+from checks import checked, dials, number
 from keys import LARGE
 from loading import load
 from methods import ready, scene_types
@@ -101,8 +101,8 @@ def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> lis
         the probability of all other colours. A method without a distribution answers with its one colour.
     """
     source, large, _ = _received(photo)
-    names = _checked("colorize", methods)
-    column, row = _number("x, the column of a pixel", x), _number("y, the row of a pixel", y)
+    names = checked("colorize", methods)
+    column, row = number("x, the column of a pixel", x), number("y, the row of a pixel", y)
     with _refusals():  # the pixel is outside
         said = _replies().ask(source, large, names, int(column), int(row))
     return [one._asdict() | {"shades": [shade._asdict() for shade in one.shades]} for one in said]
@@ -133,8 +133,8 @@ def steer(
         seconds that the method took, and warnings: what was left out when the photograph was read.
     """
     source, large, warnings = _received(photo)
-    (name,) = _checked("colorize", [method])
-    strength, saturation = _dials(strength, saturation)
+    (name,) = checked("colorize", [method])
+    strength, saturation = dials(strength, saturation)
     decision = _decision([name], decoder, temperature)
     try:
         chosen = [(int(point["x"]), int(point["y"]), str(point["colour"])) for point in points or []]
@@ -164,8 +164,8 @@ def compare(
         noticeable.
     """
     _, large, warnings = _received(photo)
-    names = _checked("colorize", methods)
-    strength, saturation = _dials(strength, saturation)
+    names = checked("colorize", methods)
+    strength, saturation = dials(strength, saturation)
     with _refusals(), _folder() as folder:
         picture = folder / "comparison.png"
         seconds, apart = _replies().compare(large, names, strength, saturation, picture)
@@ -186,7 +186,7 @@ def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, An
         original: -0.2 is 20 % less.
     """
     _, large, _ = _received(photo)
-    names = _checked("colorize", methods)
+    names = checked("colorize", methods)
     with _refusals():  # the photograph has no colour
         scored = _replies().score(large, names)
     return [{"method": name} | errors._asdict() for name, errors in scored]
@@ -218,61 +218,23 @@ def alternatives(
         the network took once for all, and warnings: what was left out when the photograph was read.
     """
     source, large, warnings = _received(photo)
-    (name,) = _checked("colorize", [method])
+    (name,) = checked("colorize", [method])
     able = [each for each in ready("colorize") if catalog()[each].distribution]
     if name not in able:
         text = f"{name} predicts one colour a pixel, so it has no alternatives. Choose from: {', '.join(able)}"
         raise gr.Error(text, print_exception=False)
-    wanted = _number("count, from 1 to 12", count)
+    wanted = number("count, from 1 to 12", count)
     if not (1 <= wanted <= MOST_ALTERNATIVES and wanted == int(wanted)):
         raise gr.Error(
             f"Expected a whole number from 1 to {MOST_ALTERNATIVES} for count, got {count!r}", print_exception=False
         )
-    strength, saturation = _dials(strength, saturation)
+    strength, saturation = dials(strength, saturation)
     decision = _decision([name], decoder, temperature)
     with _refusals(), _folder() as folder:
         seconds, files = _replies().alternatives(
             source, large, name, int(wanted), strength, saturation, decision, folder
         )
     return [str(file) for file in files], [_row(name, seconds, warnings, file) for file in files]
-
-
-def _checked(task: Task, methods: list[str] | str) -> list[str]:
-    """Names of methods for a task, at least one.
-
-    Raises:
-        gr.Error: other names, with the right ones.
-    """
-    names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods or []))  # each once
-    right = f"Choose from: {', '.join(ready(task))}"
-    if not names:
-        raise gr.Error(f"No method was named. {right}", print_exception=False)
-    for name in names:
-        if name in catalog() and (other := catalog()[name].task) != task:
-            raise gr.Error(f"{name} is not a method for {task}: use it with {other}. {right}", print_exception=False)
-        if name not in ready(task):
-            raise gr.Error(f"There is no method {name!r} here. {right}", print_exception=False)
-    return names
-
-
-def _number(what: str, value: Any) -> float:
-    """A finite number that a client sent.
-
-    Raises:
-        gr.Error: it sent something else, such as null or Infinity.
-    """
-    try:
-        number = float(value)
-    except (OverflowError, TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise gr.Error(f"Expected a number for {what}, got {value!r}", print_exception=False)
-    return number
-
-
-def _dials(strength: Any, saturation: Any) -> tuple[float, float]:
-    """Both as finite numbers. Whether they are in range is for the library to say."""
-    return _number("strength, from 0 to 1", strength), _number("saturation, from 0 to 2", saturation)
 
 
 def _decision(names: list[str], decoder: Any, temperature: Any) -> tuple[str | None, float]:
@@ -283,12 +245,12 @@ def _decision(names: list[str], decoder: Any, temperature: Any) -> tuple[str | N
     """
     if decoder not in DECODERS:
         raise gr.Error(f"There is no decoder {decoder!r}. Choose from: {', '.join(DECODERS)}", print_exception=False)
-    number = _number("temperature, above 0", temperature)
+    wanted = number("temperature, above 0", temperature)
     single = [name for name in names if not catalog()[name].distribution]
-    if single and (decoder, number) != (OWN, 1):
+    if single and (decoder, wanted) != (OWN, 1):
         text = f"With {', '.join(single)}, which predict one colour a pixel, decoder must be {OWN} and temperature 1"
         raise gr.Error(text, print_exception=False)
-    return (None if decoder == OWN else decoder), number
+    return (None if decoder == OWN else decoder), wanted
 
 
 def _process(
@@ -301,8 +263,8 @@ def _process(
     temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     source, large, warnings = _received(photo)
-    names = _checked(task, methods)
-    strength, saturation = _dials(strength, saturation)
+    names = checked(task, methods)
+    strength, saturation = dials(strength, saturation)
     decision = _decision(names, decoder, temperature)
     with _refusals(), _folder() as folder:
         made = _replies().process(source, large, names, strength, saturation, decision, folder)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import words
+from checks import dials
 from keys import STYLED
 from methods import borrows_scene_type, label
 from panels import Changes, closed, make_panel, make_upload, outputs, settings, uploaded
@@ -76,7 +77,7 @@ class Borrowing:
         if session is None:
             gr.Warning(words.EXPIRED)
             return {self.reference: None}
-        session.strength, session.saturation = strength, saturation
+        session.strength, session.saturation = dials(strength, saturation)
         try:
             session.set_reference(path)
         except (UnreadableError, FileNotFoundError) as error:

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 import words
 from board import few
+from checks import checked
 from loading import load
 from methods import label
 from panels import Changes, uploaded
@@ -77,17 +78,22 @@ class Clip:
         if path is None or stopped is None or stopped.is_set():  # refused, or the visitor has stopped or left
             yield self._busy(False) | {self.status: words.CLIP_WELCOME}
             return
+        try:
+            (name,) = checked("colorize", [method])
+        except gr.Error as error:
+            yield self._busy(False) | {self.status: words.complaint_html(error.message)}
+            return
         load()
         from batches import colorizer
 
         from colorlib import clips
 
         folder = Path(tempfile.mkdtemp(dir=TEMP.name))
-        made = folder / f"{path.stem}-{method}.mp4"
+        made = folder / f"{path.stem}-{name}.mp4"
         timer = threading.Timer(LIFETIME, partial(shutil.rmtree, folder, ignore_errors=True))
         timer.daemon = True
         timer.start()
-        coloring = clips.colorize(path, made, colorizer(method))
+        coloring = clips.colorize(path, made, colorizer(name))
         try:
             while True:
                 step = next(coloring)

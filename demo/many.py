@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import gradio as gr
 import words
 from board import few
+from checks import checked, dials
 from loading import load
 from methods import label
 from panels import Changes, inside
@@ -106,7 +107,8 @@ class Many:
         from batches import Batch
 
         try:
-            visit.batch = made = Batch(_paths(files), method, strength, saturation, visit.stopped)
+            (name,) = checked("colorize", [method])
+            visit.batch = made = Batch(_paths(files), name, *dials(strength, saturation), visit.stopped)
             yield {self.status: words.many_html(0, made.total)}
             for _ in made.run():
                 yield {
@@ -114,6 +116,9 @@ class Many:
                     self.pictures: gr.Gallery(list(made.pictures), visible=bool(made.pictures)),
                 }
             file = made.zip()
+        except gr.Error as error:
+            yield self._busy(False) | {self.status: words.complaint_html(error.message)}
+            return
         except Exception:
             logging.exception("a batch failed")
             yield self._busy(False) | {self.status: words.complaint_html(words.FAILED)}

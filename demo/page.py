@@ -19,6 +19,7 @@ from alternatives import Alternatives
 from balance import Balance
 from board import few, painters
 from borrowing import Borrowing
+from checks import dials
 from clip import Clip
 from comparison import Comparison
 from deciding import Deciding
@@ -120,6 +121,7 @@ class Page:
     ) -> Iterator[Changes]:
         """Read a new photograph and show it, or none."""
         path = uploaded(upload)
+        strength, saturation = dials(strength, saturation)
         if session is not None and path is not None and path.is_relative_to(session.folder):
             yield {self.status: gr.skip()}  # our own preview of this session's upload
             return
