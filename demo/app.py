@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 def build() -> gr.Blocks:
     """The page with its queue, ready to be launched."""
     blocks = Page().blocks
-    blocks.queue(max_size=100)
+    blocks.queue(max_size=100, api_open=False)  # nobody runs a handler past the queue
     fetch_nothing()
     return blocks
 

@@ -5,13 +5,16 @@ that a client names as a photograph. Nothing here needs torch.
 """
 
 import json
+import re
 import time
 from collections import OrderedDict
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 from gradio import processing_utils
+from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FILE = 100_000_000  # bytes of an uploaded file
@@ -31,7 +34,9 @@ HEADERS = {
 }
 FILE_HEADERS = HEADERS | {"Content-Security-Policy": "default-src 'none'; sandbox"}  # a file runs nothing
 
-_WORK = ("/upload", "/queue/join", "/mcp", "/run/", "/call/")
+_WORK = ("/upload", "/queue/join", "/mcp", "/run/", "/api/", "/call/")
+# Of Gradio's routes: calls another host; writes a file that is never deleted; runs FFmpeg outside the queue.
+_CLOSED = ("/proxy=", "/deep_link", "/process_recording")
 
 
 def fetch_nothing() -> None:
@@ -41,7 +46,7 @@ def fetch_nothing() -> None:
         text = "An address is not fetched. Send the photograph itself: upload it, or send it as a data URL"
         raise gr.Error(text, print_exception=False)
 
-    # All that Gradio fetches for clients goes through this one.
+    # What Gradio fetches for the fields of a request goes through this one; :class:`Guard` closes the other ways.
     processing_utils.async_ssrf_protected_get = refuse
 
 
@@ -77,6 +82,12 @@ class Guard:
         limit = _limit(path)
         headers = dict(scope["headers"])
         too_large = f"The request is too large: at most {limit:,} bytes are taken here"
+        if any(part in path for part in _CLOSED):
+            await _refuse(answer, 403, "This server does not offer that")
+            return
+        if _is_address(path.partition("/file=")[2]):
+            await _refuse(answer, 403, "An address is not fetched. Ask the host that it names")
+            return
         if scope["method"] == "POST" and any(part in path for part in _WORK) and not self._may(scope, headers):
             await _refuse(answer, 429, "Too many requests come from this address. Wait a minute and try again")
             return
@@ -84,14 +95,17 @@ class Guard:
         if not length.isdigit() or int(length) > limit:
             await _refuse(answer, 413, too_large)
             return
-        taken = 0
+        taken, uploading = 0, scope["method"] == "POST" and path.rstrip("/").endswith("/upload")
 
         async def counted() -> Message:
-            nonlocal taken
+            nonlocal taken, uploading
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise _TooLargeError
+                raise _TooLargeError(f"{too_large}, the maximum allowed size")
+            if uploading and message["type"] == "http.disconnect":
+                raise MultiPartException("The connection was cut amid the upload")
+            uploading = uploading and message.get("more_body", False)
             return message
 
         try:
@@ -114,13 +128,20 @@ class Guard:
         return left >= 1
 
 
-class _TooLargeError(Exception):
-    """More bytes came than are taken."""
+class _TooLargeError(MultiPartException):
+    """More bytes came than are taken. After exceptions of this kind, Gradio deletes what has come of an upload."""
+
+
+def _is_address(text: str) -> bool:
+    """Whether the name of a file is an address of the web, however often it is encoded."""
+    while (decoded := unquote(text)) != text:
+        text = decoded
+    return re.match(r"[\s/\\]*https?:", text, re.IGNORECASE) is not None
 
 
 def _limit(path: str) -> int:
     """The bytes that a request of this path may bring."""
-    if path.endswith("/upload"):
+    if path.rstrip("/").endswith("/upload"):
         return UPLOAD
     return AGENT if "/mcp" in path else OTHER
 

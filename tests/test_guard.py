@@ -9,8 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import gradio.routes
 import httpx
 import pytest
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from test_demo import CAMERA, METHOD, Visitor, gray_file, serve
 from test_programs import ask_mcp
 
@@ -71,11 +74,12 @@ def test_what_is_too_large_is_refused_whatever_it_says_of_its_size(guard, monkey
     assert "at most 10,000 bytes" in said.json()["detail"]
 
 
-def test_a_flood_from_one_address_is_refused_and_others_are_not(guard, monkeypatch):
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/run/scenes", "/gradio_api/api/scenes"])
+def test_a_flood_from_one_address_is_refused_and_others_are_not(guard, monkeypatch, path):
     now = [100.0]
     monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
     server = guard.Guard(_reader)
-    request = {"url": "/gradio_api/queue/join"}
+    request = {"url": path}
     flood = [answer.status_code for answer in _asked(server, [request] * (guard.BURST + 20))]
     assert flood == [200] * guard.BURST + [429] * 20
     assert [answer.status_code for answer in _asked(server, [request], peer="9.9.9.10")] == [200]
@@ -102,11 +106,67 @@ def test_a_proxy_is_believed_and_a_visitor_is_not(guard, monkeypatch):
     assert asked("9.9.9.9", "198.51.100.4") == {200, 429}
 
 
+@pytest.fixture
+def served(app: ModuleType, guard: ModuleType) -> Any:
+    """Gradio's own routes, behind the guard, in this process."""
+    return gradio.routes.App.create_app(app.demo, app_kwargs={"middleware": [Middleware(guard.Guard)]})
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "where", ["http://{}/x", "https://{}/x", "http%3A%2F%2F{}/x", "http%253A//{}/x", "HTTP://{}/x", "%20/http://{}/x"]
+)
+def test_no_request_for_a_file_makes_the_server_call_a_host(served, monkeypatch, method, where):
+    fetched = []
+
+    async def fetch(url: str, request: Any) -> PlainTextResponse:
+        fetched.append(url)
+        return PlainTextResponse("from elsewhere")
+
+    monkeypatch.setattr(gradio.routes, "secure_url_stream_response", fetch)
+    url = "/gradio_api/file=" + where.format("example.com")
+    (answer,) = _asked(served, [{"method": method, "url": url}])
+    assert (answer.status_code, fetched) == (403, [])
+    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+
+
+def test_no_request_makes_the_server_a_proxy(app, served, monkeypatch):
+    """Even of a Space of the Hub that the page knew."""
+    called = []
+
+    async def call(self: Any, request: httpx.Request) -> httpx.Response:
+        called.append(request.url)
+        return httpx.Response(200, content=b"from elsewhere")
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", call)
+    monkeypatch.setattr(app.demo, "proxy_urls", {"https://someone-space.hf.space"})
+    url = "/gradio_api/proxy=https://someone-space.hf.space/x.png"
+    answers = _asked(served, [{"method": method, "url": url} for method in ("GET", "HEAD")])
+    assert ([answer.status_code for answer in answers], called) == ([403, 403], [])
+
+
+def test_routes_that_the_page_does_not_need_are_closed(served):
+    """One writes what a session holds to a file that nothing deletes, one runs FFmpeg outside the queue."""
+    asked = [
+        {"method": "GET", "url": "/gradio_api/deep_link", "params": {"session_hash": "unknown"}},
+        {"url": "/gradio_api/process_recording", "files": {"video": b"no clip"}},
+    ]
+    assert [answer.status_code for answer in _asked(served, asked)] == [403, 403]
+
+
 class TestServer:
+    @pytest.mark.parametrize("way", ["run", "api"])
+    def test_no_handler_runs_past_the_queue(self, address, tmp_path, way):
+        visitor = Visitor(address)
+        photo = visitor.upload(gray_file(tmp_path, (60, 40)), "gray.png")
+        answer = visitor.http.post(f"/{way}/scenes", json={"data": [photo]})
+        assert answer.status_code == 404
+        assert "join the queue" in answer.json()["detail"]
+
     @pytest.mark.parametrize("where", ["http://example.com/photo.png", "https://example.com/photo.png"])
     def test_an_address_is_not_fetched(self, address, where):
         for payload in ({"path": where, "meta": {"_type": "gradio.FileData"}}, {"path": where, "url": where}):
-            for name, rest in (("colorize", [[METHOD], 1, 1]), ("receive", [1, 1, None])):
+            for name, rest in (("colorize", [[METHOD], 1, 1, "own", 1]), ("receive", [1, 1, None])):
                 answer = Visitor(address).call(name, [payload, *rest])
                 assert not answer["success"]
                 said = answer["output"]["error"]
