@@ -201,14 +201,15 @@ def authors_cache() -> Path:
 
 
 def fetched_weights(name: str) -> WeightsInfo | None:
-    """What a method's authors published, if it was fetched: see :mod:`colorlib.authors`."""
-    folder = authors_cache() / name
+    """What a method's authors published, if it was fetched and is whole: see :mod:`colorlib.authors`."""
+    folder = authors_cache().absolute() / name
     try:
         said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError:
+        weights = {**said["weights"], "classes": tuple(said["weights"]["classes"])}
+        info = WeightsInfo(str(folder / "model.safetensors"), **weights, settings=said["model_args"])
+    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: fetched again, it is replaced
         return None
-    weights = {**said["weights"], "classes": tuple(said["weights"]["classes"])}
-    return WeightsInfo(str(folder.absolute() / "model.safetensors"), **weights, settings=said["model_args"])
+    return info if info.path.is_file() else None
 
 
 @cache

@@ -1,11 +1,13 @@
 """`colorlib fetch` and `convert`: from an authors' file on a server on loopback to a method that is ready."""
 
+import errno
 import hashlib
 import json
 import re
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +22,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 from colorlib import Colorizer, authors, cards, create_model, list_models
-from colorlib.authors import download
+from colorlib.authors import download, published
 from colorlib.catalog import catalog
 from colorlib.cli import app
 from colorlib.facts import fetched_weights
@@ -107,7 +109,9 @@ def cache(tmp_path: Path, file: Path, server: Server, monkeypatch: pytest.Monkey
 
 
 def _files(cache: Path) -> set[str]:
-    return {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()}
+    """All but the locks, which stay."""
+    paths = (path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file())
+    return {path for path in paths if not path.startswith("authors/.locks/")}
 
 
 KEPT = {"authors/larsson16/config.json", "authors/larsson16/model.safetensors"}
@@ -201,8 +205,13 @@ def test_another_file_is_refused(cache: Path, server: Server, change: str):
         "shorter": server.content[:-1],
         "longer": server.content + b"!",
     }[change]
-    expected = "has the sha256" if change == "a byte" else "bytes, and autocolorize.caffemodel.h5 has"
-    with pytest.raises(WeightsError, match=f"{expected}.*it is removed"):
+    size = authors.PUBLISHED["larsson16"].size
+    expected = {
+        "a byte": "has the sha256 .*; it is removed",
+        "shorter": f"has {size - 1:,} bytes, and autocolorize.caffemodel.h5, .* has {size:,}: .*; it is removed",
+        "longer": f"sends more than the {size:,} bytes .*; what came is removed",
+    }[change]
+    with pytest.raises(WeightsError, match=expected):
         authors.fetch("larsson16", accept=True, progress=False)
     assert _files(cache) == set()
     assert fetched_weights("larsson16") is None
@@ -234,6 +243,7 @@ def test_mirrors(kind: str, cache: Path, server: Server, file: Path, monkeypatch
     monkeypatch.setitem(authors.PUBLISHED, "larsson16", published)
     code, output = run("fetch", "larsson16", "--yes", "--source", mirror)
     assert code == 0, output
+    assert "MB, published at http://127.0.0.1:9/gone\n" in output
     assert _files(cache) == KEPT
     assert file.is_file()  # a mirror here stays
     assert len(server.asked) == (kind == "address")
@@ -249,11 +259,102 @@ def test_an_address_that_nobody_answers(cache: Path, monkeypatch: pytest.MonkeyP
     assert "--source names a mirror" in output
 
 
+@pytest.mark.parametrize("scheme", ["http", "memory"])
+def test_a_disk_that_fills_up_is_not_taken_for_the_network(scheme: str, cache: Path, server: Server):
+    import fsspec
+
+    fsspec.filesystem("memory").pipe("/mirror/autocolorize.caffemodel.h5", server.content)
+    part = cache / "authors/downloads/autocolorize.caffemodel.h5.part"
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        authors.fetch("larsson16", server.address if scheme == "http" else "memory://mirror/", accept=True)
+    assert caught.value.errno == errno.ENOSPC
+    assert type(caught.value) is OSError
+
+
+def test_a_server_that_sends_without_end_is_left(cache: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
+    """Where the size is not known, there is an upper bound."""
+    monkeypatch.setattr(published, "LARGEST", 100_000)
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", replace(authors.PUBLISHED["larsson16"], size=None))
+    import fsspec
+
+    fsspec.filesystem("memory").pipe("/mirror/autocolorize.caffemodel.h5", server.content)
+    for source in (server.address, "memory://mirror/"):
+        with pytest.raises(WeightsError, match="sends more than the 100,000 bytes"):
+            authors.fetch("larsson16", source, accept=True, progress=False)
+        assert _files(cache) == set()
+
+
 def test_a_full_disk(cache: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1_000_000))  # type: ignore[attr-defined]
     with pytest.raises(WeightsError, match=r"0.0 GB of room, and larsson16 needs .* COLORLIB_HOME"):
         authors.fetch("larsson16", accept=True, progress=False)
     assert server.asked == []
+
+
+def test_a_broken_cache_is_not_ready_and_is_mended(cache: Path, server: Server):
+    good = authors.fetch("larsson16", accept=True, progress=False)
+    config = cache / "authors/larsson16/config.json"
+    text = config.read_text()
+    said = json.loads(text)
+    unknown = json.dumps(said | {"weights": said["weights"] | {"unknown": 1}})
+    for broken in ("", "{", "[]", '{"weights": {}}', unknown, "\udcff", None):
+        if broken is None:  # the other file
+            config.write_text(text)
+            good.path.unlink()
+        else:
+            config.write_bytes(broken.encode(errors="surrogateescape"))
+        ready = list_models(ready=True)
+        assert "larsson16" not in ready, broken
+        assert "iizuka16_small" in ready
+    with pytest.raises(WeightsError, match="`colorlib fetch larsson16` gets"):
+        create_model("larsson16", pretrained=True)
+    assert authors.fetch("larsson16", accept=True, progress=False) == good
+    assert server.asked == [None, None]
+    assert Colorizer("larsson16", device="cpu").weights == good
+
+
+def test_damaged_weights_are_fetched_again(cache: Path, server: Server):
+    good = authors.fetch("larsson16", accept=True, progress=False)
+    content = good.path.read_bytes()
+    good.path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    authors.fetch("larsson16", accept=True, progress=False)
+    assert good.path.read_bytes() == content
+    assert server.asked == [None, None]
+
+
+def test_of_two_who_fetch_at_once_one_downloads(cache: Path, server: Server):
+    both = threading.Barrier(2)
+
+    def accept(_: authors.Published) -> bool:
+        """After each has seen that the cache is empty."""
+        both.wait(60)
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: authors.fetch("larsson16", accept=accept, progress=False), range(2))
+    assert first == second
+    assert server.asked == [None]
+    assert _files(cache) == KEPT
+
+
+def test_an_interruption_between_two_names_keeps_the_weights(cache: Path, file: Path, monkeypatch: pytest.MonkeyPatch):
+    before = authors.convert(file)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "made":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            authors.convert(file)
+    assert fetched_weights("larsson16") == before
+    assert _files(cache) == KEPT
+    create_model("larsson16", pretrained=True)
 
 
 def test_convert(cache: Path, file: Path, tmp_path: Path):
@@ -268,18 +369,60 @@ def test_convert(cache: Path, file: Path, tmp_path: Path):
     assert _files(cache) == KEPT
 
 
-def test_a_file_that_cannot_be_converted_changes_nothing(cache: Path, file: Path, tmp_path: Path):
-    authors.convert(file)
-    before = fetched_weights("larsson16")
-    broken = tmp_path / file.name
+def test_a_file_that_its_authors_did_not_publish_is_refused(cache: Path, file: Path, tmp_path: Path):
+    """Although its network has the right shapes: it would be said to be theirs."""
+    other = tmp_path / file.name
+    write_hdf5(other, random_weights(WIDTH, seed=1), (one.name for one in layers(WIDTH)))
+    theirs, found = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, other))
+    assert other.stat().st_size == file.stat().st_size
+    code, output = run("convert", other, "--yes")
+    assert code == 2
+    assert f"{other} has the sha256 {found}, and {file.name}, as its authors published it, has {theirs}" in output
+    other.write_bytes(other.read_bytes() + b"!")
+    code, output = run("fetch", "larsson16", "--yes", "--source", other)
+    assert code == 2
+    assert f"has {file.stat().st_size + 1:,} bytes" in output
+    assert "removed" not in output
+    assert other.is_file()
+    assert _files(cache) == set()
+
+
+@pytest.fixture
+def broken(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a nan, whose size and hash nobody stated."""
+    monkeypatch.setitem(authors.PUBLISHED, "larsson16", replace(authors.PUBLISHED["larsson16"], size=None, digest=""))
     weights = random_weights(WIDTH)
     weights["conv3_1"][0][0, 0, 0, 0] = torch.nan
-    write_hdf5(broken, weights, (one.name for one in layers(WIDTH)))
+    path = tmp_path / file.name
+    write_hdf5(path, weights, (one.name for one in layers(WIDTH)))
+    return path
+
+
+def test_a_file_that_cannot_be_converted_changes_nothing(cache: Path, file: Path, broken: Path):
+    before = authors.convert(file)
     code, output = run("convert", broken, "--yes")
     assert code == 2
     assert "not finite" in output
     assert fetched_weights("larsson16") == before
     assert _files(cache) == KEPT
+
+
+def test_a_download_that_cannot_be_converted_is_removed_and_a_mirror_is_asked(
+    cache: Path, server: Server, file: Path, broken: Path
+):
+    server.content = broken.read_bytes()
+    with pytest.raises(WeightsError, match=r"not finite; it is removed\. Try again, or name a mirror with --source"):
+        authors.fetch("larsson16", accept=True, progress=False)
+    assert _files(cache) == set()
+    server.content = file.read_bytes()
+    authors.fetch("larsson16", server.address.replace("/res/", "/mirror/"), accept=True, progress=False)
+    assert server.asked == [None, None]
+    assert _files(cache) == KEPT
+
+    code, output = run("fetch", "larsson16", "--yes", "--source", broken)  # a file of the user's
+    assert code == 2
+    assert "removed" not in output
+    assert broken.is_file()
 
 
 def test_noncommercial_terms_travel(cache: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

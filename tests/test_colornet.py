@@ -4,7 +4,9 @@ Oracles: OpenCV's dnn, which reads sequential Torch7 modules, layer by layer; fo
 is outside the graph, numpy from the description of the authors' program and of Torch7's package ``image``.
 """
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -378,6 +380,10 @@ def test_a_converted_file_makes_its_method_ready_and_brings_its_terms(
     monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
     root, _ = colornet(Net(seed=4), WIDTH, mean=MEAN)
     save(tmp_path / file, root)
+    with pytest.raises(WeightsError, match=rf"has the md5 \w+, and {file}, as its authors published it, has \w+"):
+        authors.convert(tmp_path / file)
+    digest = f"md5:{hashlib.md5((tmp_path / file).read_bytes()).hexdigest()}"
+    monkeypatch.setitem(authors.PUBLISHED, method, replace(authors.PUBLISHED[method], digest=digest))
     info = authors.convert(tmp_path / file)
     assert info.license == "CC-BY-NC-SA-4.0"
     assert info.noncommercial

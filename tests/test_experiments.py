@@ -458,6 +458,7 @@ def test_iizukas_experiment_runs_with_random_weights_and_writes_where_it_is_told
     monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
     root, _ = colornet(Net(), 8)
     save(tmp_path / "colornet.t7", root)
+    monkeypatch.setitem(authors.PUBLISHED, "iizuka16", replace(authors.PUBLISHED["iizuka16"], digest=""))
     authors.convert(tmp_path / "colornet.t7")
     quick = replace(experiment("authors_iizuka"), times=(module.Times(("iizuka16",), (224,), weights="authors"),))
     monkeypatch.setattr(runner, "experiment", lambda _: quick)

@@ -1,6 +1,7 @@
 """Reading Torch7's binary files: what is in them, and files that lie."""
 
 import random
+import re
 import resource
 import struct
 import subprocess
@@ -75,6 +76,14 @@ def test_views_share_a_storage(tmp_path: Path):
     assert sizes.values.tolist() == [3, 4]
     with pytest.raises(WeightsError, match=r"\(3, 1000\) repeats the 12 numbers"):
         third.array()
+
+
+def test_the_stride_of_a_single_element_and_the_sizes_of_none_may_be_any_number(tmp_path: Path):
+    numbers = np.arange(6, dtype="f4")
+    column, none = View(numbers, (1, 3, 1), (2**62, 2, 2**63 - 1), 1), View(numbers, (0, 2**62), (2**62, 1))
+    found = _read(tmp_path, table(column, none))
+    assert np.array_equal(found.get(1).array(), [[[1], [3], [5]]])
+    assert found.get(2).array().size == 0
 
 
 def test_cuda_tensors_are_floats(tmp_path: Path):
@@ -196,7 +205,7 @@ def test_a_tensor_on_another_types_storage_is_refused(tmp_path: Path):
 
 
 def _mutilated(content: bytes, marks: list[int]) -> Iterator[tuple[str, bytes]]:
-    """A hundred files that are damaged each in its own way, the same in every run."""
+    """Some hundred files that are damaged each in its own way, the same in every run."""
     draw = random.Random(7)
     for at in draw.sample(marks[1:], 30):
         yield f"cut at value {at}", content[:at]
@@ -210,6 +219,11 @@ def _mutilated(content: bytes, marks: list[int]) -> Iterator[tuple[str, bytes]]:
         yield f"cycle at {at}", content[:at] + struct.pack("<ii", 4, 1) + content[at + 8 :]
     for at in draw.sample(range(len(content)), 10):
         yield f"cut at byte {at}", content[:at]
+    for found in draw.sample([*re.finditer(rb"torch\.(Float|Double)Tensor", content)], 20):
+        (dimensions,) = struct.unpack_from("<i", content, found.end())
+        for index in range(2 * dimensions):  # sizes and strides
+            at = found.end() + 4 + 8 * index
+            yield f"size or stride at {at}", content[:at] + struct.pack("<q", 2**62) + content[at + 8 :]
     yield "zeros", bytes(len(content))
     yield "ones", b"\xff" * len(content)
     yield "twice", content + content

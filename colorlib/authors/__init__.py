@@ -8,6 +8,7 @@ float32; from then on the method is ready under its name.
 import json
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -29,8 +30,8 @@ def fetch(
 ) -> WeightsInfo:
     """Download what a method's authors published, and make it the method's weights: see :func:`convert`.
 
-    A download that was interrupted is resumed. Weights that are in the cache are not downloaded again, unless a source
-    is named.
+    A download that was interrupted is resumed. Weights that are whole in the cache are not downloaded again, unless a
+    source is named. Of several processes that fetch the same, one does, and the others wait for it.
 
     Args:
         name: of the method, one of :data:`PUBLISHED`.
@@ -44,7 +45,7 @@ def fetch(
     Raises:
         ValueError: a method whose authors published nothing.
         WeightsError: the licence is not accepted, nothing can be had, or what comes is another file or network. The
-            cache stays as it was.
+            cache stays as it was, and such a download is removed.
         ModuleNotFoundError: a package that reads the file is not installed.
         OSError: the cache cannot be written.
     """
@@ -52,7 +53,7 @@ def fetch(
     from colorlib.tensors import WeightsError
 
     published = find(name)
-    if source is None and (here := fetched_weights(name)):
+    if source is None and (here := _whole(name)):
         return here
     if not (accept(published) if callable(accept) else accept):
         raise WeightsError(f"{name}: nothing is downloaded unless its licence is accepted: {published.terms}")
@@ -62,21 +63,28 @@ def fetch(
             "pip install 'colorlib-torch[authors]'"
         )
     folder = authors_cache() / "downloads"
-    file = download(published, source or published.address, folder, progress)
-    try:
-        info = convert(file, name)
-    except WeightsError as error:
-        raise WeightsError(f"{error}. The file is kept; delete it to download it anew: {file}") from error
-    if file.parent == folder:
-        file.unlink()
-    return info
+    with _alone(name):
+        if source is None and (here := _whole(name)):  # by another process, meanwhile
+            return here
+        file = download(published, source or published.address, folder, progress)
+        try:
+            info = _keep(_read(file, published), published)
+        except WeightsError as error:
+            if file.parent != folder:
+                raise
+            file.unlink()
+            raise WeightsError(f"{error}; it is removed. Try again, or name a mirror with --source") from error
+        if file.parent == folder:
+            file.unlink()
+        return info
 
 
 def convert(file: Path, name: str | None = None) -> WeightsInfo:
-    """Make a published file a method's weights: read it, try the network out, and keep it in the cache.
+    """Make a published file a method's weights: check and read it, try the network out, and keep it in the cache.
 
     Args:
-        file: as the authors published it.
+        file: as the authors published it. Other files of such networks are read by ``colorlib.authors.colornet`` and
+            ``autocolorize``, as modules.
         name: of the method, one of :data:`PUBLISHED`; default: the one that was published under the file's name.
 
     Returns:
@@ -84,19 +92,41 @@ def convert(file: Path, name: str | None = None) -> WeightsInfo:
 
     Raises:
         ValueError: a name or file that nobody published.
-        WeightsError: a damaged file, or one of another network; the message names the layer. The cache stays as it was.
+        WeightsError: another file than the authors published, a damaged one, or one of another network; the message
+            names size, hash or layer. The cache stays as it was.
         OSError: the cache cannot be written.
     """
     published = published_as(file) if name is None else find(name)
-    return _keep(_read(file, published), published)
+    model = _read(file, published)
+    with _alone(published.name):
+        return _keep(model, published)
+
+
+def _whole(name: str) -> WeightsInfo | None:
+    """What the cache holds of a method, if the file is the one that was kept there."""
+    from colorlib.tensors import file_sha256
+
+    info = fetched_weights(name)
+    return info if info and file_sha256(info.path) == info.sha256 else None
+
+
+def _alone(name: str) -> AbstractContextManager[object]:
+    """Wait until no other process writes a method's weights, and let none begin."""
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
+
+    locks = authors_cache() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return WeakFileLock(locks / f"{name}.lock")
 
 
 def _read(file: Path, published: Published) -> "ColorModel":
     """The network in a published file, in eval mode."""
+    from colorlib.authors.download import check
     from colorlib.tensors import WeightsError
 
     if not file.is_file():
         raise WeightsError(f"no file at {file}")
+    check(file, published)
     module = import_module(f"{__name__}.{published.module}")
     model: ColorModel = module.convert(file, **published.settings)
     model.name = published.name
@@ -110,7 +140,7 @@ def _keep(model: "ColorModel", published: Published) -> WeightsInfo:
 
     painted = repository.self_test(model)
     if not all(map(math.isfinite, painted)):
-        raise WeightsError(f"{published.file}: what its network paints is not finite; fetch it again")
+        raise WeightsError(f"{published.file}: what its network paints is not finite")
     metadata = {
         "model": model.name,
         "model_args": json.dumps(model.settings),
@@ -138,10 +168,19 @@ def _keep(model: "ColorModel", published: Published) -> WeightsInfo:
         config.write(made / CONFIG)
         del model  # or two of them would be in memory
         repository.load(made)
-        place = cache / published.name
-        if place.exists():
-            place.rename(Path(temporary) / "before")
-        made.rename(place)
+        _replace(cache / published.name, made, Path(temporary) / "before")
     kept = fetched_weights(published.name)
     assert kept is not None
     return kept
+
+
+def _replace(place: Path, made: Path, before: Path) -> None:
+    """Put a folder in the place of another one, which is put aside, or leave that there."""
+    try:
+        if place.exists():
+            place.rename(before)
+        made.rename(place)
+    except BaseException:  # Ctrl-C too
+        if before.exists() and not place.exists():
+            before.rename(place)
+        raise

@@ -1,11 +1,13 @@
 """A large file from an address, resumed where it was interrupted, and checked."""
 
 import hashlib
+import io
 import shutil
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -13,12 +15,15 @@ from colorlib._address import Address, AddressError, place
 from colorlib.authors.published import Published
 from colorlib.tensors import WeightsError
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _PIECE = 1 << 20  # bytes
 WAITS = (1.0, 2.0, 4.0)  # seconds between attempts
 
 
 def download(published: Published, source: str, folder: Path, progress: bool = True) -> Path:
-    """A published file, here: the file itself where the source is one, else a copy in a folder.
+    """A published file, here: the file itself where the source is one, else a copy in a folder; see :func:`check`.
 
     Args:
         published: which file.
@@ -28,7 +33,7 @@ def download(published: Published, source: str, folder: Path, progress: bool = T
         progress: show a bar on stderr.
 
     Raises:
-        WeightsError: it cannot be had, or is another file; what was loaded of another file is removed.
+        WeightsError: it cannot be had, or is longer than the published file; then what was loaded is removed.
         OSError: the disk is full, or cannot be written.
     """
     where = place(source)
@@ -36,7 +41,6 @@ def download(published: Published, source: str, folder: Path, progress: bool = T
         file = where / published.file if where.is_dir() else where
         if not file.is_file():
             raise WeightsError(f"no file at {file}")
-        _check(file, published, f"{file}")
         return file
     if source.endswith("/") or (where.protocol == "hf" and len(where.parts) == 2):  # a folder, a repository
         where = Address(f"{source.rstrip('/')}/{published.file}")
@@ -45,21 +49,21 @@ def download(published: Published, source: str, folder: Path, progress: bool = T
     if not file.is_file():
         part = file.with_name(f"{file.name}.part")
         _need_room(folder, published, part)
-        (_from_web if where.web else _from_files)(where, published, part, progress)
         try:
-            _check(part, published, f"what {where} holds")
-        except WeightsError as error:
+            (_from_web if where.web else _from_files)(where, published, part, progress)
+        except _TooLongError:
             part.unlink()
-            raise WeightsError(f"{error}; it is removed. Try again, or name a mirror with --source") from None
+            raise WeightsError(
+                f"{where} sends more than the {published.limit:,} bytes that {published.file} may have; what came is "
+                "removed. Try again, or name a mirror with --source"
+            ) from None
         part.rename(file)
     return file
 
 
 def _need_room(folder: Path, published: Published, part: Path) -> None:
     """Room for the file and for what is made of it, which is as large."""
-    if published.size is None:
-        return
-    needed = 2 * published.size - (part.stat().st_size if part.is_file() else 0)
+    needed = 2 * published.limit - (part.stat().st_size if part.is_file() else 0)
     if (free := shutil.disk_usage(folder).free) < needed:
         raise WeightsError(
             f"{folder} has {free / 1e9:.1f} GB of room, and {published.name} needs {needed / 1e9:.1f} GB until it is "
@@ -76,7 +80,7 @@ def _from_web(where: Address, published: Published, part: Path, progress: bool) 
     headers = {"user-agent": f"colorlib/{version('colorlib-torch')}", "accept-encoding": "identity"}
     for wait in (*WAITS, None):
         try:
-            with part.open("ab") as file:
+            with _Part(part, published.limit) as file:
                 if (done := file.tell()) == published.size:
                     return
                 http_get(
@@ -116,9 +120,8 @@ class _Silent(tqdm):  # type: ignore[type-arg]
 def _from_files(where: Address, published: Published, part: Path, progress: bool) -> None:
     """By fsspec: object stores and the Hub."""
     try:
-        with where.open() as remote, part.open("ab") as file:
+        with _Part(part, published.limit) as file:
             done = file.tell()
-            remote.seek(done)
             about: dict[str, Any] = {
                 "desc": published.file,
                 "total": published.size,
@@ -126,21 +129,57 @@ def _from_files(where: Address, published: Published, part: Path, progress: bool
                 "disable": not progress,
             }
             with tqdm(unit="B", unit_scale=True, **about) as bar:
-                while piece := remote.read(_PIECE):
+                for piece in _pieces(where, done):
                     file.write(piece)
                     bar.update(len(piece))
     except AddressError as error:
         raise WeightsError(f"{error}; the same command goes on from here, --source names a mirror") from error
 
 
-def _check(file: Path, published: Published, what: str) -> None:
-    """Size and hash, as far as they are known."""
+def _pieces(where: Address, start: int) -> Iterator[bytes]:
+    """What an address holds. A generator, so that no error of the one who writes it is taken for one of the address."""
+    with where.open() as remote:
+        remote.seek(start)
+        while piece := remote.read(_PIECE):
+            yield piece
+
+
+class _TooLongError(Exception):
+    """More bytes came than the file may have."""
+
+
+class _Part(io.BufferedWriter):
+    """A file to append to, up to a number of bytes."""
+
+    def __init__(self, path: Path, limit: int):
+        super().__init__(io.FileIO(path, "ab"))
+        self.limit = limit
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """As any file, unless it would grow too long."""
+        if self.tell() + memoryview(data).nbytes > self.limit:
+            raise _TooLongError
+        return super().write(data)
+
+
+def check(file: Path, published: Published) -> None:
+    """Compare size and hash with those that the authors published, as far as they did.
+
+    Raises:
+        WeightsError: it is another file.
+    """
     size = file.stat().st_size
     if published.size not in (None, size):
-        raise WeightsError(f"{what} has {size:,} bytes, and {published.file} has {published.size:,}")
+        raise WeightsError(
+            f"{file} has {size:,} bytes, and {published.file}, as its authors published it, has {published.size:,}: it "
+            "is damaged, or another file"
+        )
     kind, _, digits = published.digest.partition(":")
     if digits and (found := _digest(file, kind)) != digits:
-        raise WeightsError(f"{what} has the {kind} {found}, and {published.file} has {digits}")
+        raise WeightsError(
+            f"{file} has the {kind} {found}, and {published.file}, as its authors published it, has {digits}: it is "
+            "damaged, or another file"
+        )
 
 
 def _digest(file: Path, kind: str) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LARGEST = 1_000_000_000  # bytes of a file whose size its authors do not state
+
 
 @dataclass(frozen=True)
 class Published:
@@ -37,6 +39,11 @@ class Published:
     digest: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     package: str = ""
+
+    @property
+    def limit(self) -> int:
+        """How many bytes the file has, or may have at most."""
+        return LARGEST if self.size is None else self.size
 
 
 _IIZUKA: dict[str, Any] = {

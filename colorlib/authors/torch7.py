@@ -92,17 +92,20 @@ class Tensor:
     storage: Storage | None
 
     def array(self) -> NDArray[Any]:
-        """A copy.
+        """A copy; of shape (0,) where there are no elements.
 
         Raises:
             WeightsError: the view has more elements than its storage, as a repeated one has.
         """
         if self.storage is None or not self.shape or 0 in self.shape:
-            return np.empty(self.shape if 0 in self.shape else 0, np.float32)
+            return np.empty(0, np.float32)
         values = self.storage.values
         if math.prod(self.shape) > values.size:
             raise WeightsError(f"a tensor of shape {self.shape} repeats the {values.size:,} numbers of its storage")
-        strides = [stride * values.itemsize for stride in self.strides]
+        # The stride of a single element means nothing, and may be any number.
+        strides = [
+            stride * values.itemsize if size > 1 else 0 for size, stride in zip(self.shape, self.strides, strict=True)
+        ]
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides).copy()
 
 

@@ -154,8 +154,9 @@ def convert(
 ) -> None:
     """Convert weights that a paper's authors published.
 
-    The file may be Larsson's autocolorize.caffemodel.h5, or Iizuka's colornet.t7 or colornet_imagenet.t7. It is read
-    without being executed, checked layer by layer, converted and tried. From then on the method is ready under its
+    The file may be Larsson's autocolorize.caffemodel.h5, or Iizuka's colornet.t7 or colornet_imagenet.t7, of the size
+    or the hash that the authors published. It is read without being executed, checked layer by layer, converted and
+    tried. From then on the method is ready under its
     name. `colorlib fetch` downloads such a file first.
 
     Exit code: 0 success, 2 the file cannot be converted; then nothing has changed.
@@ -181,7 +182,7 @@ def _accepted(published: "Published", yes: bool) -> bool:
         UsageError: nobody is there to be asked.
     """
     size = f", {published.size / 1e6:.0f} MB" if published.size else ""
-    say(f"{published.name}: {published.file}{size}, from {published.address}")
+    say(f"{published.name}: {published.file}{size}, published at {published.address}")
     say(f"Licence: {published.license}. {published.terms}")
     if yes:
         return True
