@@ -204,8 +204,15 @@ def test_a_tensor_on_another_types_storage_is_refused(tmp_path: Path):
         read_torch7(tmp_path / "lie.t7")
 
 
+def _tensors_with_a_size_of_one(content: bytes) -> list[int]:
+    """Where they begin: the number of dimensions, sizes, strides."""
+    starts = [found.end() for found in re.finditer(rb"torch\.(Float|Double)Tensor", content)]
+    sizes = (struct.unpack_from(f"<{content[start]}q", content, start + 4) for start in starts)
+    return [start for start, size in zip(starts, sizes, strict=True) if 1 in size]
+
+
 def _mutilated(content: bytes, marks: list[int]) -> Iterator[tuple[str, bytes]]:
-    """Some hundred files that are damaged each in its own way, the same in every run."""
+    """More than a hundred files that are damaged each in its own way, the same in every run."""
     draw = random.Random(7)
     for at in draw.sample(marks[1:], 30):
         yield f"cut at value {at}", content[:at]
@@ -219,10 +226,9 @@ def _mutilated(content: bytes, marks: list[int]) -> Iterator[tuple[str, bytes]]:
         yield f"cycle at {at}", content[:at] + struct.pack("<ii", 4, 1) + content[at + 8 :]
     for at in draw.sample(range(len(content)), 10):
         yield f"cut at byte {at}", content[:at]
-    for found in draw.sample([*re.finditer(rb"torch\.(Float|Double)Tensor", content)], 20):
-        (dimensions,) = struct.unpack_from("<i", content, found.end())
-        for index in range(2 * dimensions):  # sizes and strides
-            at = found.end() + 4 + 8 * index
+    for start in _tensors_with_a_size_of_one(content)[:3]:
+        (dimensions,) = struct.unpack_from("<i", content, start)
+        for at in range(start + 4, start + 4 + 16 * dimensions, 8):
             yield f"size or stride at {at}", content[:at] + struct.pack("<q", 2**62) + content[at + 8 :]
     yield "zeros", bytes(len(content))
     yield "ones", b"\xff" * len(content)
@@ -236,6 +242,7 @@ def test_mutilated_files_are_refused_quickly_and_in_little_memory(tmp_path: Path
     marks = save(whole, root)
     content = whole.read_bytes()
     expected = {name: value.clone() for name, value in convert(whole).state_dict().items()}
+    assert _tensors_with_a_size_of_one(content)
     files = list(_mutilated(content, marks))
     assert len(files) >= 100
     refused = 0
