@@ -450,16 +450,21 @@ def test_scene_accuracies_of_table_2_are_compared_where_scenes_are_recognised():
     assert silent["came_out"].to_list() == ["not measured"] * 2
 
 
+def _convert_random_weights(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network an eighth as wide, as if Iizuka et al. had published it."""
+    monkeypatch.setitem(authors.PUBLISHED, "iizuka16", replace(authors.PUBLISHED["iizuka16"], digest=""))
+    root, _ = colornet(Net(), 8)
+    save(path, root)
+    authors.convert(path)
+
+
 @pytest.mark.slow
 def test_iizukas_experiment_runs_with_random_weights_and_writes_where_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The path alone: five photographs, a network an eighth as wide."""
     monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
-    root, _ = colornet(Net(), 8)
-    save(tmp_path / "colornet.t7", root)
-    monkeypatch.setitem(authors.PUBLISHED, "iizuka16", replace(authors.PUBLISHED["iizuka16"], digest=""))
-    authors.convert(tmp_path / "colornet.t7")
+    _convert_random_weights(tmp_path / "colornet.t7", monkeypatch)
     quick = replace(experiment("authors_iizuka"), times=(module.Times(("iizuka16",), (224,), weights="authors"),))
     monkeypatch.setattr(runner, "experiment", lambda _: quick)
     before = {path: path.read_bytes() for path in EXPERIMENTS.rglob("*") if path.is_file()}
@@ -497,9 +502,7 @@ def test_each_architecture_is_timed_under_its_own_name(tmp_path: Path, monkeypat
     monkeypatch.setenv("COLORLIB_HOME", str(tmp_path / "cache"))
     with pytest.raises(WeightsError, match="colorlib fetch iizuka16"):
         time_method("iizuka16", 224, weights="authors")
-    root, _ = colornet(Net(), 8)
-    save(tmp_path / "colornet.t7", root)
-    authors.convert(tmp_path / "colornet.t7")
+    _convert_random_weights(tmp_path / "colornet.t7", monkeypatch)
     paper = timing._colorizer("iizuka16", 224, "cpu", experiment("iizuka16_time").times[0].weights)
     assert sum(parameter.numel() for parameter in paper.model.parameters()) == 42_360_591
     speed, _ = timing.measure("iizuka16", 64, network=64, weights="authors", repeats=1)
