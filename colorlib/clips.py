@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from colorlib.colorizer import Colorizer
 
 MAX_SECONDS, LONGEST, SHORTEST = 30.0, 1280, 720  # of a clip: its duration, and its sides in pixels
+MAX_FRAMES = int(60 * MAX_SECONDS)
+# Kinds of files that hold their frames themselves: a playlist would have FFmpeg open others, whatever it names.
+KINDS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg")
+OPTIONS = {
+    "format_whitelist": ",".join(KINDS),
+    "protocol_whitelist": "file",
+    "max_pixels": str(2 * LONGEST * SHORTEST),  # of a decoder, which rounds sides up
+}
 GRID = 144  # cells along the short side, on which flow and chroma are computed
 KEPT = 0.8  # of the chroma of the frame before: the average goes back five frames
 AGREE = 4.0  # L of CIE Lab by which two frames may differ for the flow to be trusted
@@ -131,7 +139,8 @@ def colorize(
     """Colour a clip, a step for each frame. Who closes the generator stops, and leaves no file.
 
     Args:
-        source: a file that FFmpeg can read; at most MAX_SECONDS long, and 1280 x 720 pixels either way.
+        source: MP4, MOV, MKV, WebM, AVI or MPEG; at most MAX_SECONDS long, MAX_FRAMES frames, and 1280 x 720 pixels
+            either way.
         destination: of an MP4 file in H.264, with the source's frames, times and sound.
         colorizer: the method.
         strength: see :meth:`colorlib.Result.adjust`.
@@ -144,7 +153,8 @@ def colorize(
         What became of it.
 
     Raises:
-        ClipError: the file is no clip, damaged, too long or too large, or its sound does not fit into MP4.
+        ClipError: the file is no clip, damaged, of another kind, too long or too large, or its frames change their size
+            or have no times, or its sound does not fit into MP4.
         ImportError: PyAV is not installed.
     """
     import av
@@ -152,7 +162,7 @@ def colorize(
     source, destination = Path(source), Path(destination)
     unfinished = destination.with_name(f".{destination.name}.part")
     try:
-        with av.open(str(source)) as clip:
+        with av.open(str(source), options=OPTIONS) as clip:
             total = _checked(clip, source.name)
             with av.open(str(unfinished), "w", format="mp4") as made:
                 made.metadata["comment"] = f"{colorizer.provenance}, chroma smoothed along the motion"
@@ -167,7 +177,7 @@ def colorize(
     except (av.FFmpegError, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
             raise
-        advice = "it is damaged, or no clip; save it as MP4 and try again"
+        advice = "it is damaged, or none of MP4, MOV, MKV, WebM, AVI and MPEG; save it as MP4 and try again"
         raise ClipError(f"{source.name} cannot be read as a clip ({error.strerror}): {advice}") from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -179,19 +189,47 @@ def _checked(clip: Any, name: str) -> int:
     """About how many frames a clip has.
 
     Raises:
-        ClipError: it has no picture, or is too long or too large.
+        ClipError: it is of another kind, has no picture, or is too long or too large.
     """
+    if clip.format.name not in KINDS:
+        raise ClipError(f"{name}: expected MP4, MOV, MKV, WebM, AVI or MPEG, got {clip.format.name}; save it as MP4")
     if not clip.streams.video:
         raise ClipError(f"{name}: expected a clip with pictures, got none; choose another file")
     video = clip.streams.video[0]
-    long, short = max(video.width, video.height), min(video.width, video.height)
-    if long > LONGEST or short > SHORTEST:
-        size = f"{video.width} x {video.height} pixels"
-        raise ClipError(f"{name}: got {size}, expected at most {LONGEST} x {SHORTEST}; make a smaller copy")
+    _check_size(video.width, video.height, name)
     seconds = clip.duration / 1e6 if clip.duration else 0.0
     _check_time(seconds, name)
     rate = float(video.average_rate or 25)
-    return int(video.frames or round(seconds * rate))
+    return min(int(video.frames or round(seconds * rate)), MAX_FRAMES)
+
+
+def _check_frame(frame: Any, count: int, size: tuple[int, int] | None, name: str) -> None:
+    """Check one of a clip, before its pixels are asked for: what the file says of itself binds nobody.
+
+    Args:
+        frame: the frame.
+        count: how many there are with it.
+        size: width and height of the first; None if it is the first.
+        name: of the file.
+
+    Raises:
+        ClipError: one is too many, too late or too large, or has another size or no time.
+    """
+    if count > MAX_FRAMES:
+        raise ClipError(f"{name}: got more than {MAX_FRAMES} frames, expected at most as many; cut out a part")
+    if frame.time is None:
+        raise ClipError(f"{name}: frame {count} has no time; save the clip as MP4 and try again")
+    _check_time(float(frame.time), name)
+    _check_size(frame.width, frame.height, name)
+    if size and (frame.width, frame.height) != size:
+        found = f"{frame.width} x {frame.height} pixels after {size[0]} x {size[1]}"
+        raise ClipError(f"{name}: got a frame of {found}, expected one size; save the clip as MP4 and try again")
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if max(width, height) > LONGEST or min(width, height) > SHORTEST:
+        size = f"{width} x {height} pixels"
+        raise ClipError(f"{name}: got {size}, expected at most {LONGEST} x {SHORTEST}; make a smaller copy")
 
 
 def _check_time(seconds: float, name: str) -> None:
@@ -208,7 +246,9 @@ def _frames(
 
     video = clip.streams.video[0]
     video.thread_type = "AUTO"
+    video.codec_context.options = {"max_pixels": OPTIONS["max_pixels"]}
     stream: Any = None
+    count, size = 0, None
     sounds = {one.index: made.add_stream_from_template(one) for one in clip.streams.audio[:1]}
     waiting: list[Any] = []  # sound from before the first frame, with which the file begins
 
@@ -229,8 +269,10 @@ def _frames(
                 waiting.append(packet)
             continue
         for frame in packet.decode():
-            _check_time(float(frame.time or 0), name)
+            count += 1
+            _check_frame(frame, count, size, name)
             if stream is None:
+                size = frame.width, frame.height
                 height, width = (side - side % 2 for side in _upright(frame).shape[:2])
                 stream = made.add_stream("libx264", rate=video.average_rate or 25, options={"crf": "18"})
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

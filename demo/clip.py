@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,29 +91,27 @@ class Clip:
 
         folder = Path(tempfile.mkdtemp(dir=TEMP.name))
         made = folder / f"{path.stem}-{name}.mp4"
-        timer = threading.Timer(LIFETIME, partial(shutil.rmtree, folder, ignore_errors=True))
-        timer.daemon = True
-        timer.start()
-        coloring = clips.colorize(path, made, colorizer(name))
         try:
-            while True:
-                step = next(coloring)
-                if stopped.is_set():
-                    coloring.close()
-                    yield self._busy(False) | {self.status: words.CLIP_STOPPED}
-                    return
-                if step.done % EVERY == 1:
-                    yield {self.status: words.clip_html(step.done, step.total)}
+            with closing(clips.colorize(path, made, colorizer(name))) as coloring:  # also where the visitor has left
+                while True:
+                    step = next(coloring)
+                    if stopped.is_set():
+                        break
+                    if step.done % EVERY == 1:
+                        yield {self.status: words.clip_html(step.done, step.total)}
+            yield self._busy(False) | {self.status: words.CLIP_STOPPED}
         except StopIteration as end:
             text = words.clip_done_html(end.value.frames, end.value.sound, clips.flicker_text(end.value))
             yield self._busy(False) | {self.status: text, self.video: gr.Video(str(made), visible=True)}
         except clips.ClipError as error:
             yield self._busy(False) | {self.status: words.complaint_html(f"{str(error)[:1].upper()}{str(error)[1:]}.")}
-        except Exception:  # the button must come back
-            logging.exception("a clip failed")
+        except Exception as error:  # the button must come back
+            logging.error("a clip failed: %s", type(error).__name__)  # a message may have the visitor's file name
             yield self._busy(False) | {self.status: words.complaint_html(words.FAILED)}
-        finally:
-            coloring.close()  # also where the visitor has left
+        finally:  # not before: the file is the visitor's for LIFETIME
+            timer = threading.Timer(LIFETIME, partial(shutil.rmtree, folder, ignore_errors=True))
+            timer.daemon = True
+            timer.start()
 
     def halt(self, request: gr.Request) -> gr.Button:
         """Let the frame that is being coloured be the last."""

@@ -119,8 +119,8 @@ class Many:
         except gr.Error as error:
             yield self._busy(False) | {self.status: words.complaint_html(error.message)}
             return
-        except Exception:
-            logging.exception("a batch failed")
+        except Exception as error:
+            logging.error("a batch failed: %s", type(error).__name__)  # a message may have a visitor's file name
             yield self._busy(False) | {self.status: words.complaint_html(words.FAILED)}
             return
         finally:

@@ -14,7 +14,7 @@ import skimage
 import torch
 from torch.testing import assert_close
 
-from colorlib import Colorizer, clips, color, io
+from colorlib import Colorizer, Result, clips, color, io
 from colorlib.clips import ClipError, Report, Smoother, colorize, warped
 
 RATE, SECONDS = 10, 5
@@ -180,7 +180,7 @@ def test_what_is_not_taken(clip, colorizer, tmp_path):
         made.mux([*audio.encode(frame), *audio.encode()])
     for file, said in (
         (tmp_path / "broken.mp4", "broken.mp4 cannot be read as a clip"),
-        (tmp_path / "text.mp4", "it is damaged, or no clip; save it as MP4"),
+        (tmp_path / "text.mp4", "it is damaged, or none of MP4, MOV, MKV, WebM, AVI and MPEG; save it as MP4"),
         (tmp_path / "sound.m4a", "expected a clip with pictures, got none"),
         (write(tmp_path / "long.mp4", flat(34, (32, 32)), rate=1), "got 34 s, expected at most 30 s; cut out a part"),
         (
@@ -194,3 +194,79 @@ def test_what_is_not_taken(clip, colorizer, tmp_path):
         assert not list(tmp_path.glob(".*"))
     with pytest.raises(ClipError, match=r"missing\.mp4 cannot be read"):
         next(colorize(tmp_path / "missing.mp4", tmp_path / "made.mp4", colorizer))
+
+
+def refused(file: Path, said: str, colorizer: Any, made: Path) -> None:
+    with pytest.raises(ClipError, match=re.escape(said)):
+        for _ in colorize(file, made, colorizer):
+            pass
+    assert not list(made.parent.glob(f"*{made.name}*"))
+
+
+class Quick:
+    """A method whose network takes no time."""
+
+    provenance = "Colorized"
+
+    def result(self, photo: io.Photo) -> Any:
+        chroma = clips.Chroma(torch.zeros(1, 2, 4, 4))
+        return Result(photo, chroma, "quick", self.provenance, 0.0)
+
+
+def test_a_file_that_names_others_is_not_followed(clip, tmp_path, monkeypatch):
+    stream = write(tmp_path / "private.ts", panned(5), sound=False)
+    (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{stream}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "a.ffconcat").write_text("ffconcat version 1.0\nfile private.ts\n")
+    for name, kind in (("a.m3u8", "hls"), ("a.ffconcat", "concat")):
+        path = tmp_path / name
+        refused(path, f"{name} cannot be read as a clip", Quick(), tmp_path / "made.mp4")
+        with monkeypatch.context() as patch, av.open(str(path)) as opened:
+            assert len([*opened.decode(video=0)]) == 5, "FFmpeg alone follows it"
+            patch.setattr(clips, "OPTIONS", {})
+            refused(path, f"{name}: expected MP4, MOV, MKV, WebM, AVI or MPEG, got {kind}", Quick(), tmp_path / "m.mp4")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        *((suffix, "libx264") for suffix in ("mp4", "mov", "mkv", "ts", "3gp")),
+        *(("avi", "mpeg4"), ("webm", "libvpx"), ("mpg", "mpeg1video")),
+    ],
+)
+def test_kinds_that_are_taken(tmp_path, suffix, codec):
+    path = tmp_path / f"clip.{suffix}"
+    with av.open(str(path), "w") as made:
+        video: Any = made.add_stream(codec, rate=25)
+        video.width, video.height, video.pix_fmt = 120, 80, "yuv420p"
+        for pixels in panned(10, (80, 120)):
+            made.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        made.mux(video.encode())
+    _, report = run(path, tmp_path / "made.mp4", Quick())
+    assert report.frames == 10
+    times = np.array([time for time, _ in frames_of(tmp_path / "made.mp4")])
+    assert np.diff(times) == pytest.approx(np.full(9, 0.04), abs=2e-3)
+
+
+def test_frames_are_bounded_whatever_the_file_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "_painted", lambda rgb, *_: rgb)
+    fast = write(tmp_path / "fast.mp4", flat(1801, (32, 32)), rate=9000, sound=False)  # a fifth of a second
+    refused(fast, "fast.mp4: got more than 1800 frames", Quick(), tmp_path / "made.mp4")
+    asked, upright = list[int](), clips._upright
+    monkeypatch.setattr(clips, "_upright", lambda frame: asked.append(frame.width) or upright(frame))
+    small = write(tmp_path / "small.ts", flat(5, (64, 64)), sound=False).read_bytes()
+    for size, said in (
+        ((96, 64), "switch.ts: got a frame of 64 x 96 pixels after 64 x 64, expected one size"),
+        ((1024, 1024), "switch.ts: got 1024 x 1024 pixels, expected at most 1280 x 720"),
+        ((2048, 2048), "switch.ts cannot be read as a clip"),  # the decoder gives no such frame
+    ):
+        large = write(tmp_path / "large.ts", flat(2, size), sound=False).read_bytes()
+        (tmp_path / "switch.ts").write_bytes(small + large)
+        asked.clear()
+        refused(tmp_path / "switch.ts", said, Quick(), tmp_path / "made.mp4")
+        assert set(asked) == {64}, "no pixels of the other frames"
+
+
+def test_a_frame_without_a_time_is_refused():
+    frame = av.VideoFrame(64, 64, "yuv420p")
+    with pytest.raises(ClipError, match=r"a\.ts: frame 3 has no time; save the clip as MP4"):
+        clips._check_frame(frame, 3, (64, 64), "a.ts")

@@ -1,6 +1,7 @@
 """The demo's handlers that take what a client sends as it came: names of methods and numbers are checked."""
 
 import importlib
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,3 +65,32 @@ def test_numbers_out_of_range_are_refused(page, photo, strength, saturation, sai
     with pytest.raises(gr.Error):
         page.comparison.borrowing.transfer(photo, strength, saturation, one)
     assert not vars(one)
+
+
+def test_a_clip_is_the_visitors_for_an_hour_from_its_end(page, photo, monkeypatch, caplog):
+    """However long it takes; and a failure names no file of the visitor's."""
+    clips, seen = importlib.import_module("colorlib.clips"), []
+    monkeypatch.setattr("clip.LIFETIME", 0.2)
+    visitor = SimpleNamespace(session_hash="long")
+
+    def slow(_: Path, made: Path, __: Any) -> Any:
+        made.write_bytes(b"a clip")
+        for done in (1, 2):
+            time.sleep(0.5)
+            yield SimpleNamespace(done=done, total=2)
+        seen.append((made, made.exists()))
+        if len(seen) == 2:
+            raise RuntimeError(f"no room for {made.stem}")
+        return clips.Report(2, 1.0, 0.5, sound=False)
+
+    monkeypatch.setattr(clips, "colorize", slow)
+    for said in ("Flicker went down by 50 %", importlib.import_module("words").FAILED):
+        page.clip.begin(photo, visitor)
+        assert said in last(page.clip.colour(photo, METHOD, visitor), page.clip)
+    assert [there for _, there in seen] == [True, True]
+    assert "a clip failed: RuntimeError" in caplog.text
+    assert "camera" not in caplog.text
+    deadline = time.monotonic() + 20
+    while any(made.parent.exists() for made, _ in seen):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
