@@ -113,9 +113,11 @@ def _card(config: Config, info: ModelInfo, scores: pd.DataFrame, samples: list[s
         )
         for row in scores.itertuples()
     ]
+    # The Hub knows single licences; the text names all.
+    license = "other" if " AND " in weights.license else weights.license.lower() or None
     data = ModelCardData(
         library_name="colorlib",
-        license=weights.license.lower() or None,
+        license=license,
         pipeline_tag="image-to-image",
         tags=["image-colorization" if info.task == "colorize" else "white-balance", "computer-vision", "pytorch"],
         model_name=config.model,

@@ -217,7 +217,8 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
         resize: whether the network sees photographs at the colorizer's size, or as large as they are.
 
     Raises:
-        ExportError: a method that needs another photograph, a decoder that draws, or a colorizer on another device.
+        ExportError: a method that needs another photograph, one that rounds sides or has a canvas and is not to resize,
+            a decoder that draws, or a colorizer on another device.
     """
     model, decoder = colorizer.model, getattr(colorizer.target, "decoder", "")
     if colorizer.device.type != "cpu":
@@ -232,6 +233,11 @@ def trace(colorizer: Colorizer, *, resize: bool = True) -> ExportedProgram:
         raise ExportError(
             f"{colorizer.name} puts photographs on a canvas of {canvas} pixels, with {canvas // 2} on the short "
             "side: export it at that size or a smaller one"
+        )
+    if model.rounded and not resize:
+        raise ExportError(
+            f"{colorizer.name} rounds a photograph's sides by resizing, which a file that does not resize cannot do: "
+            "export it at a size, without --size 0"
         )
     if decoder == "sample":
         others = ", ".join(name for name in getattr(colorizer.target, "decoders", ()) if name != "sample")
@@ -326,6 +332,8 @@ def describe(colorizer: Colorizer, *, resize: bool = True) -> dict[str, str]:
         "colorlib": version("colorlib-torch"),
         "weights_sha256": weights.sha256 if weights else "",
         "license": weights.license if weights else "",
+        "terms": weights.terms if weights else "",
+        "source": weights.source if weights else "",
         "decoder": getattr(target, "decoder", ""),
         "saturation": f"{target.saturation:g}",
         "input": f"{INPUT}: sRGB in [0, 1], float32 (batch, 3, height, width) of any batch, height and width; {seen}",
@@ -347,7 +355,7 @@ def export(colorizer: Colorizer, path: Path, format: Format, *, resize: bool = T
 
     Raises:
         ModuleNotFoundError: ONNX's packages are not installed.
-        ExportError: a method that needs another photograph, a decoder that draws, or a colorizer on another device.
+        ExportError: as of :func:`trace`.
         DifferenceError: the difference is above ``TOLERANCE``.
     """
     require(format)

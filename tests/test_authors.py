@@ -22,11 +22,12 @@ from skimage import data
 from typer.testing import CliRunner
 
 from colorlib import Colorizer, authors, cards, create_model, list_models
+from colorlib import export as exporting
 from colorlib.authors import download, published
 from colorlib.catalog import catalog
 from colorlib.cli import app
 from colorlib.facts import fetched_weights
-from colorlib.tensors import WeightsError, read_metadata
+from colorlib.tensors import WeightsError, read_metadata, save_weights
 from training.export import export
 from training.task import ColorTask
 
@@ -445,6 +446,16 @@ def test_noncommercial_terms_travel(cache: Path, file: Path, tmp_path: Path, mon
     code, output = run("colorize", tmp_path / "in.png", "-o", tmp_path / "out", "-m", "larsson16")
     assert code == 0
     assert info.terms in output
+    described = exporting.describe(Colorizer("larsson16", device="cpu"))
+    assert {key: described[key] for key in ("license", "terms", "source")} == {
+        "license": "CC-BY-NC-SA-4.0",
+        "terms": "CC-BY-NC-SA-4.0, not for commercial use",
+        "source": terms.address,
+    }
+    monkeypatch.setattr(exporting, "export", lambda colorizer, path, *_, **__: path.write_bytes(b""))  # a minute
+    code, output = run("export", "larsson16", "--format", "torch-export", "-o", tmp_path / "larsson16.pt2")
+    assert code == 0, output
+    assert f"larsson16: weights and pictures are {info.terms}" in output
     monkeypatch.setattr(cards, "_paint", lambda folder: iter(()))  # four photographs
     allowed = ("--dry-run", "--noncommercial", "--folder", tmp_path / "r")
     code, output = run("push", "larsson16", "--repo", "me/theirs", *allowed)
@@ -464,28 +475,32 @@ def test_terms_travel_to_what_was_trained_from_them(
     terms = replace(authors.PUBLISHED["larsson16"], license="CC-BY-NC-SA-4.0", noncommercial=True)
     monkeypatch.setitem(authors.PUBLISHED, "larsson16", terms)
     theirs = authors.convert(file)
+    license = "CC-BY-NC-SA-4.0"
     if how == "weights":
         task = ColorTask("larsson16", model_args={"released": True, "width": WIDTH}, weights=str(theirs.path))
     else:
-        task = ColorTask("larsson16_small", teacher="larsson16")
+        begun = tmp_path / "begun.safetensors"
+        save_weights(create_model("larsson16_small"), begun, {"model": "larsson16_small", "license": "MIT"})
+        task, license = ColorTask("larsson16_small", weights=str(begun), teacher="larsson16"), f"MIT AND {license}"
     checkpoint, mine = tmp_path / "last.ckpt", tmp_path / "mine.safetensors"
     state = {"state_dict": task.state_dict(), "hyper_parameters": dict(task.hparams), "global_step": 1}
     torch.save(state, checkpoint)
     export(checkpoint, mine)
     assert {key: read_metadata(mine).get(key) for key in ("license", "noncommercial", "source")} == {
-        "license": "CC-BY-NC-SA-4.0",
+        "license": license,
         "noncommercial": "true",
         "source": None,  # they did not publish this file
     }
     code, output = run("push", mine, "--repo", "me/mine", "--dry-run")
     assert code == 2
-    assert "is CC-BY-NC-SA-4.0, not for commercial use: --noncommercial uploads it" in " ".join(output.split())
+    assert f"is {license}, not for commercial use: --noncommercial uploads it" in " ".join(output.split())
     monkeypatch.setattr(cards, "_paint", lambda folder: iter(()))
     code, output = run("push", mine, "--repo", "me/mine", "--dry-run", "--noncommercial", "--folder", tmp_path / "r")
     assert code == 0, output
-    assert "license: cc-by-nc-sa-4.0" in (tmp_path / "r" / "README.md").read_text()
+    of_card = "cc-by-nc-sa-4.0" if how == "weights" else "other"  # the Hub knows single licences
+    assert f"license: {of_card}\n" in (tmp_path / "r" / "README.md").read_text()
     weights = json.loads((tmp_path / "r" / "config.json").read_text())["weights"]
-    assert (weights["license"], weights["noncommercial"]) == ("CC-BY-NC-SA-4.0", True)
+    assert (weights["license"], weights["noncommercial"]) == (license, True)
 
     shutil.rmtree(cache)  # as on another machine
     with pytest.raises(typer.BadParameter, match=r"whose licence cannot be read .* say --license"):

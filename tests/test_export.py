@@ -26,6 +26,7 @@ from colorlib.cli import app
 from colorlib.colorizer import Colorizer
 from colorlib.models import model_info
 from colorlib.models._layers import SameConv2d
+from colorlib.models.iizuka16 import RELEASED
 from colorlib.targets import Histogram
 from colorlib.weights import create_model
 
@@ -168,6 +169,13 @@ def test_other_devices_are_refused():
         export.trace(colorizer)
 
 
+def test_rounded_sides_need_resizing():
+    """Else sides that 8 does not divide would be padded, where the method resizes them."""
+    colorizer = Colorizer(create_model("iizuka16", width=8, **RELEASED), device="cpu")
+    with pytest.raises(export.ExportError, match="without --size 0"):
+        export.trace(colorizer, resize=False)
+
+
 def test_settings_are_those_of_the_colorizer():
     """Saturation, size and decoder."""
     name, rgb = "iizuka16_local_small", BATCHES[0]
@@ -229,7 +237,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def check_metadata(found: dict[str, str]) -> None:
     assert found["model"] == QUICK
     assert found["weights_sha256"] == model_info(QUICK).weights.sha256
-    assert found["license"] == "Apache-2.0"
+    assert found["license"] == found["terms"] == "Apache-2.0"
+    assert found["source"] == ""
     assert found["colorlib"] == version("colorlib-torch")
     assert "sRGB in [0, 1], float32 (batch, 3, height, width)" in found["input"]
     assert "128 pixels on the short side" in found["input"]

@@ -14,6 +14,7 @@ from colorlib.tensors import read_tensors, save_weights
 from training.__main__ import main
 from training.distill import Teacher, divergence
 from training.export import export
+from training.task import ColorTask
 
 RECIPE = Path(__file__).parent.parent / "training" / "recipes" / "larsson16_distilled_small.yaml"
 LAYERS = "data..conv2_2"  # of VGG-16 at full size, and the hidden layer of 1024
@@ -54,6 +55,11 @@ def test_other_bins_are_refused(teacher: Path):
         Teacher("iizuka16_small", create_model("iizuka16_small"))
     with pytest.raises(ValueError, match=r"soft in \(0, 1\], got 0"):
         Teacher(str(teacher), create_model("larsson16_small"), soft=0)
+
+
+def test_a_teachers_loss_is_not_compiled(teacher: Path):
+    with pytest.raises(ValueError, match="leave out compile or teacher"):
+        ColorTask("larsson16_small", teacher=str(teacher), compile=True)
 
 
 def test_the_methods_own_loss_may_count_too(teacher: Path, batch: Tensor):

@@ -48,7 +48,12 @@ class ColorTask(L.LightningModule):
         teacher: a method whose distributions are learned, in place of the colours of photographs, see
             :mod:`training.distill`: a name with weights, or a file of them.
         soft: how much what the teacher says counts in the loss, in (0, 1]; the rest is the method's own.
-        compile: let `torch.compile` translate the training loss, model included; the first steps then take minutes.
+        compile: let `torch.compile` translate the training loss, model included; the first steps then take minutes. Not
+            beside a teacher.
+
+    Raises:
+        ValueError: settings that do not go together, or that the method does not have.
+        WeightsError: weights that cannot be loaded.
     """
 
     def __init__(
@@ -70,6 +75,10 @@ class ColorTask(L.LightningModule):
         compile: bool = False,
     ):
         super().__init__()
+        if compile and teacher:
+            raise ValueError(
+                "compile translates the method's own loss, which a teacher's replaces: leave out compile or teacher"
+            )
         self.save_hyperparameters(ignore="optimizer")
         self.seed = torch.initial_seed()
         self.model_name, self.model_args = model, model_args or {}

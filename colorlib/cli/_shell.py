@@ -11,6 +11,7 @@ import typer
 from tqdm import tqdm
 
 from colorlib.batch import PlanError
+from colorlib.facts import WeightsInfo
 
 
 class UsageError(ValueError):
@@ -32,6 +33,12 @@ class Stopped(KeyboardInterrupt):
 def say(line: str) -> None:
     """Print a line to stderr, above the progress bar if there is one."""
     tqdm.write(line, file=sys.stderr)
+
+
+def say_terms(name: str, weights: WeightsInfo | None) -> None:
+    """Print on which terms a method's weights are, if they forbid commercial use."""
+    if weights and weights.noncommercial:
+        say(f"{name}: weights and pictures are {weights.terms}")
 
 
 def say_warnings(name: object, warnings: Iterable[str]) -> None:

@@ -45,6 +45,7 @@ from colorlib.cli._shell import (
     interruptible,
     say,
     say_ignored,
+    say_terms,
     say_warnings,
     usage_errors,
 )
@@ -199,8 +200,7 @@ def _paint(options: ColorizeOptions, task: "Task") -> None:
             with usage_errors():
                 plan, colorizer, reference = _prepare(options, task)
             say_ignored(plan.ignored)
-            if colorizer.weights and colorizer.weights.noncommercial:
-                say(f"{colorizer.name}: weights and pictures are {colorizer.weights.terms}")
+            say_terms(colorizer.name, colorizer.weights)
             for outcome in _outcomes(plan, colorizer, reference, options):
                 counts[outcome.status] += 1
                 say_warnings(outcome.input, outcome.warnings)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from colorlib.cli._options import Decode, Vivid, open_colorizer, takes_options
-from colorlib.cli._shell import UsageError, interruptible, say, usage_errors
+from colorlib.cli._shell import UsageError, interruptible, say, say_terms, usage_errors
 
 Repo = Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="Repository on the Hugging Face Hub.")]
 Private = Annotated[bool, typer.Option("--private", help="Make a new repository private.")]
@@ -176,6 +176,7 @@ def export(options: ExportOptions) -> None:
             try:
                 exporting.require(options.format)
                 colorizer = open_colorizer(options.name, "cpu", options.size or None, options.decode, options.vivid)
+                say_terms(colorizer.name, colorizer.weights)
                 say(f"{colorizer.name}: exporting and checking the file takes about a minute")
                 worst = exporting.export(colorizer, path, options.format, resize=options.size != 0)
             except (exporting.ExportError, ModuleNotFoundError) as error:
