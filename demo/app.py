@@ -15,17 +15,19 @@ from guard import FILE, Guard, fetch_nothing
 from loading import load, load_in_background
 from page import Page
 from starlette.middleware import Middleware
+from visits import MOST
 
 
-def build() -> gr.Blocks:
-    """The page with its queue, ready to be launched."""
-    blocks = Page().blocks
+def build(page: Page) -> gr.Blocks:
+    """What Gradio serves of a page, with its queue, ready to be launched."""
+    blocks = page.blocks
     blocks.queue(max_size=100, api_open=False)  # nobody runs a handler past the queue
     fetch_nothing()
     return blocks
 
 
-demo = build()
+page = Page()
+demo = build(page)
 
 if __name__ == "__main__":
     # A supervisor's stop ends the server as Ctrl-C does, so that TEMP goes too.
@@ -37,6 +39,7 @@ if __name__ == "__main__":
         css_paths=Path(__file__).with_name("style.css"),
         head=words.head(),
         max_file_size=FILE,
+        state_session_capacity=MOST,
         run_history=False,  # it would keep photographs in the browser
         footer_links=["api", "gradio"],
         mcp_server=True,  # the public endpoints, as tools
@@ -44,5 +47,5 @@ if __name__ == "__main__":
         app_kwargs={"middleware": [Middleware(Guard)]},
     )
     load_in_background()
-    sweep_regularly()
+    sweep_regularly(page.visits.expire)
     demo.block_thread()

@@ -81,7 +81,7 @@ class Guard:
 
         limit = _limit(path)
         headers = dict(scope["headers"])
-        too_large = f"The request is too large: at most {limit:,} bytes are taken here"
+        too_large = f"The request exceeds the maximum allowed size: at most {limit:,} bytes are taken here"
         if any(part in path for part in _CLOSED):
             await _refuse(answer, 403, "This server does not offer that")
             return
@@ -102,7 +102,7 @@ class Guard:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise _TooLargeError(f"{too_large}, the maximum allowed size")
+                raise _TooLargeError(too_large)
             if uploading and message["type"] == "http.disconnect":
                 raise MultiPartException("The connection was cut amid the upload")
             uploading = uploading and message.get("more_body", False)
@@ -129,7 +129,11 @@ class Guard:
 
 
 class _TooLargeError(MultiPartException):
-    """More bytes came than are taken. After exceptions of this kind, Gradio deletes what has come of an upload."""
+    """More bytes came than are taken.
+
+    After a MultiPartException, Gradio deletes what has come of an upload, and tells the client its text; with status
+    413 where it speaks of a maximum allowed size.
+    """
 
 
 def _is_address(text: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import uploads
 from casts import CastState
@@ -38,6 +39,7 @@ from points import Points, said, shade_of
 from torch import Tensor
 from torch.nn.functional import pad
 from uploads import TEMP, remove_later
+from visits import ExpiredError
 
 from colorlib import Result, Scene, io
 from colorlib.borders import Border, cropped
@@ -138,6 +140,20 @@ class Session:
             self.warnings += (TONED,)
         self.mapped: set[str] = set()
         self.errors = {GRAY: errors_of(to_gray(self.card.rgb), self.card.rgb)} if self.original else {}
+
+    def end(self) -> None:
+        """Delete the photograph and all that was made of it, on disk and in memory. Who uses it is told so."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for name in vars(self).keys() - {"source", "folder", "visit"}:  # these serve to go on to another photograph
+            vars(self).pop(name, None)
+
+    if not TYPE_CHECKING:  # names are still checked
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Of what :meth:`end` has deleted."""
+            if name.startswith("__") or self.folder.exists():
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            raise ExpiredError
 
     def _inside(self, copy: io.Photo) -> io.Photo:
         """A copy without the border."""

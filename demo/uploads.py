@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,25 +28,34 @@ def remove_later(folder: Path) -> None:
 
 
 def sweep() -> None:
-    """Remove the empty folders that deleted uploads leave, and what agents sent long ago.
+    """Remove what Gradio leaves: uploads that were cut off, what agents sent long ago, and folders that are empty.
 
-    Gradio names both by a hash. It forgets the photographs that its MCP server gets, so it never deletes these.
+    Gradio names folders by a hash, and forgets the photographs that its MCP server gets, so it never deletes these.
     """
-    for folder in Path(TEMP.name).iterdir():
+    for path in Path(TEMP.name).iterdir():
         with suppress(OSError):  # not empty, or gone already
-            age = time.time() - folder.stat().st_mtime
-            if age > LIFETIME and re.fullmatch("[0-9a-f]{40,64}", folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
-            elif age > 60:  # Gradio may be about to write into a younger one
-                folder.rmdir()
+            age = time.time() - path.stat().st_mtime
+            hashed = re.fullmatch("[0-9a-f]{40,64}", path.name) is not None
+            if not path.is_dir():
+                if age > LIFETIME:
+                    path.unlink()
+            elif hashed and age > LIFETIME:
+                shutil.rmtree(path, ignore_errors=True)
+            elif age > (60 if hashed else LIFETIME):  # a file may be about to come, after networks have run
+                path.rmdir()
 
 
-def sweep_regularly() -> None:
-    """Sweep in the background for as long as the server runs."""
+def sweep_regularly(expire: Callable[[], None]) -> None:
+    """Sweep in the background for as long as the server runs.
+
+    Args:
+        expire: ends the visits whose time is over.
+    """
 
     def run() -> None:
         while True:
             time.sleep(SWEEP)
+            expire()
             sweep()
 
     threading.Thread(target=run, daemon=True, name="sweep").start()

@@ -725,7 +725,7 @@ class TestPage:
         monkeypatch.setattr(catalog, "plugins", lambda: ("sepia23",))
         catalog.catalog.cache_clear()
         try:
-            blocks = app.build()
+            blocks = app.build(app.Page())
             about = sys.modules["words"].about_html(["sepia23"])
         finally:
             monkeypatch.undo()

@@ -1,11 +1,13 @@
 """The demo keeps a visit while one looks: at an address that nobody can guess, and not longer than photographs."""
 
 import re
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -83,16 +85,61 @@ def test_the_plain_address_shows_the_first_screen(page):
     assert set(restored(page, "")) == {"status"}
 
 
-def test_a_visit_ends_in_time(app, monkeypatch):
-    import uploads
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(app: Any, monkeypatch: pytest.MonkeyPatch) -> Clock:
     import visits
 
-    assert uploads.LIFETIME < 3600
-    monkeypatch.setattr(visits, "LIFETIME", 0.05)
-    kept = visits.Visits()
-    token = kept.keep(SimpleNamespace())
-    assert kept.find(token) is not None
-    deadline = time.monotonic() + 10
-    while kept.find(token) is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    clock = Clock()
+    monkeypatch.setattr(visits, "time", clock)
+    return clock
+
+
+def test_a_visit_ends_in_time_even_if_it_was_loaded_anew(page, clock, tmp_path):
+    """Whoever holds its session holds nothing of the photograph, and is told so."""
+    import uploads
+    import words
+
+    assert uploads.LIFETIME + uploads.SWEEP < 3600
+    desk = Desk(page)
+    desk.call("receive", [desk.upload(gray_file(tmp_path, (300, 200)), "small.png"), 1, 1, None])
+    desk.call("colour", [[METHOD], None, None])
+    session, token = desk.session, desk.session.visit
+    clock.now += uploads.LIFETIME - 1
+    assert "status" in restored(page, token)
+    assert session.show(METHOD).exists()
+    clock.now += 2
+    page.visits.expire()
+    assert not session.folder.exists()
+    assert vars(session).keys() == {"source", "folder", "visit"}
+    assert set(restored(page, token)) == {"status", "remarks"}
+    for handler, data in (("colour", [[METHOD], None, None]), ("pick", [METHOD, 0.5, 1, None])):
+        with pytest.raises(gr.Error) as raised:
+            desk.call(handler, data)
+        assert raised.value.message == words.EXPIRED
+    # And goes on to another photograph.
+    desk.call("receive", [desk.upload(CAMERA, "camera.png"), 1, 1, None])
+    assert desk.session is not session
+    assert desk.session.folder.exists()
+
+
+class Held:
+    """In the place of a session."""
+
+
+def test_visits_are_few_and_need_no_threads(app):
+    import visits
+
+    kept, sessions = visits.Visits(), [Held() for _ in range(visits.MOST + 1)]
+    tokens = [kept.keep(session) for session in sessions]
+    assert not [thread for thread in threading.enumerate() if getattr(thread, "interval", 0) >= visits.LIFETIME]
+    assert [kept.find(token) for token in tokens] == [None, *sessions[1:]]

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +18,22 @@ from starlette.responses import PlainTextResponse
 from test_demo import CAMERA, METHOD, Visitor, gray_file, serve
 from test_programs import ask_mcp
 
+MEGABYTE = 1_000_000
+# The demo itself, with a limit that a test can reach.
+LIMITED = f"import guard, runpy; guard.UPLOAD = {3 * MEGABYTE}; runpy.run_path('app.py', run_name='__main__')"
+
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("server")) as (url, _, _):
-        yield url
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of the demo, and the folder of its visitors' files."""
+    with serve(tmp_path_factory.mktemp("server"), LIMITED) as (url, _, log):
+        (temp,) = log.with_name("tmp").glob("colorlib-demo-*")
+        yield url, temp
+
+
+@pytest.fixture
+def address(server: tuple[str, Path]) -> str:
+    return server[0]
 
 
 @pytest.fixture
@@ -154,6 +166,20 @@ def test_routes_that_the_page_does_not_need_are_closed(served):
     assert [answer.status_code for answer in _asked(served, asked)] == [403, 403]
 
 
+FILE_PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+START = (
+    b"POST /gradio_api/upload HTTP/1.1\r\nHost: demo\r\nContent-Length: 2000000\r\n"
+    b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+)
+
+
+def _soon(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met
+
+
 class TestServer:
     @pytest.mark.parametrize("way", ["run", "api"])
     def test_no_handler_runs_past_the_queue(self, address, tmp_path, way):
@@ -203,6 +229,31 @@ class TestServer:
             )
             assert answer.status_code in (200, 421)
             assert calls == []
+
+    def test_an_upload_that_is_cut_off_leaves_nothing(self, server):
+        address, temp = server
+        before = set(temp.iterdir())
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(START + FILE_PART + bytes(MEGABYTE))
+            assert _soon(lambda: any(path.is_file() for path in set(temp.iterdir()) - before))
+        assert _soon(lambda: set(temp.iterdir()) <= before)
+
+    def test_an_upload_that_is_too_large_leaves_nothing(self, server):
+        """It comes in chunks, without a length, so that its size is seen when a part is on the disk."""
+        address, temp = server
+        before = set(temp.iterdir())
+
+        def chunks() -> Iterator[bytes]:
+            yield FILE_PART
+            for _ in range(3):
+                yield bytes(MEGABYTE)
+
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        answer = httpx.post(f"{address}/gradio_api/upload", content=chunks(), headers=headers, timeout=60)
+        assert answer.status_code == 413
+        assert "at most 3,000,000 bytes are taken here" in answer.text
+        assert set(temp.iterdir()) <= before
 
     def test_an_agent_sends_no_more_than_is_taken(self, address):
         answer = httpx.post(f"{address}/gradio_api/mcp/", content=bytes(45_000_001), timeout=60)

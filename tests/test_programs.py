@@ -230,16 +230,23 @@ def test_photographs_of_agents_lie_where_the_demos_files_go():
 
 
 def test_what_gradio_forgets_is_swept(page, tmp_path, monkeypatch):
-    """A photograph that an agent sent goes with its folder; younger ones stay, and what is a visitor's."""
+    """What agents sent, with its folder, and uploads that were cut off; younger ones stay, and what is a visitor's."""
     uploads = sys.modules["uploads"]
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
-    now = time.time()
-    for name, age in (("a" * 64, uploads.LIFETIME + 60), ("b" * 64, uploads.LIFETIME - 60), ("tmpvisitor", 9999)):
+    old, young = uploads.LIFETIME + 60, uploads.LIFETIME - 60
+    folders = {"a" * 64: old, "b" * 64: young, "tmpvisitor": old}
+    empty = {"c" * 64: 61, "d" * 64: 59, "tmpreply": young, "tmpforgotten": old}  # networks run before a reply's file
+    for name, age in (folders | empty).items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "file.png").write_bytes(b"")
-        os.utime(tmp_path / name, (now - age, now - age))
+        if name in folders:
+            (tmp_path / name / "file.png").touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    for name, age in (("tmpcut", old), ("tmpcoming", young)):
+        (tmp_path / name).write_bytes(b"half a photograph")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
     uploads.sweep()
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["b" * 64, "tmpvisitor"]
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left == {"b" * 64, "tmpvisitor", "d" * 64, "tmpreply", "tmpcoming"}
 
 
 def test_a_method_named_twice_answers_once(client, tmp_path):
