@@ -102,15 +102,16 @@ def cropped(photo: io.Photo, border: Border) -> io.Photo:
     )
 
 
-def framed(inside: Tensor | io.Planes, photo: io.Photo, border: Border) -> io.Planes:
-    """Put what was made of a photograph :func:`cropped` back into its border, which has its lightness and no colour.
+def framed(inside: Tensor | io.Planes, photo: io.Photo, border: Border, gray: bool = True) -> io.Planes:
+    """Put what was made of a photograph :func:`cropped` back into its border.
 
     Args:
         inside: sRGB in [0, 1], (3, h, w), such as the planes of a result.
         photo: the photograph with its border.
         border: its border.
+        gray: whether the border has its lightness and no colour, else it stays as it is.
     """
-    return io.Planes(photo.planes.shape, partial(_framed_rows, io.Planes.of(inside), photo.planes, border))
+    return io.Planes(photo.planes.shape, partial(_framed_rows, io.Planes.of(inside), photo.planes, border, gray))
 
 
 def _window(planes: io.Planes, rows: slice, columns: slice) -> io.Planes:
@@ -122,10 +123,10 @@ def _window_rows(planes: io.Planes, first: int, columns: slice, start: int, stop
     return planes.rows(first + start, first + stop)[..., columns].contiguous()
 
 
-def _framed_rows(inside: io.Planes, whole: io.Planes, border: Border, start: int, stop: int) -> Tensor:
+def _framed_rows(inside: io.Planes, whole: io.Planes, border: Border, gray: bool, start: int, stop: int) -> Tensor:
     rows, columns = border.inside(*whole.shape[1:])
     rgb = whole.rows(start, stop)
-    made = color.lightness_to_gray(color.rgb_to_lightness(rgb[None]))[0].repeat(3, 1, 1)
+    made = color.lightness_to_gray(color.rgb_to_lightness(rgb[None]))[0].repeat(3, 1, 1) if gray else rgb.clone()
     first, last = max(start, rows.start), min(stop, rows.stop)
     if first < last:
         made[:, first - start : last - start, columns] = inside.rows(first - rows.start, last - rows.start)

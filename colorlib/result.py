@@ -240,7 +240,7 @@ class Result:
                 expectation at 0.38 is the annealed mean of Zhang et al. 2016. Default: that of the result.
 
         Raises:
-            ValueError: the target has no such decoder, a temperature that is not above 0, or the method predicts no
+            ValueError: the target has no such decoder, a temperature below 0.001, or the method predicts no
                 distribution.
 
         Example:
@@ -349,7 +349,10 @@ class Result:
         return self.prediction
 
     def _decided(self, prediction: Prediction, note: str, warnings: tuple[str, ...] = ()) -> "Result":
-        return self._with(Chroma(prediction.ab()[None], prediction), note, warnings)
+        ab = prediction.ab()
+        if not ab.isfinite().all():  # they would be painted black
+            raise ValueError(f"{self.model}: the colours decided on ({note}) are nan or infinite; use milder settings")
+        return self._with(Chroma(ab[None], prediction), note, warnings)
 
     def _with(self, paint: Paint, note: str, warnings: tuple[str, ...]) -> "Result":
         return replace(self, paint=paint, provenance=f"{self.provenance}, {note}", warnings=self.warnings + warnings)

@@ -43,7 +43,7 @@ def colorize(
         strength: from 0, the colour of the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
-        temperature: of predicted distributions, above 0; below 1 the probable colours count for more.
+        temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
 
     Returns:
         The coloured photographs at full size, a PNG file for each method; and for each the method, the name of the
@@ -126,7 +126,7 @@ def steer(
         strength: from 0, the colour of the photograph itself, to 1, the method's and the points'.
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
-        temperature: of predicted distributions, above 0; below 1 the probable colours count for more.
+        temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
 
     Returns:
         The coloured photograph at full size, as one PNG file; and a row with the method, the name of the file, the
@@ -210,7 +210,7 @@ def alternatives(
         strength: from 0, the colour of the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
-        temperature: of predicted distributions, above 0; below 1 the probable colours count for more.
+        temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
 
     Returns:
         The coloured photographs at full size, PNG files, and last a map of uncertainty: black where the method is sure,
@@ -245,7 +245,7 @@ def _decision(names: list[str], decoder: Any, temperature: Any) -> tuple[str | N
     """
     if decoder not in DECODERS:
         raise gr.Error(f"There is no decoder {decoder!r}. Choose from: {', '.join(DECODERS)}", print_exception=False)
-    wanted = number("temperature, above 0", temperature)
+    wanted = number("temperature, at least 0.001", temperature)
     single = [name for name in names if not catalog()[name].distribution]
     if single and (decoder, wanted) != (OWN, 1):
         text = f"With {', '.join(single)}, which predict one colour a pixel, decoder must be {OWN} and temperature 1"

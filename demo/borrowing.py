@@ -40,6 +40,10 @@ class Borrowing:
         """Everything goes, for a new photograph."""
         return closed(self.panels.values()) | {self.reference: None, self.refusal: gr.HTML(visible=False)}
 
+    def restored(self, session: "Session") -> Changes:
+        """The photograph that a visit borrows from, on the page that is loaded anew."""
+        return {self.reference: session.preview}
+
     def borrowed(self, session: "Session") -> Changes:
         """The pictures of the chosen method that borrow from the reference, or why there are none.
 

@@ -14,6 +14,7 @@ from painting import paint, predict, read, save_full_size
 from torch import Tensor
 
 from colorlib import Result, io
+from colorlib.borders import cropped
 
 if TYPE_CHECKING:
     from session import Session
@@ -115,19 +116,19 @@ def save_balanced(session: "Session", name: str) -> Path:
     """The photograph at full size, its white balanced, whatever cast is simulated.
 
     Where the page shows it coloured first, it is coloured likewise: with the colours that the visitor had chosen then.
+    A border has no part in it, and keeps its own colour.
     """
-    before = session.cast.coloured
+    before, border = session.cast.coloured, session.border
     if before is None:
-        results = [predict(session.large, name)]
-        ((_, path),) = save_full_size(
-            session.source, results, session.strength, session.saturation, session.file("full").parent
-        )
+        results, folder = [predict(session.large, name)], session.file("full").parent
+        ((_, path),) = save_full_size(session.source, results, session.strength, session.saturation, folder, border)
         return path
     folder = session.file("coloured").parent
-    ((_, coloured),) = save_full_size(session.source, [before], 1, 1, folder, session.border)
-    result = predict(shrink(read(coloured), LARGE), name)
+    ((_, coloured),) = save_full_size(session.source, [before], 1, 1, folder, border)
+    photo = read(coloured)
+    result = predict(shrink(cropped(photo, border) if border else photo, LARGE), name)
     result = replace(result, provenance=f"{before.provenance}. Then: {result.provenance}")
     folder = session.file("full").parent
-    ((_, path),) = save_full_size(coloured, [result], session.strength, session.saturation, folder)
+    ((_, path),) = save_full_size(coloured, [result], session.strength, session.saturation, folder, border)
     coloured.unlink()
     return path

@@ -124,11 +124,11 @@ class Comparison:
         """What a visit was about, on the page that is loaded anew; what was below at a click is there at a click."""
         compared = session.compared
         session.choose(None)
+        reference = self.borrowing.restored(session)
         if compared not in names or compared is None:
-            return self.filled(names, session)
-        return self.filled([compared, *(name for name in names if name != compared)], session) | self.listed(
-            names, session
-        )
+            return reference | self.filled(names, session)
+        first = [compared, *(name for name in names if name != compared)]
+        return reference | self.filled(first, session) | self.listed(names, session)
 
     def say(self, session: "Session | None") -> Changes:
         """Say anew what is possible at the pixel that was asked about."""

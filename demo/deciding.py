@@ -34,5 +34,5 @@ class Deciding:
 
     def decide(self, decoder: str, temperature: float, session: "Session | None") -> None:
         """Decide on colours otherwise, in all that is painted from now on."""
-        if session is not None and temperature > 0:  # an emptied box is 0
+        if session is not None and temperature >= self.temperature.minimum:  # an emptied box is 0
             session.decoder, session.temperature = decoder if decoder in DECODERS else None, temperature

@@ -49,6 +49,7 @@ def _uploads(page: "Page") -> None:
     comparison = page.comparison
     settings = [page.methods, *dials, deciding.decoder, deciding.temperature]
     restored = [*settings, comparison.column, comparison.compared, comparison.against, comparison.below]
+    restored.append(comparison.borrowing.reference)
     page.blocks.load(
         page.restore,
         None,

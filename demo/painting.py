@@ -108,7 +108,7 @@ def save_full_size(
 ) -> Iterator[tuple[Result, Path]]:
     """Each with its PNG, of the upload's alpha, bit depth and metadata; the upload is read again, once.
 
-    A border stays uncoloured: results are of what is inside.
+    A border stays as it is, or uncoloured: results are of what is inside.
     """
     photo = read(source)
     inside = cropped(photo, border) if border else photo
@@ -119,9 +119,13 @@ def save_full_size(
 
 
 def save(result: Result, photo: io.Photo, border: Border | None, path: Path, fast: bool = False) -> None:
-    """Write a result, put back into the border of its photograph if that has one."""
+    """Write a result, put back into the border of its photograph if that has one.
+
+    Where white is balanced, the border keeps its own colour; else it has none.
+    """
     if border is None:
         result.save(path, fast=fast)
         return
-    page = replace(result.page(), rgb=framed(result.planes, photo, border), alpha=photo.opacity)
+    rgb = framed(result.planes, photo, border, gray=result.gains is None)
+    page = replace(result.page(), rgb=rgb, alpha=photo.opacity)
     io.write(path, **vars(page), fast=fast)

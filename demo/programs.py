@@ -32,7 +32,7 @@ def serve(photo: gr.Image, methods: gr.CheckboxGroup, dials: list[gr.Slider]) ->
         rows, pairs = _objects("rows"), _objects("pairs")
         column, row = (gr.Number(0, label=text, precision=0, minimum=0) for text in ("Column", "Row"))
         decoder = gr.Dropdown([*api.DECODERS], value=api.OWN, label="Decoder")
-        decision = [decoder, gr.Number(1, label="Temperature", minimum=0)]
+        decision = [decoder, gr.Number(1, label="Temperature", minimum=0.001)]
         count = gr.Number(6, label="How many", precision=0, minimum=1, maximum=api.MOST_ALTERNATIVES)
         method = gr.Dropdown(_choices(painters()), value=few()[0], label="Method")
         best = next((name for name in (*few(), *able) if name in able), None)

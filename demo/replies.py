@@ -165,6 +165,6 @@ def _decided(result: Result, decision: Decision) -> Result:
     """As a client wants it.
 
     Raises:
-        ValueError: the method has no such decoder, or a temperature that is not above 0.
+        ValueError: the method has no such decoder, or a temperature below 0.001.
     """
     return result if decision == (None, 1) else result.decode(*decision)

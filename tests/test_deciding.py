@@ -1,6 +1,8 @@
 """Distributions decided on otherwise: what the library makes of a prediction is what a colorizer with these settings
 makes of the photograph, without a second run of the network."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from skimage import data
@@ -46,8 +48,8 @@ def test_a_low_temperature_is_the_most_probable_colour():
     """The expectation of a histogram of one bin is that bin's value, which the mode takes."""
     result = Colorizer("hwang16_classification_small", vivid=False)(data.camera())
     assert result.prediction.target.decoder == "mode"
-    apart = (result.decode("expectation", 1e-4).ab - result.ab).norm(dim=0)
-    assert (apart < 1e-2).float().mean() > 0.98  # in other cells, two bins are as probable to four digits
+    apart = (result.decode("expectation", 1e-3).ab - result.ab).norm(dim=0)
+    assert (apart < 1e-2).float().mean() > 0.93  # in other cells, logits of two bins are within 0.01
 
 
 def test_the_saturation_goes_with_the_methods_own_decoder():
@@ -62,7 +64,23 @@ def test_what_cannot_be_decided():
     result = Colorizer("larsson16_small")(data.camera())
     with pytest.raises(ValueError, match="median, expectation, mode, sample; got 'modus'"):
         result.decode("modus")
-    with pytest.raises(ValueError, match="expected a temperature above 0, got 0"):
+    with pytest.raises(ValueError, match=r"expected a temperature of at least 0\.001, got 0"):
         result.decode(temperature=0)
+    with pytest.raises(ValueError, match=r"expected a temperature of at least 0\.001, got 1e-40"):
+        result.decode(temperature=1e-40)
     with pytest.raises(ValueError, match="predicts one colour a pixel"):
         Colorizer("iizuka16_local_small")(data.camera()).decode("mode")
+
+
+def test_colours_that_are_no_numbers_are_refused():
+    """They would be painted black."""
+    result = Colorizer("larsson16_small")(data.camera())
+    damaged = replace(result.prediction, logits=torch.full_like(result.prediction.logits, torch.nan))
+    broken = replace(result, paint=replace(result.paint, prediction=damaged))
+    for attempt in (
+        lambda: next(result.samples(2, strength=float("inf"))),
+        lambda: broken.decode("expectation"),
+        lambda: broken.transfer(data.coffee()),
+    ):
+        with pytest.raises(ValueError, match=r"larsson16_small: the colours decided on \(.+\) are nan or infinite"):
+            attempt()

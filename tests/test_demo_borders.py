@@ -1,12 +1,13 @@
 """The demo: the border of a scan stays uncoloured, and what is inside is as if there were none."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from test_demo import CAMERA, MANY_COLOURS, Desk
+from test_demo import CAMERA, MANY_COLOURS, METHOD, PICTURES, Desk
 
 import colorlib
 
@@ -69,3 +70,33 @@ def test_the_visitor_may_want_it_coloured(page: Any, scan: Path):
     assert np.abs(got - expected).max() <= 1
     plain = visitor.call("receive", [visitor.upload(CAMERA, "plain.png"), 1, 1, None])["changes"]
     assert not plain["border"]["visible"]
+
+
+@pytest.mark.parametrize("first", [None, METHOD])
+def test_white_is_balanced_inside_and_the_border_keeps_its_colour(session, tmp_path, first):
+    """Inside it is the download of the photograph without a border, and what the page shows."""
+    casts, paper = importlib.import_module("casts"), (245, 235, 205)
+    photo = Image.open(PICTURES / "rocket.jpg").convert("RGB").resize((480, 320))
+    photo.info.clear()  # its colour profile, which the expanded one lacks
+    photo.save(tmp_path / "plain.png")
+    ImageOps.expand(photo, AROUND, paper).save(tmp_path / "scan.png")
+    files = []
+    for name in ("plain.png", "scan.png"):
+        one = session.Session(tmp_path / name)
+        state = casts.simulate(one, casts.NO_CAST, first)
+        casts.balance(state, "gray_world")
+        shown = np.asarray(Image.open(casts.show_balanced(one, state, "gray_world")).convert("RGB")).astype(int)
+        files.append(np.asarray(Image.open(casts.save_balanced(one, "gray_world")).convert("RGB")).astype(int))
+    assert tuple(one.border) == (30, 50, 40, 20)
+    plain, scan = files
+    inside = scan[30 : 30 + 320, 40 : 40 + 480]
+    apart = np.abs(inside - plain)
+    assert apart.max() <= (4 if first else 0)  # gains stretch the rounding of the first step
+    assert (apart > 0).mean() < 1e-2
+    if shown.shape == scan.shape:
+        assert np.array_equal(shown, scan)
+    else:
+        assert np.abs(inside - shown).max() <= 4
+    around = np.concatenate([scan[:30].reshape(-1, 3), scan[-50:].reshape(-1, 3), scan[:, :40].reshape(-1, 3)])
+    gray = np.ptp(around, axis=1) == 0
+    assert gray.all() if first else (around == paper).all()

@@ -162,8 +162,15 @@ def test_wrong_decisions_of_clients_are_answered_with_the_right_ones(app):
             lambda: api.colorize(photo, [MANY_COLOURS], 1, 1, "modus"),
             "Choose from: own, mode, median, expectation, sam",
         ),
-        (lambda: api.colorize(photo, [MANY_COLOURS], 1, 1, "mode", 0), "expected a temperature above 0, got 0"),
-        (lambda: api.colorize(photo, [MANY_COLOURS], 1, 1, "own", None), "Expected a number for temperature, above 0"),
+        (
+            lambda: api.colorize(photo, [MANY_COLOURS], 1, 1, "mode", 0),
+            "expected a temperature of at least 0.001, got 0",
+        ),
+        (
+            lambda: api.alternatives(photo, MANY_COLOURS, 1, 1, 1, "own", 1e-40),
+            "expected a temperature of at least 0.001, got 1e-40",
+        ),
+        (lambda: api.colorize(photo, [MANY_COLOURS], 1, 1, "own", None), "Expected a number for temperature, at least"),
         (lambda: api.colorize(photo, [MANY_COLOURS, METHOD], 1, 1, "mode"), f"With {METHOD}, which predict one colour"),
         (lambda: api.steer(photo, METHOD, [], 1, 1, "own", 2), "decoder must be own and temperature 1"),
         (

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
-from test_demo import CAMERA, MANY_COLOURS, METHOD, Desk, gray_file, plain
+from test_demo import CAMERA, MANY_COLOURS, METHOD, PICTURES, Desk, gray_file, plain
 
 
 def request(token: str) -> Any:
@@ -51,6 +51,22 @@ def test_what_was_seen_is_there_again(page, visitor):
     assert shown.is_relative_to(desk.session.folder)
     (step,) = page.receive({"path": str(shown)}, 1, 1, desk.session)
     assert page.session not in step
+
+
+def test_the_photograph_that_a_visit_borrows_from_is_shown(page, visitor):
+    coffee = visitor.upload(PICTURES / "coffee.png", "coffee.png")
+    visitor.call("transfer", [coffee, 1, 1, None])
+    visitor.call("pick", [MANY_COLOURS, 1, 1, None])
+    found = restored(page, visitor.session.visit)
+    assert Path(found["reference"]["path"]) == visitor.session.preview
+    assert found["panel-transferred"]["visible"]
+    listening = [one for one in page.blocks.fns.values() if one.name == "restore"]
+    assert all(page.comparison.borrowing.reference in one.outputs for one in listening)
+    assert len(listening) == 1
+    visitor.call("transfer", [None, 1, 1, None])
+    found = restored(page, visitor.session.visit)
+    assert found["reference"] is None
+    assert "panel-transferred" not in found
 
 
 def test_a_visit_without_a_picture_yet(page, tmp_path):

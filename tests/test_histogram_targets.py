@@ -443,7 +443,7 @@ def test_a_decoder_that_is_not_there_is_refused(target: Histogram, name: str):
     with pytest.raises(ValueError, match=rf"expected a decoder of {type(target).__name__}: .*, .*; got '{name}'"):
         target.decoder = name
     assert target.decoder == before
-    with pytest.raises(ValueError, match="temperature above 0, got 0"):
+    with pytest.raises(ValueError, match=r"temperature of at least 0\.001, got 0"):
         HueChroma(temperature=0)
-    with pytest.raises(ValueError, match="temperature above 0, got -1"):
+    with pytest.raises(ValueError, match=r"temperature of at least 0\.001, got -1"):
         HueChroma().temperature = -1

@@ -15,6 +15,8 @@ from colorlib.image import gaussian_blur, size_of
 from colorlib.targets._base import Target
 from colorlib.targets.decoders import entropy
 
+LEAST_TEMPERATURE = 0.001
+
 
 class Colors(NamedTuple):
     """What a distribution says about one pixel: a grid of colours, the axes being those of the target.
@@ -81,14 +83,14 @@ class Histogram(Target):
         """What logits are divided by when decoding; may be set.
 
         Raises:
-            ValueError: it is not above 0.
+            ValueError: it is below 0.001, where logits would overflow.
         """
         return self._temperature
 
     @temperature.setter
     def temperature(self, value: float) -> None:
-        if not 0 < value < math.inf:
-            raise ValueError(f"expected a temperature above 0, got {value}")
+        if not LEAST_TEMPERATURE <= value < math.inf:
+            raise ValueError(f"expected a temperature of at least {LEAST_TEMPERATURE}, got {value}")
         self._temperature = value
 
     @property
