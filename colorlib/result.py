@@ -247,15 +247,15 @@ class Result:
             >>> from colorlib import Colorizer
             >>> from skimage import data
             >>> result = Colorizer("larsson16_small")(data.camera())
-            >>> result.decode("mode", temperature=0.5).provenance.partition(", mode")[2]
-            ' of its distribution, temperature 0.5'
+            >>> result.decode("mode", temperature=0.5).provenance.rpartition("), ")[2]
+            'saturation x1.75, mode of its distribution, saturation x1, temperature 0.5'
         """
         prediction = self._distribution()
         target = copy(prediction.target)
         notes = []
         if decoder is not None and decoder != target.decoder:
+            notes += [f"{decoder} of its distribution", *(["saturation x1"] if target.saturation != 1 else [])]
             target.decoder, target.saturation = decoder, 1.0
-            notes.append(f"{decoder} of its distribution")
         if temperature is not None and temperature != target.temperature:
             target.temperature = temperature
             notes.append(f"temperature {temperature:g}")
