@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from uploads import TEMP, sweep_regularly
+from uploads import TEMP, keep_examples, sweep_regularly
 
 # Before Gradio is imported, whose MCP server reads it then; else photographs that it gets would stay for ever.
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name
@@ -23,6 +23,7 @@ def build(page: Page) -> gr.Blocks:
     blocks = page.blocks
     blocks.queue(max_size=100, api_open=False)  # nobody runs a handler past the queue
     fetch_nothing()
+    keep_examples()
     return blocks
 
 

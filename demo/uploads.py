@@ -27,12 +27,20 @@ def remove_later(folder: Path) -> None:
     timer.start()
 
 
+_examples: set[Path] = set()
+
+
+def keep_examples() -> None:
+    """Sweep nothing of what is there now, before a visitor comes: the page's examples."""
+    _examples.update(Path(TEMP.name).iterdir())
+
+
 def sweep() -> None:
     """Remove what Gradio leaves: uploads that were cut off, what agents sent long ago, and folders that are empty.
 
     Gradio names folders by a hash, and forgets the photographs that its MCP server gets, so it never deletes these.
     """
-    for path in Path(TEMP.name).iterdir():
+    for path in set(Path(TEMP.name).iterdir()) - _examples:
         with suppress(OSError):  # not empty, or gone already
             age = time.time() - path.stat().st_mtime
             hashed = re.fullmatch("[0-9a-f]{40,64}", path.name) is not None
