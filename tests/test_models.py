@@ -315,7 +315,9 @@ def test_unknown_settings_are_refused_with_the_known_ones():
 
 
 def test_no_weights_says_what_to_do():
-    with pytest.raises(colorlib.WeightsError, match=r"iizuka16 has no embedded weights; train it \(python -m training"):
+    with pytest.raises(colorlib.WeightsError, match=r"iizuka16_local has no embedded weights; train it"):
+        create_model("iizuka16_local", pretrained=True)
+    with pytest.raises(colorlib.WeightsError, match=r"`colorlib fetch iizuka16` gets those of its authors"):
         create_model("iizuka16", pretrained=True)
 
 

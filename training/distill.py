@@ -10,7 +10,6 @@ from torch import Tensor
 
 from colorlib.image import size_of
 from colorlib.models import ColorModel
-from colorlib.models._layers import resized
 from colorlib.targets import Histogram, HueChroma
 from colorlib.weights import open_model
 
@@ -47,7 +46,8 @@ class Teacher:
         prediction = student(student.to_input(rgb if shown is None else shown))
         self.network.to(rgb.device)
         with torch.no_grad():
-            taught = resized(self.network(self.network.to_input(rgb)).float(), size_of(prediction))
+            theirs = self.network(self.network.to_input(rgb)).float()
+            taught = F.interpolate(theirs, size_of(prediction), mode="bilinear", align_corners=False)
         apart = divergence(target, prediction, taught)
         if self.soft == 1:
             return {"loss": apart, "divergence": apart}
