@@ -41,7 +41,7 @@ def test_no_network_runs_and_the_result_stays(monkeypatch):
     assert torch.equal(result.ab, before)
     assert result.prediction.target.temperature == 1
     assert result.decode() is result.decode(result.prediction.target.decoder, 1) is result
-    assert other.provenance == f"{result.provenance}, mode of its distribution, temperature 0.5"
+    assert other.provenance == f"{result.provenance}, mode of its distribution, saturation x1, temperature 0.5"
 
 
 def test_a_low_temperature_is_the_most_probable_colour():
