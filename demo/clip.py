@@ -1,12 +1,10 @@
 """A short clip by one method, with progress, a stop, and what smoothing did to flicker."""
 
 import logging
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from checks import checked
 from loading import load
 from methods import label
 from panels import Changes, uploaded
-from uploads import LIFETIME, TEMP
+from uploads import LIFETIME, TEMP, remove_later
 
 EVERY = 5  # frames from one report to the next
 
@@ -109,9 +107,7 @@ class Clip:
             logging.error("a clip failed: %s", type(error).__name__)  # a message may have the visitor's file name
             yield self._busy(False) | {self.status: words.complaint_html(words.FAILED)}
         finally:  # not before: the file is the visitor's for LIFETIME
-            timer = threading.Timer(LIFETIME, partial(shutil.rmtree, folder, ignore_errors=True))
-            timer.daemon = True
-            timer.start()
+            remove_later(folder, LIFETIME)
 
     def halt(self, request: gr.Request) -> gr.Button:
         """Let the frame that is being coloured be the last."""

@@ -20,9 +20,9 @@ class UnreadableError(Exception):
     """A visitor's file that cannot be used; the message explains it without any term of the library."""
 
 
-def remove_later(folder: Path) -> None:
-    """Remove a folder after LINGER seconds."""
-    timer = threading.Timer(LINGER, partial(shutil.rmtree, folder, ignore_errors=True))
+def remove_later(folder: Path, seconds: float | None = None) -> None:
+    """Remove a folder after some seconds, by default LINGER."""
+    timer = threading.Timer(LINGER if seconds is None else seconds, partial(shutil.rmtree, folder, ignore_errors=True))
     timer.daemon = True
     timer.start()
 

@@ -91,6 +91,18 @@ def _wait(device: str) -> None:
 
 
 @contextmanager
+def _watched(model: ColorModel, before: Callable[..., None], after: Callable[..., None]) -> Iterator[None]:
+    """Call ``before(name, module, input)`` and ``after(name, module, input, output)`` around each layer."""
+    hooks = [module.register_forward_pre_hook(partial(before, name)) for name, module in _leaves(model)]
+    hooks += [module.register_forward_hook(partial(after, name)) for name, module in _leaves(model)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
 def _timed(model: ColorModel, device: str) -> Iterator[dict[str, float]]:
     """Seconds that each layer took; one that is called twice counts twice."""
     spent: dict[str, float] = defaultdict(float)
@@ -104,13 +116,8 @@ def _timed(model: ColorModel, device: str) -> Iterator[dict[str, float]]:
         _wait(device)
         spent[name] += perf_counter() - began[name]
 
-    hooks = [module.register_forward_pre_hook(partial(before, name)) for name, module in _leaves(model)]
-    hooks += [module.register_forward_hook(partial(after, name)) for name, module in _leaves(model)]
-    try:
+    with _watched(model, before, after):
         yield spent
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _counted(model: ColorModel, run: Callable[[], object]) -> tuple[dict[str, int], dict[str, str]]:
@@ -128,14 +135,8 @@ def _counted(model: ColorModel, run: Callable[[], object]) -> tuple[dict[str, in
         operations[name] += counter.get_total_flops() // 2
         shapes[name] = f"{_kind(module)} -> {' x '.join(map(str, output.shape[1:]))}"
 
-    hooks = [module.register_forward_pre_hook(partial(before, name)) for name, module in _leaves(model)]
-    hooks += [module.register_forward_hook(partial(after, name)) for name, module in _leaves(model)]
-    try:
-        with counter:
-            run()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _watched(model, before, after), counter:
+        run()
     return operations, shapes
 
 

@@ -225,7 +225,7 @@ def measure(
         paint_seconds = _seconds(partial(colorizer.paint(rgb).batch, rgb), on, repeats, budget)
         file_seconds = _seconds(partial(_file_to_file, colorizer, _jpeg(rgb)), on, repeats, budget)
     if model.learned:
-        given = partial(model, model.to_input(colorizer.seen(rgb)))
+        given = _given(colorizer, rgb)
         operations = count_operations(given)
         if runtime == "torch":
             network_seconds = _seconds(given, on, repeats, budget)
@@ -261,8 +261,7 @@ def network_run(
         ValueError: there is no such method or device.
     """
     colorizer = _colorizer(name, network, device)
-    model = colorizer.model
-    return model, partial(model, model.to_input(colorizer.seen(_photograph(side).to(colorizer.device))))
+    return colorizer.model, _given(colorizer, _photograph(side).to(colorizer.device))
 
 
 def measure_peak(device: str = "cpu", dtype: Dtype = "float32") -> Peak:
@@ -379,6 +378,11 @@ def _colorizer(name: str, network: int | None, device: str, weights: Weights = "
     )
     model = name if pretrained else create_model(name)
     return Colorizer(model, device=device, size=network, vivid=False)
+
+
+def _given(colorizer: Colorizer, rgb: Tensor) -> Callable[[], Tensor]:
+    """What runs the network alone, once its input has been made of a photograph (1, 3, H, W)."""
+    return partial(colorizer.model, colorizer.model.to_input(colorizer.seen(rgb)))
 
 
 def _photograph(side: int) -> Tensor:
