@@ -14,7 +14,7 @@ from checks import checked, dials
 from loading import load
 from methods import label
 from panels import Changes, inside
-from uploads import LIFETIME
+from uploads import LIFETIME, later
 
 if TYPE_CHECKING:
     from batches import Batch
@@ -157,9 +157,7 @@ class Many:
                     del self._visits[key]
             visit.batch = None
 
-        timer = threading.Timer(LIFETIME, forget)
-        timer.daemon = True
-        timer.start()
+        later(LIFETIME, forget)
 
     def _busy(self, busy: bool) -> Changes:
         return {

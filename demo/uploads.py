@@ -1,5 +1,7 @@
 """Files of visitors: where they lie, and when they go. Nothing here needs torch."""
 
+import heapq
+import logging
 import re
 import shutil
 import tempfile
@@ -7,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
 LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
@@ -22,9 +26,39 @@ class UnreadableError(Exception):
 
 def remove_later(folder: Path, seconds: float | None = None) -> None:
     """Remove a folder after some seconds, by default LINGER."""
-    timer = threading.Timer(LINGER if seconds is None else seconds, partial(shutil.rmtree, folder, ignore_errors=True))
-    timer.daemon = True
-    timer.start()
+    later(LINGER if seconds is None else seconds, partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+def later(seconds: float, action: Callable[[], None]) -> None:
+    """Do something after some seconds, unless the server ends before.
+
+    One thread does it all: a timer each would be a thread for every photograph of the last hour.
+    """
+    # This queue may be used by finalizers, which can run amid anything, its own methods included.
+    _plans.put((time.monotonic() + seconds, next(_numbers), action))
+    _start_to_act()
+
+
+_plans: SimpleQueue[tuple[float, int, Callable[[], None]]] = SimpleQueue()
+_numbers = count()  # of two plans for one moment the first goes first; actions have no order
+
+
+@cache
+def _start_to_act() -> None:
+    threading.Thread(target=_act, daemon=True, name="later").start()
+
+
+def _act() -> None:
+    """Do what is planned, each at its time."""
+    due: list[tuple[float, int, Callable[[], None]]] = []
+    while True:
+        with suppress(Empty):
+            heapq.heappush(due, _plans.get(timeout=max(0.0, due[0][0] - time.monotonic()) if due else None))
+        while due and due[0][0] <= time.monotonic():
+            try:
+                heapq.heappop(due)[2]()
+            except Exception as error:  # the others wait for their turn
+                logging.error("something planned failed: %s", type(error).__name__)
 
 
 _examples: set[Path] = set()
