@@ -211,17 +211,22 @@ def paint(model: ColorModel, target: Target, seen: Tensor, reference: Tensor | N
     """
     if isinstance(model, WhiteBalance):
         return Gains(_finite(shrink_area(model.correction(seen), GAIN_SIZE), model), shrink_area(seen, GAIN_SIZE))
-    raw: Tensor = _finite(model(model.to_input(seen), reference), model)
+    raw: Tensor = model(model.to_input(seen), reference)
+    if isinstance(target, Histogram):  # one logit may be -inf, a colour that has no chance; not all
+        for logits in raw.split(target.sizes, dim=1):
+            _finite(logits.amax(dim=1), model)
+    else:
+        _finite(raw, model)
     lightness = color.rgb_to_lightness(seen)
     if len(raw) > 1 or not isinstance(target, Histogram):
-        return Chroma(target.chroma(raw, lightness), disagreement=target.disagreement(raw))
+        return Chroma(_finite(target.chroma(raw, lightness), model), disagreement=target.disagreement(raw))
     prediction = Prediction(raw[0], resize_area(lightness, size_of(raw))[0], copy(target))
-    return Chroma(prediction.ab()[None], prediction)
+    return Chroma(_finite(prediction.ab()[None], model), prediction)
 
 
 def _finite(colours: Tensor, model: ColorModel) -> Tensor:
-    """The same; nan would be painted as some colour, and nobody would know. What has no chance may be -inf."""
-    if is_concrete(colours) and not (colours < torch.inf).all():
+    """The same; nan would be painted as some colour, and nobody would know."""
+    if is_concrete(colours) and not colours.isfinite().all():
         advice = "its weights are damaged, or overflow in half precision: load them again, or use float32"
         raise ValueError(f"{model.name}: the network gave colours that are nan or infinite; {advice}")
     return colours

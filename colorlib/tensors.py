@@ -25,7 +25,8 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> Non
     A file that leaves out the encoder names that by its hash; then its file is read too.
 
     Raises:
-        WeightsError: a file is absent, damaged, differs from its sha256, or was made for another network.
+        WeightsError: a file is absent, damaged, differs from its sha256, holds values that are not finite, or was made
+            for another network.
     """
     tensors, encoder = read_weights(path, sha256)
     names = _encoder_names(model)
@@ -41,6 +42,9 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> Non
     if problems:
         shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise WeightsError(f"{path} does not fit {type(model).__name__}: {shown}")
+    for name in expected:
+        if not torch.isfinite(tensors[name]).all():  # an output layer's sigmoid would hide an infinite bias
+            raise WeightsError(f"{path} holds values that are not finite in {name}; fetch it again, or train anew")
     model.load_state_dict(tensors, strict=True)
 
 

@@ -457,3 +457,29 @@ def test_damage_gives_photos_or_an_image_error(kind: str) -> None:
                 assert 0 <= photo.rgb.min() <= photo.rgb.max() <= 1
         except ImageError:
             continue
+
+
+@pytest.mark.parametrize("part", [0.25, 0.5, 0.99])
+def test_a_tile_that_is_cut_is_not_filled_with_black(part: float):
+    content = tiff(PHOTO16, photometric="rgb", tile=(16, 16))
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[0]
+        end = page.dataoffsets[-1] + int(part * page.databytecounts[-1])
+    with pytest.raises(ImageError, match="parts of the picture are missing; the file is cut short"):
+        read(content[:end])
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_gray_with_another_sample_that_is_no_alpha(byteorder: str):
+    two = np.stack([GRAY, 255 - GRAY], axis=2)
+    buffer = io.BytesIO()
+    options = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": (0,)}
+    tifffile.imwrite(buffer, two, byteorder=byteorder, metadata=None, **options)
+    photo = read(buffer.getvalue())
+    exactly(photo.rgb, planes(GRAY, 3))
+    assert photo.alpha is None
+
+
+def test_a_kind_of_tiff_that_nothing_reads_is_called_one():
+    with pytest.raises(ImageError, match="a TIFF of colours or a codec that are not known here"):
+        read(tiff(PHOTO > 99, photometric="rgb"))

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -97,6 +98,20 @@ def test_only_thumbnails_are_read_with_a_warning() -> None:
     assert photo.warnings == (
         "its only directories call themselves reduced copies or masks; the first of them was read",
     )
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_directories_that_go_in_a_circle(target: int) -> None:
+    """The last one says that an earlier one follows: its first page is read, in an instant."""
+    data = bytearray(tiff_of((PHOTO, 0), (PHOTO[::-1].copy(), 0), (PHOTO, 0)))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        offsets = [page.offset for page in file.pages]
+    (entries,) = struct.unpack_from("<H", data, offsets[-1])
+    struct.pack_into("<I", data, offsets[-1] + 2 + 12 * entries, offsets[target])
+    photo = read(bytes(data))
+    exactly(photo.rgb, planes(PHOTO))
+    (warning,) = photo.warnings
+    assert warning.startswith("the directories behind its first page are broken (directory 4 is one of those before)")
 
 
 def test_pages_keep_what_is_their_own() -> None:

@@ -48,6 +48,15 @@ def test_embedded_files_stay_light():
     assert files == {path.name for path in EMBEDDED.glob("*.safetensors")}
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_values_that_are_not_finite_are_refused_by_name(value: float, saved: Path):
+    tensors = load_file(saved)
+    tensors["bias"][1] = value
+    save_file(tensors, saved)
+    with pytest.raises(WeightsError, match=r"net\.safetensors holds values that are not finite in bias; "):
+        load_weights(nn.Linear(3, 2), saved)
+
+
 def test_missing_unknown_and_misshapen_tensors_are_named(saved: Path):
     tensors = load_file(saved)
     save_file({"weight": tensors["weight"][:1].contiguous(), "extra": tensors["bias"]}, saved)

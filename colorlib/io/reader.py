@@ -217,7 +217,7 @@ def _tiff_by_pillow(
 ) -> Raster:
     image = _open_image(stream, None, name, notes)
     with heard(notes):
-        if getattr(image, "n_frames", 1) > 1 and place != image.tell():
+        if place != image.tell():
             image.info.clear()  # Pillow would keep the first page's profile and resolution for pages without
             image.seek(place)
         image.getexif()  # as Pillow does when it decodes: here its warnings are heard
@@ -310,6 +310,8 @@ def _unidentified(head: bytes, name: str) -> ImageError:
         advice = INSTALLABLE.get(".heic")
         if advice:
             return ImageError(f"{name}: it is a HEIF picture (HEIC), which one more package reads: {advice}")
+    if head.startswith(tiff.SIGNATURES):
+        return ImageError(f"{name}: a TIFF of colours or a codec that are not known here; save it as 8-bit RGB")
     expected = ", ".join(sorted({*READABLE, "JPEG XL"} - ({"HEIF"} if INSTALLABLE else set())))
     got = f"no picture that can be read, it begins with {head[:12]!r}"
     return ImageError(f"{name}: {got}; expected one of {expected}; convert it to PNG")

@@ -1,6 +1,8 @@
 """The pages of a TIFF: which are photographs, and those that Pillow cannot read or would cut to 8 bits."""
 
 import logging
+import os
+from itertools import islice
 from typing import IO
 
 import numpy as np
@@ -17,6 +19,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF
 
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
 _READ_AHEAD = 1 << 22  # bytes of the file that are decoded by several threads, and wait to be copied
+_DIRECTORIES = 65_536  # at most; in a few megabytes there may be a million
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _RENDERED = {  # codecs that give gray or RGB, whatever space the file stores; Pillow has none of them
     COMPRESSION.WEBP,
@@ -43,14 +46,19 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 def photographs(tiff: TiffFile, name: str, notes: list[str]) -> list[int]:
     """Places, in the chain of directories, of those that hold a photograph: no thumbnail, reduced copy or mask."""
-    kinds: list[int] = []
+    kinds: dict[int, int] = {}  # by the directory's offset
     first = tiff.pages.first
     try:
-        kinds = [_kind(page) for page in tiff.pages]
+        for page in islice(tiff.pages, _DIRECTORIES + 1):
+            if page.offset in kinds:  # tifffile would go round for ever
+                raise ValueError(f"directory {len(kinds) + 1} is one of those before")
+            kinds[page.offset] = _kind(page)
+        if len(kinds) > _DIRECTORIES:
+            raise ValueError(f"there are more than {_DIRECTORIES:,}")
     except Exception as error:
-        kinds = [_kind(first)]
+        kinds = {first.offset: _kind(first)}
         notes.append(f"the directories behind its first page are broken ({error}); only that page was read")
-    found = [place for place, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK)]
+    found = [place for place, kind in enumerate(kinds.values()) if not kind & (_REDUCED | _MASK)]
     if not found and first.subifds:
         raise ImageError(f"{name}: a camera's raw file, expected a picture; develop it to TIFF or JPEG")
     if not found:
@@ -64,7 +72,7 @@ def _kind(page: object) -> int:
 
 def is_for_pillow(page: TiffPage) -> bool:
     """Whether Pillow reads the page as well: it has 8 bits or fewer, and a codec of Pillow's; and it is not large."""
-    if page.compression in _RENDERED:
+    if page.compression in _RENDERED or (page.photometric < PHOTOMETRIC.RGB and page.extrasamples == (0,)):
         return False
     # Where alpha is multiplied into colours, it rounds in its own way.
     plain = page.photometric in _PLAIN and page.compression in _BY_STRIPS and 1 not in page.extrasamples
@@ -89,7 +97,9 @@ def raster(tiff: TiffFile, stream: IO[bytes], page: TiffPage, max_pixels: int, n
         raise ImageError(f"{name}: {got}; expected 8 or 16 bits, or float in [0, 1]; save it with 16 bits")
     if page.axes not in ("YX", "YXS", "SYX") or not colours <= page.samplesperpixel <= 8:
         raise ImageError(f"{name}: got {page.samplesperpixel} samples a pixel; expected gray or RGB")
-    if not all(page.databytecounts):  # tifffile would fill in black
+    length = stream.seek(0, os.SEEK_END)
+    parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if not all(count and start + count <= length for start, count in parts):  # tifffile would fill in black
         raise ImageError(f"{name}: parts of the picture are missing; the file is cut short, copy it again")
     pixels = _pixels(tiff, stream, page)
     peak = 2**page.bitspersample - 1 if pixels.dtype.kind == "u" else 1

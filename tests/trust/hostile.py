@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
-from intake import REFUSED, Hostile
+from intake import Hostile
 from intake_text import hostile_files
 from test_demo import Visitor, serve
 
@@ -107,7 +107,7 @@ def judged(file: Hostile, picture: np.ndarray | tuple[int, ...]) -> str:
 
 def refused(file: Hostile, said: str) -> Ending:
     """A file was refused: is that right, and clear?"""
-    fault = "" if file.may_fail or file.shown is REFUSED else f"was refused: {said}"
+    fault = "" if file.may_fail or isinstance(file.shown, str) else f"was refused: {said}"
     if not said.strip() or "Traceback" in said:
         fault = f"the error is not clear: {said!r}"
     return Ending(False, said, fault)
@@ -346,7 +346,7 @@ def received(visitor: Visitor, file: Hostile) -> Ending:
         return Ending(False, "", f"the page failed: {answer['output']}")
     shown, remarks = answer["changes"]["image-gray"], answer["changes"]["remarks"]
     if shown:
-        return Ending(True, "", "was shown" if file.shown is REFUSED else "")
+        return Ending(True, "", "was shown" if isinstance(file.shown, str) else "")
     return refused(file, str((remarks or {}).get("value") or ""))
 
 

@@ -358,9 +358,8 @@ def depths() -> Iterator[Hostile]:
                 options: dict[str, Any] = {"photometric": "rgb" if channels >= 3 else "minisblack", "byteorder": order}
                 options |= {"planarconfig": "contig"} if channels > 1 else {}
                 name = f"{channels} of {kept.name} {'big' if order == '>' else 'little'}.tif"
-                yield Hostile(
-                    "depth", name.encode(), tiff(pixels, **options), size, may_fail=kind not in ("u1", "u2", "?")
-                )
+                usual = kind in ("u1", "u2") or (kind, channels) == ("?", 1)
+                yield Hostile("depth", name.encode(), tiff(pixels, **options), size, may_fail=not usual)
     for bits in (8, 10, 12, 16):
         deep = (PHOTO.astype(np.uint16) * 257 >> 16 - bits).astype(np.uint8 if bits == 8 else np.uint16)
         for shape in ("gray", "rgb"):
@@ -386,7 +385,14 @@ def depths() -> Iterator[Hostile]:
             head = b"%s\n%d %d\n%d\n" % (mark, WIDTH, HEIGHT, peak)
             yield Hostile("depth", b"%s up to %d.ppm" % (mark, peak), head + raw, size)
     head = b"Pf\n%d %d\n-1.0\n" % (WIDTH, HEIGHT)
-    for name, fill in (("half", 0.5), ("nan", np.nan), ("inf", np.inf), ("negative", -4), ("bright", 1e30)):
+    for name, fill in (
+        ("half", 0.5),
+        ("nan", np.nan),
+        ("inf", np.inf),
+        ("minus inf", -np.inf),
+        ("negative", -4),
+        ("bright", 1e30),
+    ):
         raw = np.full(GRAY.shape, fill, "<f4").tobytes()
         right = size if name == "half" else REFUSED
         yield Hostile("depth", f"{name}.pfm".encode(), head + raw, right, may_fail=True)

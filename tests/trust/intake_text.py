@@ -50,7 +50,8 @@ def lying() -> Iterator[Hostile]:
     }.items():
         body = b"".join(entry.pack(*one) for one in entries)[:65_000]
         block = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", min(len(entries), 65535)) + body
-        yield Hostile("EXIF", f"{name}.jpg".encode(), pil(PHOTO, "JPEG", exif=block[:65_000]), size)
+        shown = turned if name == "no end" else size  # its first entry is a good one
+        yield Hostile("EXIF", f"{name}.jpg".encode(), pil(PHOTO, "JPEG", exif=block[:65_000]), shown)
     for number, script in enumerate(SCRIPTS):
         block = exif(t010e=script, t013b=script, t0131=script, t8298=script)
         yield Hostile("scripts", f"exif {number}.jpg".encode(), pil(PHOTO, "JPEG", exif=block), size)
