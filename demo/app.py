@@ -11,7 +11,7 @@ os.environ["GRADIO_TEMP_DIR"] = TEMP.name
 
 import gradio as gr
 import words
-from guard import FILE, Guard, fetch_nothing
+from guard import FILE, Guard, fetch_nothing, log_no_values
 from loading import load, load_in_background
 from page import Page
 from starlette.middleware import Middleware
@@ -23,6 +23,7 @@ def build(page: Page) -> gr.Blocks:
     blocks = page.blocks
     blocks.queue(max_size=100, api_open=False)  # nobody runs a handler past the queue
     fetch_nothing()
+    log_no_values(blocks)
     keep_examples()
     return blocks
 

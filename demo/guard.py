@@ -50,6 +50,24 @@ def fetch_nothing() -> None:
     processing_utils.async_ssrf_protected_get = refuse
 
 
+def log_no_values(blocks: gr.Blocks) -> None:
+    """Let values that do not fit a handler lead to a clear error; Gradio would log them, with the names of files."""
+    take = blocks.preprocess_data
+
+    async def preprocess(handler: Any, inputs: list[Any], *rest: Any, **options: Any) -> Any:
+        try:
+            return await take(handler, inputs, *rest, **options)
+        except Exception as error:
+            if isinstance(error, gr.Error) and not error.print_exception:
+                raise
+            count = f"got {len(inputs)} values, expected {len(handler.inputs)}"
+            why = count if len(inputs) < len(handler.inputs) else "a value is of another type, or a path is not allowed"
+            text = f"The request does not fit {handler.api_name or 'this handler'}: {why}"
+            raise gr.Error(f"{text}. The page's footer leads to the API", print_exception=False) from None
+
+    blocks.preprocess_data = preprocess  # type: ignore[method-assign, assignment]
+
+
 class Guard:
     """The server behind it gets no request that is too large, or that comes too often.
 

@@ -1546,6 +1546,11 @@ class TestServer:
             visitor.call("receive", [visitor.upload(gray_file(tmp_path), "secret.png"), 1, 1, None])
             visitor.call("colour", [[METHOD], None, None])
             assert any((tmp_path / "tmp").rglob("secret*"))
+            secret = visitor.upload(gray_file(tmp_path), "secret.png")
+            few = visitor.call("colorize", [secret, [METHOD]])
+            assert "does not fit colorize: got 2 values, expected 6" in few["output"]["error"]
+            odd = visitor.call("colorize", [{"path": ["secret"]}, [METHOD], "secret", 1, "own", 1])
+            assert "does not fit colorize: a value is of another type" in odd["output"]["error"]
             process.send_signal(signal.SIGTERM)
             process.wait(60)
             assert not any((tmp_path / "tmp").rglob("*.png"))
