@@ -5,11 +5,11 @@ import html
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,10 @@ from sharing import End, note_table, notes
 from store import HUB, Store, UnreadableError, known_protocol, listing
 from visit import bound, one_of, some_of
 
-from colorlib.benchmarks import SCORES, behind, pairwise, rank, summarize, without_colour
+from colorlib.benchmarks import SCORES, bootstrap, summarize
 from colorlib.benchmarks.admission import admit
+from colorlib.benchmarks.bootstrap import Draws, draw, panels
+from colorlib.benchmarks.comparison import behind_drawn, pairwise_drawn, rank_drawn
 from colorlib.benchmarks.experiments import EXPERIMENTS, claim_table, experiment
 from colorlib.benchmarks.results import SHIPPED, Run
 from colorlib.benchmarks.scores import distance, with_targets
@@ -167,6 +169,46 @@ def open_page(title: str, *, with_runs: bool = True, with_yours: bool = True) ->
     return store
 
 
+class Drawn(NamedTuple):
+    """Scores of a protocol's runs on photographs that were drawn, see :class:`bootstrap.Draws`.
+
+    Attributes:
+        everything: an element for each set of photographs.
+        coloured: the same without photographs that have no colour.
+    """
+
+    everything: list[Draws]
+    coloured: list[Draws]
+
+    def most(self, models: Collection[str], *, coloured: bool = False) -> Draws:
+        """These methods, those on the same photographs as most of them."""
+        chosen = [one.only(one.table["model"].isin(models)) for one in (self.coloured if coloured else self.everything)]
+        return max(chosen, key=lambda one: (len(one.runs), max(one.table["photos"], default=0)))
+
+
+# Reading and drawing is most of the work: whatever is asked of the same scores shares it.
+# No argument has a default value: Streamlit takes one that is left out for another call.
+@st.cache_resource(ttl=600, max_entries=32, hash_funcs=RUNS, show_spinner="Drawing photographs")
+def drawn(store: Store, protocol: str, scores: tuple[str, ...], scenes: tuple[str, ...]) -> Drawn:
+    """Scores of all runs of a protocol on photographs that are drawn.
+
+    Args:
+        store: the results.
+        protocol: its id.
+        scores: names of :data:`SCORES`; the scores that they have as targets are drawn too.
+        scenes: only photographs of these; none is all.
+    """
+    columns = ["protocol", "model", "weights", "photo", "height", "width", "chroma_true"]
+    columns += [column for score in with_targets(scores) if (column := SCORES[score].column) not in columns]
+    rows = store.rows(protocol, columns, scenes=scenes)
+    everything, coloured = [], []
+    for panel in panels(rows):
+        everything.append(draw(panel, with_targets(scores)))
+        gray = panel.colourless
+        coloured.append(draw(panel, with_targets(scores), without=gray) if gray.any() else everything[-1])
+    return Drawn(everything, coloured)
+
+
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Computing confidence intervals")
 def summary(store: Store, protocol: str, scores: tuple[str, ...], scenes: tuple[str, ...] = ()) -> pd.DataFrame:
     """Scores of a protocol's runs with intervals, compared to gray: see :func:`colorlib.benchmarks.summarize`.
@@ -177,38 +219,52 @@ def summary(store: Store, protocol: str, scores: tuple[str, ...], scenes: tuple[
         scores: names of :data:`SCORES`.
         scenes: only photographs of these; none is all.
     """
-    scores = with_targets(scores)
-    columns = ["protocol", "model", "weights", "photo", "height", "width", "chroma_true"]
-    columns += [column for score in scores if (column := SCORES[score].column) not in columns]
     gray = GRAY if GRAY in store.of(protocol)["model"].to_numpy() else None
-    return summarize(store.rows(protocol, columns, scenes=scenes), scores=scores, against=gray)
+    found = drawn(store, protocol, scores, scenes)
+    pairs = zip(found.everything, found.coloured, strict=True)
+    return pd.concat(
+        (bootstrap.summary(all_photos, gray, coloured) for all_photos, coloured in pairs), ignore_index=True
+    )
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
-def ranks(store: Store, protocol: str, scores: tuple[str, ...], scenes: tuple[str, ...] = ()) -> pd.DataFrame:
-    """The methods of a protocol with ranks and ties, variants left out: see :func:`colorlib.benchmarks.rank`."""
-    models = without_variants(store.of(protocol)["model"])
-    return rank(store.rows(protocol, _compared(scores), models=models, scenes=scenes), scores)
+def ranks(
+    store: Store,
+    protocol: str,
+    scores: tuple[str, ...],
+    scenes: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """The methods of a protocol with ranks and ties, variants left out: see :func:`colorlib.benchmarks.rank`.
+
+    Args:
+        store: the results.
+        protocol: its id.
+        scores: to rank by.
+        scenes: only photographs of these; none is all.
+        beside: what the page also shows, these scores among it: it is drawn once for all.
+    """
+    models = set(without_variants(store.of(protocol)["model"])) - {GRAY}
+    return rank_drawn(drawn(store, protocol, beside or scores, scenes).most(models), scores)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
 def behind_of(
-    store: Store, protocol: str, score: str, model: str, weights: str, scenes: tuple[str, ...] = ()
+    store: Store,
+    protocol: str,
+    score: str,
+    model: str,
+    weights: str,
+    scenes: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """How far every run of a protocol is behind one of them: see :func:`colorlib.benchmarks.behind`.
 
-    Beside grayscale, only photographs that have colour count.
+    Beside grayscale, only photographs that have colour count. For ``beside`` see :func:`ranks`.
     """
-    rows = store.rows(protocol, [*_compared((score,)), "chroma_true"], scenes=scenes)
-    if model == GRAY:
-        rows = rows[~rows["photo"].isin(without_colour(rows))]
-    return behind(rows, score, model, weights)
-
-
-def _compared(scores: tuple[str, ...]) -> list[str]:
-    """The columns of rows by which methods are compared."""
-    columns = ["protocol", "model", "weights", "photo", "height", "width"]
-    return list(dict.fromkeys([*columns, *(SCORES[score].column for score in with_targets(scores))]))
+    found = drawn(store, protocol, beside or (score,), scenes)
+    models = store.of(protocol)["model"]
+    return behind_drawn(found.most(models, coloured=model == GRAY), score, model, weights)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
@@ -218,8 +274,9 @@ def pairs(store: Store, protocol: str, score: str) -> pd.DataFrame:
     See :func:`colorlib.benchmarks.pairwise`.
     """
     runs = store.of(protocol).drop_duplicates("model")
-    rows = store.rows(protocol, _compared((score,)), models=without_variants(runs["model"]))
-    return pairwise(rows[rows["weights"].isin(runs["weights"])], score)
+    models = set(without_variants(runs["model"]))
+    found = drawn(store, protocol, (score,), ()).most(models)
+    return pairwise_drawn(found.only(found.table["weights"].isin(runs["weights"])), score)
 
 
 def experiment_rows(store: Store, own: Store, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

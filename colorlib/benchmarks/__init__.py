@@ -36,13 +36,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from colorlib.benchmarks.bootstrap import summarize, without_colour
     from colorlib.benchmarks.comparison import behind, duel, pairwise, rank
     from colorlib.benchmarks.experiments import claim_table, experiment, experiment_rows, list_experiments
     from colorlib.benchmarks.external import score, write_inputs
     from colorlib.benchmarks.methods import Method
     from colorlib.benchmarks.photos import AbsentError, DataError, PhotoSet
     from colorlib.benchmarks.protocols import Protocol, list_benchmarks, protocol
-    from colorlib.benchmarks.results import Run, read_results, summarize, without_colour
+    from colorlib.benchmarks.results import Run, read_results
     from colorlib.benchmarks.runner import evaluate
     from colorlib.benchmarks.scores import SCORES, Score
 else:
@@ -50,13 +51,14 @@ else:
         __name__,
         submodules=[],
         submod_attrs={
+            "bootstrap": ["summarize", "without_colour"],
             "comparison": ["behind", "duel", "pairwise", "rank"],
             "experiments": ["claim_table", "experiment", "experiment_rows", "list_experiments"],
             "external": ["score", "write_inputs"],
             "methods": ["Method"],
             "photos": ["AbsentError", "DataError", "PhotoSet"],
             "protocols": ["Protocol", "list_benchmarks", "protocol"],
-            "results": ["Run", "read_results", "summarize", "without_colour"],
+            "results": ["Run", "read_results"],
             "runner": ["evaluate"],
             "scores": ["SCORES", "Score"],
         },

@@ -1,7 +1,8 @@
 """Which method is better than which: ranks with ties, and each pair of methods on the same photographs.
 
-All of it follows from the draws of :func:`colorlib.benchmarks.results.draw`, in which every method has the same
-photographs: what photographs have in common cancels out of a difference.
+All of it follows from the draws of :func:`colorlib.benchmarks.bootstrap.draw`, in which every method has the same
+photographs: what photographs have in common cancels out of a difference. Each function of rows has another one of
+their draws, for programs that draw once and compare often.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from colorlib.benchmarks.results import GRAY, RESAMPLES, Draws, alike, draw, percentiles
+from colorlib.benchmarks.bootstrap import GRAY, RESAMPLES, Draws, counts, draw, panels, percentiles
 from colorlib.benchmarks.scores import SCORES, Values, distance, with_targets
 
 LEVEL = 0.05  # of significance; intervals hold 95 %
+NOTHING_SHARED = "no photograph has a value in both runs"
 CORRECTION = "Holm's step-down correction"
 _RUN = ["model", "weights"]
+_BEHIND = ["behind", "behind_low", "behind_high"]
+_RANKED = ["protocol", "score", *_RUN, "value", "photos", "rank", *_BEHIND, "tied", "group"]
 
 
 class _Distances(NamedTuple):
@@ -56,21 +60,36 @@ def rank(rows: pd.DataFrame, scores: Sequence[str], *, resamples: int = RESAMPLE
     Raises:
         KeyError: there is no such score.
     """
-    names = ["protocol", "score", *_RUN, "value", "photos", "rank", "behind", "behind_low", "behind_high", "tied"]
-    names.append("group")
-    ranked = [pd.DataFrame(columns=names)]
-    for _, of_protocol in rows[rows["model"] != GRAY].groupby("protocol", sort=False, observed=True):
-        for score, (runs, value, draws) in _distances(of_protocol, scores, resamples, seed).items():
-            best = int(np.argmin(value))
-            low, high = percentiles(draws - draws[:, [best]])
-            # [one, those better]: in nearly all draws. To count is quicker than to find the percentiles of every pair.
-            better = np.array([(draws < one[:, None]).mean(axis=0) >= 1 - LEVEL / 2 for one in draws.T])
-            better[:, best] = low > 0
-            far = {"behind": value - value[best], "behind_low": low, "behind_high": high}
-            runs = runs.assign(score=score, rank=1 + better.sum(axis=1), **far, tied=~better[:, best])
-            order = np.argsort(value, kind="stable")
-            apart = (better | better.T)[np.ix_(order, order)]
-            ranked.append(runs.iloc[order].assign(group=tie_groups(apart))[names])
+    methods = rows[rows["model"] != GRAY]
+    ranked = [
+        rank_drawn(draw_most(of_protocol, scores, resamples=resamples, seed=seed), scores)
+        for _, of_protocol in methods.groupby("protocol", sort=False, observed=True)
+    ]
+    return pd.concat(ranked, ignore_index=True) if ranked else pd.DataFrame(columns=_RANKED)
+
+
+def rank_drawn(drawn: Draws, scores: Sequence[str]) -> pd.DataFrame:
+    """The methods of one protocol with ranks: see :func:`rank`.
+
+    Args:
+        drawn: runs on the same photographs, ``grayscale`` not among them.
+        scores: names of :data:`SCORES` that are qualities of methods.
+    """
+    ranked = [pd.DataFrame(columns=_RANKED)]
+    for score in scores:
+        if (found := _distances(drawn, score)) is None:
+            continue
+        runs, value, draws = found
+        best = int(np.argmin(value))
+        low, high = percentiles(draws - draws[:, [best]])
+        # [one, those better]: in nearly all draws. To count is quicker than to find the percentiles of every pair.
+        better = np.array([(draws < one[:, None]).mean(axis=0) >= 1 - LEVEL / 2 for one in draws.T])
+        better[:, best] = low > 0
+        far = {"behind": value - value[best], "behind_low": low, "behind_high": high}
+        runs = runs.assign(score=score, rank=1 + better.sum(axis=1), **far, tied=~better[:, best])
+        order = np.argsort(value, kind="stable")
+        apart = (better | better.T)[np.ix_(order, order)]
+        ranked.append(runs.iloc[order].assign(group=tie_groups(apart))[_RANKED])
     return pd.concat(ranked[1:] or ranked, ignore_index=True)
 
 
@@ -122,9 +141,20 @@ def behind(
     Raises:
         KeyError: there is no such score.
     """
-    none = pd.DataFrame(columns=[*_RUN, "behind", "behind_low", "behind_high"])
-    found = _distances(rows, [score], resamples, seed).get(score)
-    if found is None:
+    return behind_drawn(draw_most(rows, [score], resamples=resamples, seed=seed), score, model, weights)
+
+
+def behind_drawn(drawn: Draws, score: str, model: str, weights: str) -> pd.DataFrame:
+    """How much farther than one method all of them are from what is best: see :func:`behind`.
+
+    Args:
+        drawn: runs on the same photographs.
+        score: a name of :data:`SCORES` that is a quality of methods.
+        model: the method to compare with.
+        weights: its weights.
+    """
+    none = pd.DataFrame(columns=[*_RUN, *_BEHIND])
+    if (found := _distances(drawn, score)) is None:
         return none
     runs, value, draws = found
     chosen = np.flatnonzero((runs["model"] == model) & (runs["weights"] == weights))
@@ -155,8 +185,18 @@ def pairwise(rows: pd.DataFrame, score: str, *, resamples: int = RESAMPLES, seed
     Raises:
         KeyError: there is no such score.
     """
+    return pairwise_drawn(draw_most(rows, [score], resamples=resamples, seed=seed), score)
+
+
+def pairwise_drawn(drawn: Draws, score: str) -> pd.DataFrame:
+    """Every pair of methods, and whether they differ: see :func:`pairwise`.
+
+    Args:
+        drawn: runs on the same photographs.
+        score: a name of :data:`SCORES` that is a quality of methods.
+    """
     names = ["model", "weights", "other", "other_weights", "difference", "p", "p_corrected", "significant"]
-    found = _distances(rows, [score], resamples, seed).get(score)
+    found = _distances(drawn, score)
     if found is None or len(found.runs) < 2:
         return pd.DataFrame(columns=names)
     runs, value, draws = found
@@ -241,10 +281,12 @@ def duel(one: pd.DataFrame, other: pd.DataFrame, score: str, *, resamples: int =
     pairs = one[[*keys, *columns]].merge(other[[*keys, how.column]], on=keys, suffixes=("", "_other"))
     pairs = pairs.dropna(subset=[how.column, f"{how.column}_other"])
     if pairs.empty:
-        raise ValueError("no photograph has a value in both runs")
+        raise ValueError(NOTHING_SHARED)
     shared = pairs[keys]
     both = pd.concat(run.merge(shared, on=keys) for run in (one, other))
-    found = _distances(both, [score], resamples, seed)[score]
+    found = _distances(draw_most(both, [score], resamples=resamples, seed=seed), score)
+    if found is None:
+        raise ValueError(NOTHING_SHARED)
     first, second = (int(np.flatnonzero(found.runs["weights"] == name)[0]) for name in ("one", "other"))
     low, high = percentiles((found.draws[:, first] - found.draws[:, second])[:, None])
     values = {
@@ -255,9 +297,9 @@ def duel(one: pd.DataFrame, other: pd.DataFrame, score: str, *, resamples: int =
     with np.errstate(invalid="ignore"):
         gain = np.where(far[0] == far[1], 0.0, far[1] - far[0])  # two that are infinite are alike
     wins = pd.Series(np.sign(gain) / 2 + 0.5).groupby(pairs["photo"].to_numpy()).agg(["sum", "size"])
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(len(wins), size=(resamples, len(wins)))
-    shares = wins["sum"].to_numpy()[drawn].sum(axis=1) / wins["size"].to_numpy()[drawn].sum(axis=1)
+    sums, sizes = wins["sum"].to_numpy(), wins["size"].to_numpy(float)
+    drawn = counts(len(wins), resamples=resamples, seed=seed)
+    shares = np.concatenate([(count @ sums) / (count @ sizes) for count in drawn])
     won_low, won_high = np.percentile(shares, [2.5, 97.5])
     difference = float(found.value[first] - found.value[second])
     photos = shared.assign(**values, gain=gain).reset_index(drop=True)
@@ -265,19 +307,29 @@ def duel(one: pd.DataFrame, other: pd.DataFrame, score: str, *, resamples: int =
     return Duel(photos, difference, float(low[0]), float(high[0]), won, float(won_low), float(won_high))
 
 
-def _distances(rows: pd.DataFrame, scores: Sequence[str], resamples: int, seed: int) -> dict[str, _Distances]:
-    """By score, of the runs of a protocol, those on the same photographs as most of them."""
+def draw_most(rows: pd.DataFrame, scores: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
+    """Draw photographs for the runs of one protocol, those on the same photographs as most of them.
+
+    Args:
+        rows: of one protocol, as :func:`colorlib.benchmarks.evaluate` returns them.
+        scores: names of :data:`SCORES`; the scores that they have as targets are drawn too.
+        resamples: how often photographs are drawn.
+        seed: of the draws.
+    """
     if rows.empty:
-        return {}
-    most = max(alike(rows), key=lambda runs: (len(runs), len(runs[0])))
-    drawn = draw(most, with_targets(tuple(scores)), resamples, seed)
-    found = {}
-    for score in scores:
-        chosen = np.flatnonzero((drawn.table["score"] == score).to_numpy() & ~np.isnan(drawn.value))
-        if len(chosen):
-            runs = drawn.table.iloc[chosen].drop(columns="score").reset_index(drop=True)
-            found[score] = _Distances(runs.assign(value=drawn.value[chosen]), *_of(drawn, chosen, score))
-    return found
+        columns = ["protocol", *_RUN, "score", "photos"]
+        return Draws(pd.DataFrame(columns=columns), np.empty(0), np.empty((resamples, 0)))
+    most = max(panels(rows), key=lambda panel: (len(panel.runs), panel.photos))
+    return draw(most, with_targets(tuple(scores)), resamples=resamples, seed=seed)
+
+
+def _distances(drawn: Draws, score: str) -> _Distances | None:
+    """How far runs on the same photographs are from what is best; None if none of them has the score."""
+    chosen = np.flatnonzero((drawn.table["score"] == score).to_numpy() & ~np.isnan(drawn.value))
+    if not len(chosen):
+        return None
+    runs = drawn.table.iloc[chosen].drop(columns="score").reset_index(drop=True)
+    return _Distances(runs.assign(value=drawn.value[chosen]), *_of(drawn, chosen, score))
 
 
 def _of(drawn: Draws, chosen: NDArray[np.intp], score: str) -> tuple[Values, Values]:

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from colorlib.benchmarks.bootstrap import summarize
 from colorlib.benchmarks.reported import remarks, reported
-from colorlib.benchmarks.results import SHIPPED, read_results, summarize
+from colorlib.benchmarks.results import SHIPPED, read_results
 from colorlib.benchmarks.scores import SCORES
 from colorlib.benchmarks.tables import CAST, with_cast
 

@@ -151,7 +151,8 @@ def score(
             f"{len(unused)} pictures are of no photograph of {protocol.name} and not scored: {_named(unused)}",
             stacklevel=2,
         )
-    kept = [photo for photo in photos if photo.key not in set(without)]
+    left_out = set(without)
+    kept = [photo for photo in photos if photo.key not in left_out]
     # The method is never asked: its pictures are there.
     networks = fetch_networks(lpips=lpips, fid=fid)
     job = Pictures(Method(name, "grayscale"), protocol, "cpu", 8, 0, torch.get_num_threads(), networks, matched)

@@ -1,4 +1,4 @@
-"""Results on a disk: a Parquet file per run, found, read, summed up.
+"""Results on a disk: a Parquet file per run, found and read.
 
 A results folder holds ``PROTOCOL/METHOD-WEIGHTS.parquet``: a row per photograph, whose columns also say where it comes
 from, so that any query engine reads all files in place: ``SELECT * FROM read_parquet('results/*/*.parquet',
@@ -10,24 +10,19 @@ import platform
 import shutil
 import subprocess
 import warnings
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from colorlib.benchmarks.protocols import Protocol
-from colorlib.benchmarks.protocols import protocol as find_protocol
-from colorlib.benchmarks.scores import SCORES, Values
 
 if TYPE_CHECKING:
     import torch as pytorch
@@ -254,268 +249,6 @@ def read_results(folder: Path = SHIPPED) -> pd.DataFrame:
         except ValueError as error:
             warnings.warn(str(error), stacklevel=2)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-
-
-GRAY = "grayscale"  # the method that leaves photographs without colour
-# Mean chroma of Lab below which a photograph counts as one without colour: gray files have 0, JPEG's rounding adds some
-# tenths, and the palest photograph of the benchmarks has 2.1.
-COLOURLESS = 1.0
-RESAMPLES = 2000  # how often photographs are drawn
-_NAMES = ["protocol", "model", "weights", "score"]
-_BLOCK = 1 << 20  # photographs drawn at a time: what a processor's cache holds
-
-
-def summarize(
-    rows: pd.DataFrame,
-    *,
-    scores: Collection[str] = tuple(SCORES),
-    against: str | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """The scores of runs, with 95 % bootstrap intervals over photographs.
-
-    Photographs are drawn with replacement, the same ones for every method and score, and an interval lies between the
-    percentiles 2.5 and 97.5. A photograph without a value, such as the angle of one that is all dark, is left out of
-    that score.
-
-    Args:
-        rows: of one or several runs, as :func:`colorlib.benchmarks.evaluate` returns them.
-        scores: names of :data:`SCORES`; scores that a run does not have are left out, and so are those of whose parts
-            one is missing here or there.
-        against: also compare with this method, on the same photographs. What is compared with ``grayscale`` are only
-            photographs that have colour: of one without, gray is the truth, and its PSNR of 98 dB or more would be
-            most of a mean. :func:`without_colour` names them; in ``value`` they count.
-        resamples: how often photographs are drawn.
-        seed: of the draws.
-
-    Returns:
-        A row for each protocol, method and score: ``value``, ``low``, ``high``, and ``photos``, how many have one; with
-        ``against`` also ``ratio`` to that method's value and ``difference`` from it, each with ``_low`` and ``_high``,
-        nan for a run of other photographs, and ``compared``, how many photographs that is over.
-
-    Raises:
-        KeyError: there is no such score.
-        ValueError: no run of ``against``.
-    """
-    summed = []
-    for name, of_protocol in rows.groupby("protocol", sort=False, observed=True):
-        if against and not (of_protocol["model"] == against).any():
-            raise ValueError(f"{name}: there is no run of {against} to compare with; measure it too")
-        summed += [_of_same_photos(runs, scores, against, resamples, seed) for runs in alike(of_protocol)]
-    return pd.concat(summed, ignore_index=True)
-
-
-def _of_same_photos(
-    runs: list[pd.DataFrame], scores: Collection[str], against: str | None, resamples: int, seed: int
-) -> pd.DataFrame:
-    """See :func:`summarize`."""
-    table, value, draws = draw(runs, scores, resamples, seed)
-    if table.empty:
-        return table.assign(value=[], low=[], high=[])[[*_NAMES, "value", "low", "high", "photos"]]
-    low, high = percentiles(draws)
-    photos = table["photos"]
-    table = table[_NAMES].assign(value=value, low=low, high=high, photos=photos)
-    if not against:
-        return table
-    if against == GRAY and (gray := _colourless(runs[0], np.unique(runs[0]["photo"]))).any():
-        compared_photos, value, draws = draw(runs, scores, resamples, seed, without=gray)
-        photos = compared_photos["photos"]
-    first = table[table["model"] == against].drop_duplicates("score")
-    base = dict(zip(first["score"], first.index, strict=True))
-    of_base = np.array([base.get(score, -1) for score in table["score"]])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        compared = {
-            name: (relation(value, value[of_base]), *percentiles(relation(draws, draws[:, of_base])))
-            for name, relation in (("ratio", np.divide), ("difference", np.subtract))
-        }
-    for name, numbers in compared.items():
-        named_numbers = zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True)
-        table = table.assign(**{one: np.where(of_base < 0, np.nan, x) for one, x in named_numbers})
-    return table.assign(compared=np.where(of_base < 0, 0, photos))
-
-
-class Draws(NamedTuple):
-    """Scores of runs on the same photographs, and what they are on photographs that were drawn with replacement.
-
-    Attributes:
-        table: a row per column of the others: protocol, model, weights, score, and ``photos``, how many have a value.
-        value: over all photographs, (columns,).
-        draws: over those drawn, the same ones for every column, (resamples, columns).
-    """
-
-    table: pd.DataFrame
-    value: Values
-    draws: Values
-
-
-def alike(rows: pd.DataFrame) -> list[list[pd.DataFrame]]:
-    """The runs of one protocol, those together that have the same photographs; these are numbered."""
-    numbered = rows.assign(photo=pd.factorize(rows["photo"])[0])
-    groups: dict[bytes, list[pd.DataFrame]] = defaultdict(list)
-    for _, run in numbered.groupby(["model", "weights"], sort=False, observed=True):
-        groups[np.unique(run["photo"]).tobytes()].append(run)
-    return list(groups.values())
-
-
-def draw(
-    runs: list[pd.DataFrame],
-    scores: Collection[str],
-    resamples: int,
-    seed: int,
-    without: NDArray[np.bool_] | None = None,
-) -> Draws:
-    """Draw photographs with replacement. All scores of all runs are columns of one matrix, of which rows are drawn.
-
-    Args:
-        runs: on the same photographs, see :func:`alike`.
-        scores: names of :data:`SCORES`; those that a run does not have are left out.
-        resamples: how often photographs are drawn.
-        seed: of the draws.
-        without: photographs that do not count, (photos,).
-    """
-    photos = np.unique(runs[0]["photo"])
-    named, sums, weights, apart = _columns(runs, scores, photos)
-    table = pd.DataFrame(named, columns=_NAMES)
-    if table.empty:
-        return Draws(table.assign(photos=[]), np.empty(0), np.empty((resamples, 0)))
-    of_score = [(table["score"] == score).to_numpy() for score in scores]
-    # Most scores weigh photographs alike: one sum of weights serves them all.
-    distinct: dict[bytes, int] = {}
-    place = [distinct.setdefault(weight.tobytes(), len(distinct)) for weight in weights]
-    totals, known = np.stack(sums, axis=1), np.stack([np.frombuffer(weight) for weight in distinct], axis=1)
-    if without is not None:
-        totals, known = (np.where(without[:, None], 0.0, x) for x in (totals, known))
-
-    def means(counts: Values) -> Values:
-        with np.errstate(invalid="ignore"):  # nan where no photograph with a value was drawn
-            mean: Values = _products(counts, totals) / (counts @ known)[:, place]
-        for score, chosen in zip(scores, of_score, strict=True):
-            mean[:, chosen] = SCORES[score].inverse(mean[:, chosen])
-        for column, parts in apart.items():
-            mean[:, column] = np.ptp(mean[:, parts], axis=1)
-        return mean
-
-    value = means(_subsets(table["protocol"].iloc[0], len(totals))).mean(axis=0)
-    draws = np.concatenate([means(counts) for counts in _draw(len(totals), resamples, seed)])
-    return Draws(table.assign(photos=np.count_nonzero(known, axis=0)[place]), value, draws)
-
-
-class _Columns(NamedTuple):
-    """Scores of runs, each a column over photographs.
-
-    Attributes:
-        named: protocol, method, weights and score.
-        sums: of each photograph's values, weighed, (photos,) each.
-        weights: their sum, (photos,) each.
-        apart: for each column that is the distance between others, the columns of these.
-    """
-
-    named: list[tuple[Any, ...]]
-    sums: list[Values]
-    weights: list[Values]
-    apart: dict[int, list[int]]
-
-
-def _columns(runs: list[pd.DataFrame], scores: Collection[str], photos: NDArray[Any]) -> _Columns:
-    """The scores that runs of these photographs have."""
-    found = _Columns([], [], [], {})
-    for run in runs:
-        # The rows of a photograph, one for each cast, are drawn together.
-        photo = np.searchsorted(photos, run["photo"])
-        about = run[["protocol", "model", "weights"]].iloc[0].tolist()
-        place_of: dict[str, int] = {}
-        for score in scores:
-            parts = SCORES[score].parts
-            value, weight = _column(run, score)
-            if parts:
-                weight = np.maximum.reduce([_column(run, part)[1] for part in parts])
-            if not weight.any() or any(part not in place_of for part in parts):
-                continue
-            place_of[score] = len(found.named)
-            if parts:
-                found.apart[len(found.named)] = [place_of[part] for part in parts]
-            found.named.append((*about, score))
-            found.sums.append(np.asarray(np.bincount(photo, value * weight), dtype=float))
-            found.weights.append(np.asarray(np.bincount(photo, weight), dtype=float))
-    return found
-
-
-def without_colour(rows: pd.DataFrame) -> list[str]:
-    """The photographs that have no colour to be found, sorted: see :data:`COLOURLESS`.
-
-    Args:
-        rows: of runs, as :func:`colorlib.benchmarks.evaluate` returns them.
-    """
-    if "chroma_true" not in rows:
-        return []
-    return sorted(set(rows.loc[rows["chroma_true"] < COLOURLESS, "photo"]))
-
-
-def _colourless(run: pd.DataFrame, photos: NDArray[Any]) -> NDArray[np.bool_]:
-    """Of each photograph."""
-    return np.isin(photos, without_colour(run))
-
-
-def _products(counts: Values, totals: Values) -> Values:
-    """``counts @ totals``, where infinitely many times 0 is 0: what was not drawn does not count."""
-    infinite = np.isinf(totals)
-    if not infinite.any():
-        return counts @ totals
-    products: Values = counts @ np.where(infinite, 0.0, totals)
-    for sign in (1, -1):
-        products[counts @ (totals == sign * np.inf) > 0] = sign * np.inf
-    return products
-
-
-def _draw(photos: int, resamples: int, seed: int) -> Iterator[Values]:
-    """How often each photograph is drawn: (some resamples, photos) at a time."""
-    generator = np.random.default_rng(seed)
-    block = max(1, _BLOCK // photos)
-    for start in range(0, resamples, block):
-        count = min(block, resamples - start)
-        drawn = generator.integers(photos, size=(count, photos), dtype=np.int32)
-        drawn += photos * np.arange(count, dtype=np.int32)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * photos).reshape(count, photos).astype(float)
-
-
-def percentiles(draws: Values) -> Values:
-    """The ends of the 95 % in the middle of each column: (draws, columns) -> (2, columns); nan does not count."""
-    known = ~np.isnan(draws).all(axis=0)
-    found = np.full((2, draws.shape[1]), np.nan)
-    percentile = np.nanpercentile if np.isnan(draws[:, known]).any() else np.percentile  # in half the time
-    with np.errstate(invalid="ignore"):
-        found[:, known] = percentile(draws[:, known], [2.5, 97.5], axis=0)
-    for column in np.flatnonzero(known & np.isnan(found).any(axis=0)):  # between two that are infinite
-        found[:, column] = np.nanpercentile(draws[:, column], [2.5, 97.5], method="nearest")
-    return found
-
-
-def _column(run: pd.DataFrame, name: str) -> tuple[Values, Values]:
-    """The values of a score, 0 where there is none, and their weights."""
-    how = SCORES[name]
-    if how.column not in run:
-        return np.zeros(len(run)), np.zeros(len(run))
-    values = run[how.column].to_numpy(dtype=float, na_value=np.nan)
-    known = ~np.isnan(values)
-    pixels = (run["height"] * run["width"]).to_numpy(dtype=float) if how.pooled else 1.0
-    transformed = how.transform(np.where(known, values, 1.0))
-    return np.where(known, transformed, 0.0), known * pixels
-
-
-def _subsets(name: str, photos: int) -> Values:
-    """Which photographs a value is the mean over: (subsets, photos); all, but where the protocol draws some."""
-    try:
-        protocol = find_protocol(name)
-    except ValueError:  # of the user's own
-        return np.ones((1, photos))
-    if not protocol.subsets or photos <= protocol.subset_size:
-        return np.ones((1, photos))
-    draw = np.random.default_rng(protocol.seed)
-    chosen = np.zeros((protocol.subsets, photos))
-    for row in chosen:
-        row[draw.choice(photos, protocol.subset_size, replace=False)] = 1
-    return chosen
 
 
 @cache

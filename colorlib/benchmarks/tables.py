@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from colorlib._text import aligned
-from colorlib.benchmarks.results import GRAY, summarize, without_colour
+from colorlib.benchmarks.bootstrap import GRAY, summarize, without_colour
 from colorlib.benchmarks.scores import SCORES
 
 Cells = Mapping[str, pd.Series]

@@ -85,9 +85,10 @@ def scatter(found: Duel, one: str, other: str, score: str) -> go.Figure:
     return figure
 
 
-def names(photos: pd.DataFrame) -> list[str]:
+def names(photos: pd.DataFrame) -> pd.Series:
     """Of photographs, with their casts."""
-    return [row.photo if pd.isna(row.cast) else f"{row.photo}, {row.cast}" for row in photos.itertuples()]
+    photo, cast = photos["photo"].astype(object), photos["cast"].astype(object)
+    return photo.where(cast.isna(), photo + ", " + cast.fillna(""))
 
 
 def matrix(pairs: pd.DataFrame, order: list[str], score: str) -> go.Figure:
@@ -192,7 +193,8 @@ pairs = common.pairs(store, protocol, score)
 if pairs.empty:
     st.caption("No two methods were measured on the same photographs.")
     raise End
-methods = [name for name in order if name in set(pairs["model"])]
+paired = set(pairs["model"])
+methods = [name for name in order if name in paired]
 told = int(pairs["significant"].sum()) // 2
 st.markdown(
     f"Of {len(pairs) // 2} pairs on {protocol}, {told} differ significantly in {how.label}: blue where the method of "

@@ -44,7 +44,13 @@ def leaderboard(store: Store, protocol: str, scores: Sequence[str], scenes: tupl
 
 
 def with_ranks(
-    table: pd.DataFrame, store: Store, protocol: str, lead: str, against: str, scenes: tuple[str, ...]
+    table: pd.DataFrame,
+    store: Store,
+    protocol: str,
+    scores: Sequence[str],
+    lead: str,
+    against: str,
+    scenes: tuple[str, ...],
 ) -> pd.DataFrame:
     """Also ``rank``, ``group``, and ``behind`` a method with its interval.
 
@@ -52,12 +58,13 @@ def with_ranks(
         table: see :func:`leaderboard`.
         store: the results.
         protocol: its id.
-        lead: the score.
+        scores: those of the table.
+        lead: the one to rank by.
         against: a method, or :data:`BEST`.
         scenes: only photographs of these.
     """
     keys = ["model", "weights"]
-    ranked = common.ranks(store, protocol, (lead,), scenes).astype(dict.fromkeys(keys, object))
+    ranked = common.ranks(store, protocol, (lead,), scenes, tuple(scores)).astype(dict.fromkeys(keys, object))
     table = table.merge(ranked[[*keys, "rank", "group"]], on=keys, how="left")
     compared = ranked if against == BEST else table[table["model"] == against]
     if compared.empty:
@@ -66,7 +73,9 @@ def with_ranks(
     if against == BEST and set(table["model"]) <= {GRAY, *ranked["model"]}:  # no variants: ranks say it already
         far = ranked[[*keys, "behind", "behind_low", "behind_high"]]
     else:
-        far = common.behind_of(store, protocol, lead, model, weights, scenes).astype(dict.fromkeys(keys, object))
+        far = common.behind_of(store, protocol, lead, model, weights, scenes, tuple(scores)).astype(
+            dict.fromkeys(keys, object)
+        )
     if model != GRAY:  # of photographs without colour, gray is the truth
         far = far[far["model"] != GRAY]
     itself = (far["model"] == model) & (far["weights"] == weights)
@@ -270,7 +279,7 @@ chosen = choose_rows(models, common.scenes_of(store, protocol), protocol)
 lead = next((score for score in scores if SCORES[score].better), scores[0])
 table = leaderboard(store, protocol, scores, chosen.scenes)
 if SCORES[lead].better:
-    table = with_ranks(table, store, protocol, lead, against, chosen.scenes)
+    table = with_ranks(table, store, protocol, scores, lead, against, chosen.scenes)
 else:
     table = table.assign(rank=math.nan, group=None)
 seconds, timed = idle_seconds(common.arguments().results)

@@ -86,7 +86,8 @@ def over_benchmarks(summed: pd.DataFrame, score: str, protocols: list[str], orde
     how, figure = SCORES[score], go.Figure()
     some = summed[(summed["score"] == score) & summed["protocol"].isin(protocols)]
     place = {protocol: k for k, protocol in enumerate(protocols)}
-    methods = [method for method in order if method in set(some["method"])]
+    there = set(some["method"])
+    methods = [method for method in order if method in there]
     width = 0.8 / max(len(methods), 1)
     base = some[some["method"] == gray]
     if len(base):
