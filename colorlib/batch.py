@@ -40,16 +40,20 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from colorlib import _spread
 from colorlib._address import Address, Place
 from colorlib._inputs import STDIN, Found, PlanError, find, input_name, place, read_source, real
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from colorlib.borders import Border
     from colorlib.catalog import Task
     from colorlib.colorizer import Colorizer
     from colorlib.gallery import Gallery
@@ -334,6 +338,7 @@ def run(
     saturation: float = 1.0,
     quality: int = 95,
     overwrite: bool = False,
+    leave_borders: bool = False,
     before_page: Callable[[], object] | None = None,
     workers: int | None = 1,
     engine: Engine = "local",
@@ -352,6 +357,8 @@ def run(
         saturation: see :meth:`colorlib.Result.adjust`.
         quality: of JPEG, 1 to 100.
         overwrite: write outputs that exist again, instead of skipping them.
+        leave_borders: whether the method sees photographs without the borders of scans, see :mod:`colorlib.borders`,
+            which then stay uncoloured; of balanced photographs, as they are. Maps are black there.
         before_page: called before each photograph and each page that is painted in this process, and whenever another
             process hands in an outcome. An exception from it ends the run, and the photographs that are being written
             leave no file.
@@ -373,7 +380,16 @@ def run(
         raise ValueError(f"expected at least 1 worker, got {workers}")
     check_engine(plan, engine)
     alone = len(plan.jobs) == 1 and engine == "local"  # there is nothing else for the other cores to do
-    paint = _Painter(colorizer, reference or Reference(), strength, saturation, quality, overwrite, alone)
+    paint = _Painter(
+        colorizer=colorizer,
+        reference=reference or Reference(),
+        strength=strength,
+        saturation=saturation,
+        quality=quality,
+        overwrite=overwrite,
+        leave_borders=leave_borders,
+        all_threads=alone,
+    )
     return _run(plan, paint, before_page or _nothing, workers, engine)
 
 
@@ -590,6 +606,7 @@ class _Painter:
     saturation: float
     quality: int
     overwrite: bool
+    leave_borders: bool
     all_threads: bool
 
     def __call__(self, job: Job, before_page: Callable[[], object] | None = None) -> Outcome:
@@ -642,16 +659,20 @@ def _write(job: Job, paint: _Painter, before_page: Callable[[], object]) -> dict
     """Write the files of a job; returns what an :class:`Outcome` says about them."""
     import torch
 
+    from colorlib import io
+
     torch.manual_seed(0)  # a decoder that samples draws the same whichever photographs came before
-    colorizer, reference = paint.colorizer, paint.reference
+    colorizer = paint.colorizer
     source = read_source(job.source)
     stream = BytesIO() if job.output == STDOUT else None
     with paint.steady():
         if stream is None and not _is_tiff(job.output):  # other formats hold the first page only
-            results = iter([colorizer(source, reference=reference.style)])
+            photos = iter([io.read(source, max_pixels=colorizer.max_pixels)])
         else:
-            results = colorizer.pages(source, reference=reference.style)
-        result: Result | None = next(results)  # a file that cannot be read leaves no trace
+            photos = io.pages(source, max_pixels=colorizer.max_pixels)
+        # Not a generator, which would hold one page while it reads the next.
+        results = map(partial(_colored, paint), photos)
+        result: _Colored | None = next(results)  # a file that cannot be read leaves no trace
     assert result is not None
     many = _is_tiff(job.output) if stream is None else result.photo.pages > 1
     size = {"width": result.photo.width, "height": result.photo.height}
@@ -666,10 +687,8 @@ def _write(job: Job, paint: _Painter, before_page: Callable[[], object]) -> dict
         while result is not None:
             before_page()
             pages += 1
-            adjusted = result.adjust(paint.strength, paint.saturation)
-            for warning in _write_page(adjusted, picture, samples, maps, paint):
+            for warning in _write_page(result, picture, samples, maps, paint):
                 warned[warning].append(pages)
-            del adjusted
             result = None  # one page is in memory at a time
             with paint.steady():
                 result = next(results, None)
@@ -683,28 +702,60 @@ _Writer: TypeAlias = Callable[["Page"], tuple[str, ...]]
 """Writes a page, and returns warnings about what could not be kept."""
 
 
+class _Colored(NamedTuple):
+    """A photograph, and what a method made of it without its border; None if that is coloured too, or not there."""
+
+    photo: "Photo"
+    border: "Border | None"
+    result: "Result"
+
+    def page(self, result: "Result") -> "Page":
+        """A picture of the whole photograph."""
+        from colorlib.borders import framed_page
+
+        return framed_page(result, self.photo, self.border) if self.border else result.page()
+
+    def map(self, picture: "Tensor") -> "Tensor":
+        """A map of the whole photograph."""
+        from colorlib.borders import padded
+
+        return padded(picture, self.border) if self.border else picture
+
+
+def _colored(paint: _Painter, photo: "Photo") -> _Colored:
+    from colorlib.borders import border, cropped
+
+    around = border(photo) if paint.leave_borders else None
+    inside = cropped(photo, around) if around else photo
+    result = paint.colorizer.result(inside, reference=paint.reference.style)
+    return _Colored(photo, around, result.adjust(paint.strength, paint.saturation))
+
+
 def _write_page(
-    result: "Result", picture: _Writer, samples: Sequence[_Writer], maps: Mapping[Map, _Writer], paint: _Painter
+    made: _Colored, picture: _Writer, samples: Sequence[_Writer], maps: Mapping[Map, _Writer], paint: _Painter
 ) -> Iterator[str]:
     """Write a page of each file of a job; yields warnings."""
-    from colorlib import io
+    from colorlib import borders, io
 
+    result = made.result
+    if made.border:
+        yield borders.LEFT
     # Samples and maps come from the method, and a transfer by quantiles would not change their colours.
     alternatives = result.samples(len(samples)) if samples else iter(())
     for write in samples:
         with paint.steady():
             sample = next(alternatives)
-        yield from write(sample.page())
+        yield from write(made.page(sample))
     for kind, write in maps.items():
         provenance = f"{kind.capitalize()} of colours,{result.provenance.removeprefix('Colorized')}"
         with paint.steady():
             drawn = result.uncertainty_picture() if kind == "uncertainty" else result.disagreement_picture()
-        yield from write(io.Page(drawn, provenance=provenance))
+        yield from write(io.Page(made.map(drawn), provenance=provenance))
     if paint.reference.colours:
         with paint.steady():
             result = result.transfer(paint.reference.colours, paint.reference.method)
     yield from result.warnings
-    yield from picture(result.page())
+    yield from picture(made.page(result))
 
 
 @contextmanager

@@ -8,15 +8,21 @@ collage. A sky above a street of the same lightness is refused.
 """
 
 import math
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from colorlib import color, io
 from colorlib._checks import check_photos
 
+if TYPE_CHECKING:
+    from colorlib.result import Result
+
+LEFT = "the border was left uncoloured"  # what is said of a photograph that has one
 LONGEST = 1024  # side of the copy in which borders are looked for: it has less noise, and edges are found to a pixel
 ALIKE = 8.0  # L of CIE Lab by which pixels of a border may differ from its median: paper has stains and shadows
 SHARE = 0.85  # of a row's pixels that must be so alike
@@ -112,6 +118,25 @@ def framed(inside: Tensor | io.Planes, photo: io.Photo, border: Border, gray: bo
         gray: whether the border has its lightness and no colour, else it stays as it is.
     """
     return io.Planes(photo.planes.shape, partial(_framed_rows, io.Planes.of(inside), photo.planes, border, gray))
+
+
+def framed_page(result: "Result", photo: io.Photo, border: Border) -> io.Page:
+    """What :meth:`colorlib.Result.page` gives, with the border that the photograph has: for a picture file.
+
+    Where white was balanced the border keeps its own colour, else it has none.
+
+    Args:
+        result: of the photograph :func:`cropped`.
+        photo: the photograph with its border.
+        border: its border.
+    """
+    rgb = framed(result.planes, photo, border, gray=result.gains is None)
+    return replace(result.page(), rgb=rgb, alpha=photo.opacity)
+
+
+def padded(picture: Tensor, border: Border) -> Tensor:
+    """A map of a photograph :func:`cropped`, such as its uncertainty, (C, h, w), with a black border around it."""
+    return pad(picture, (border.left, border.right, border.top, border.bottom))
 
 
 def _window(planes: io.Planes, rows: slice, columns: slice) -> io.Planes:

@@ -214,14 +214,24 @@ class Colorizer:
         # What was learned was learned from lightness; the others take colours.
         return shrink(photo) if self.model.learned else shrink_reference(photo)
 
-    def result(self, photo: io.Photo, seen: Tensor | None = None) -> Result:
+    def result(
+        self,
+        photo: io.Photo,
+        seen: Tensor | None = None,
+        *,
+        reference: io.Source | io.Photo | Gallery | None = None,
+    ) -> Result:
         """Colour a photograph that has been read.
 
         Args:
             photo: what :func:`colorlib.io.read` gave.
             seen: what :meth:`seen` makes of it, if that is known: methods that work at one size see the same.
+            reference: as for a call.
+
+        Raises:
+            ValueError: as for a call.
         """
-        return self._result(photo, None, (), seen)
+        return self._result(photo, *self._shown(reference), seen)
 
     def _result(
         self,

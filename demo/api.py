@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import words
 from checks import checked, dials, number
-from keys import LARGE
 from loading import load
 from methods import ready, scene_types
 from panels import uploaded
@@ -20,7 +19,7 @@ from uploads import TEMP, UnreadableError
 from colorlib.catalog import Task, catalog
 
 if TYPE_CHECKING:
-    from colorlib import io
+    from replies import Sent
 
 OWN = "own"
 DECODERS = (OWN, "mode", "median", "expectation", "sample")
@@ -34,6 +33,7 @@ def colorize(
     saturation: float = 1,
     decoder: str = OWN,
     temperature: float = 1,
+    leave_border: bool = True,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Colour a photograph with classic deep-learning methods; its lightness stays as it is.
 
@@ -44,16 +44,21 @@ def colorize(
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
         temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
+        leave_border: whether the border of a scan stays uncoloured: a mount, a frame or a margin.
 
     Returns:
         The coloured photographs at full size, a PNG file for each method; and for each the method, the name of the
         file, the seconds that the method took, and warnings: what was left out when the photograph was read.
     """
-    return _process("colorize", photo, methods, strength, saturation, decoder, temperature)
+    return _process("colorize", photo, methods, strength, saturation, leave_border, decoder, temperature)
 
 
 def balance(
-    photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
+    photo: dict[str, Any] | None,
+    methods: list[str],
+    strength: float = 1,
+    saturation: float = 1,
+    leave_border: bool = True,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Balance the white of a colour photograph: remove the tint of the light that it was taken in.
 
@@ -62,12 +67,13 @@ def balance(
         methods: names of the methods.
         strength: from 0, the photograph itself, to 1, the method's.
         saturation: factor on the chroma that results, 0 to 2.
+        leave_border: whether the border of a scan, such as a mount or a frame, stays as it is and has no part in it.
 
     Returns:
         The balanced photographs at full size, a PNG file for each method; and for each the method, the name of the
         file, the seconds that the method took, and warnings: what was left out when the photograph was read.
     """
-    return _process("balance", photo, methods, strength, saturation)
+    return _process("balance", photo, methods, strength, saturation, leave_border)
 
 
 def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -79,10 +85,10 @@ def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
     Returns:
         For each scene its name and probability, the most probable first.
     """
-    _, large, _ = _received(photo)
+    sent = _received(photo)
     for name in ready("colorize"):
         if scene_types(name):
-            return [scene._asdict() for scene in _replies().recognise(large, name)]
+            return [scene._asdict() for scene in _replies().recognise(sent.large, name)]
     raise gr.Error("No available method recognises scenes", print_exception=False)
 
 
@@ -100,11 +106,11 @@ def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> lis
         probable first, each with probability, hex such as #8a5a2b, name in words, and a and b of CIE Lab; and the rest,
         the probability of all other colours. A method without a distribution answers with its one colour.
     """
-    source, large, _ = _received(photo)
+    sent = _received(photo)
     names = checked("colorize", methods)
     column, row = number("x, the column of a pixel", x), number("y, the row of a pixel", y)
     with _refusals():  # the pixel is outside
-        said = _replies().ask(source, large, names, int(column), int(row))
+        said = _replies().ask(sent, names, int(column), int(row))
     return [one._asdict() | {"shades": [shade._asdict() for shade in one.shades]} for one in said]
 
 
@@ -116,6 +122,7 @@ def steer(
     saturation: float = 1,
     decoder: str = OWN,
     temperature: float = 1,
+    leave_border: bool = True,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Colour a photograph by a method, and correct it: colours chosen for some points spread over what belongs to them.
 
@@ -127,12 +134,13 @@ def steer(
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
         temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
+        leave_border: whether the border of a scan stays uncoloured: a mount, a frame or a margin.
 
     Returns:
         The coloured photograph at full size, as one PNG file; and a row with the method, the name of the file, the
         seconds that the method took, and warnings: what was left out when the photograph was read.
     """
-    source, large, warnings = _received(photo)
+    sent = _received(photo, leave_border)
     (name,) = checked("colorize", [method])
     strength, saturation = dials(strength, saturation)
     decision = _decision([name], decoder, temperature)
@@ -142,8 +150,8 @@ def steer(
         expected = 'expected points such as [{"x": 120, "y": 80, "colour": "#8a5a2b"}]'
         raise gr.Error(f"{expected}; got {points!r}", print_exception=False) from error
     with _refusals(), _folder() as folder:
-        seconds, file = _replies().steer(source, large, name, chosen, strength, saturation, decision, folder)
-    return [str(file)], [_row(name, seconds, warnings, file)]
+        seconds, file = _replies().steer(sent, name, chosen, strength, saturation, decision, folder)
+    return [str(file)], [_row(name, seconds, sent.warnings, file)]
 
 
 def compare(
@@ -163,13 +171,13 @@ def compare(
         And for each two methods their names and ciede2000, the mean difference between their pictures: about 1 is just
         noticeable.
     """
-    _, large, warnings = _received(photo)
+    sent = _received(photo)
     names = checked("colorize", methods)
     strength, saturation = dials(strength, saturation)
     with _refusals(), _folder() as folder:
         picture = folder / "comparison.png"
-        seconds, apart = _replies().compare(large, names, strength, saturation, picture)
-    return str(picture), [_row(name, taken, warnings) for name, taken in zip(names, seconds, strict=True)], apart
+        seconds, apart = _replies().compare(sent.large, names, strength, saturation, picture)
+    return str(picture), [_row(name, taken, sent.warnings) for name, taken in zip(names, seconds, strict=True)], apart
 
 
 def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, Any]]:
@@ -185,10 +193,10 @@ def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, An
         and beta; psnr in dB, of which more is better; and saturation, how much more of it there is than in the
         original: -0.2 is 20 % less.
     """
-    _, large, _ = _received(photo)
+    sent = _received(photo)
     names = checked("colorize", methods)
     with _refusals():  # the photograph has no colour
-        scored = _replies().score(large, names)
+        scored = _replies().score(sent.large, names)
     return [{"method": name} | errors._asdict() for name, errors in scored]
 
 
@@ -200,6 +208,7 @@ def alternatives(
     saturation: float = 1,
     decoder: str = OWN,
     temperature: float = 1,
+    leave_border: bool = True,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Colour a photograph in several plausible ways, by a method that predicts distributions of colours.
 
@@ -211,13 +220,14 @@ def alternatives(
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
         temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
+        leave_border: whether the border of a scan stays uncoloured: a mount, a frame or a margin.
 
     Returns:
         The coloured photographs at full size, PNG files, and last a map of uncertainty: black where the method is sure,
         white where it is least sure. And a row for each file with the method, the name of the file, the seconds that
         the network took once for all, and warnings: what was left out when the photograph was read.
     """
-    source, large, warnings = _received(photo)
+    sent = _received(photo, leave_border)
     (name,) = checked("colorize", [method])
     able = [each for each in ready("colorize") if catalog()[each].distribution]
     if name not in able:
@@ -231,10 +241,8 @@ def alternatives(
     strength, saturation = dials(strength, saturation)
     decision = _decision([name], decoder, temperature)
     with _refusals(), _folder() as folder:
-        seconds, files = _replies().alternatives(
-            source, large, name, int(wanted), strength, saturation, decision, folder
-        )
-    return [str(file) for file in files], [_row(name, seconds, warnings, file) for file in files]
+        seconds, files = _replies().alternatives(sent, name, int(wanted), strength, saturation, decision, folder)
+    return [str(file) for file in files], [_row(name, seconds, sent.warnings, file) for file in files]
 
 
 def _decision(names: list[str], decoder: Any, temperature: Any) -> tuple[str | None, float]:
@@ -259,16 +267,17 @@ def _process(
     methods: list[str],
     strength: float,
     saturation: float,
+    leave_border: bool,
     decoder: str = OWN,
     temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    source, large, warnings = _received(photo)
+    sent = _received(photo, leave_border)
     names = checked(task, methods)
     strength, saturation = dials(strength, saturation)
     decision = _decision(names, decoder, temperature)
     with _refusals(), _folder() as folder:
-        made = _replies().process(source, large, names, strength, saturation, decision, folder)
-    rows = [_row(name, seconds, warnings, file) for name, (seconds, file) in zip(names, made, strict=True)]
+        made = _replies().process(sent, names, strength, saturation, decision, folder)
+    rows = [_row(name, seconds, sent.warnings, file) for name, (seconds, file) in zip(names, made, strict=True)]
     return [str(file) for _, file in made], rows
 
 
@@ -306,16 +315,18 @@ def _folder() -> Iterator[Path]:
         raise
 
 
-def _received(photo: dict[str, Any] | None) -> tuple[Path, "io.Photo", tuple[str, ...]]:
-    """The file that a client sent, a copy of the size that methods are given, and what reading left out."""
+def _received(photo: dict[str, Any] | None, leave_border: bool = True) -> "Sent":
+    """The photograph that a client sent; as on the page, its border is no part of it."""
     source = uploaded(photo)
     if source is None:
         raise gr.Error("No photograph was received: send a picture file as photo", print_exception=False)
+    if not isinstance(leave_border, bool):
+        raise gr.Error(f"Expected true or false for leave_border, got {leave_border!r}", print_exception=False)
     replies = _replies()
     try:
-        whole = replies.read(source)
-        return source, replies.shrink(whole, LARGE), whole.warnings
+        sent: Sent = replies.Sent.read(source, leave_border)
     except UnreadableError as error:
         raise gr.Error(str(error), print_exception=False) from error
     except FileNotFoundError as error:
         raise gr.Error(words.EXPIRED, print_exception=False) from error
+    return sent

@@ -36,6 +36,7 @@ class Batch:
         strength: of the paint, see `colorlib.Result.adjust`.
         saturation: likewise.
         stopped: see below; default: a new one.
+        leave_borders: whether the borders of scans stay uncoloured.
 
     Attributes:
         total: how many photographs there are.
@@ -52,8 +53,10 @@ class Batch:
         strength: float = 1.0,
         saturation: float = 1.0,
         stopped: threading.Event | None = None,
+        leave_borders: bool = True,
     ):
         self.total, self.strength, self.saturation = len(uploads), strength, saturation
+        self.leave_borders = leave_borders
         self.pictures: list[tuple[Path, str]] = []
         self.failures: list[str] = []
         self.stopped = stopped or threading.Event()
@@ -85,6 +88,7 @@ class Batch:
                 colorizer(self.name),
                 strength=self.strength,
                 saturation=self.saturation,
+                leave_borders=self.leave_borders,
                 before_page=self._check,
             )
         )

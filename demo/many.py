@@ -42,6 +42,7 @@ class Many:
                 self.method = gr.Dropdown(choices, value=few()[0], label="Method", elem_id="many-method")
                 self.strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", elem_id="many-strength")
                 self.saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="many-saturation")
+                self.borders = gr.Checkbox(True, label="Leave borders uncoloured", elem_id="many-borders")
                 self.start = gr.Button("Colour them", variant="primary", elem_id="many-start")
                 self.stop = gr.Button("Stop", visible=False, elem_id="many-stop")
             with gr.Column(scale=4, min_width=320):
@@ -70,7 +71,7 @@ class Many:
         # One batch at a time; whoever colours one photograph does not wait for it.
         begun.then(
             self.colour,
-            [self.files, self.method, self.strength, self.saturation],
+            [self.files, self.method, self.strength, self.saturation, self.borders],
             outputs,
             preprocess=False,
             concurrency_id="many",
@@ -95,7 +96,13 @@ class Many:
         }
 
     def colour(
-        self, files: Files, method: str, strength: float, saturation: float, request: gr.Request
+        self,
+        files: Files,
+        method: str,
+        strength: float,
+        saturation: float,
+        leave_borders: bool,
+        request: gr.Request,
     ) -> Iterator[Changes]:
         """Colour the photographs, one after the other, and show each."""
         with self._lock:
@@ -108,7 +115,9 @@ class Many:
 
         try:
             (name,) = checked("colorize", [method])
-            visit.batch = made = Batch(_paths(files), name, *dials(strength, saturation), visit.stopped)
+            visit.batch = made = Batch(
+                _paths(files), name, *dials(strength, saturation), visit.stopped, bool(leave_borders)
+            )
             yield {self.status: words.many_html(0, made.total)}
             for _ in made.run():
                 yield {

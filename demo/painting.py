@@ -12,7 +12,7 @@ from torch import Tensor
 from uploads import UnreadableError
 
 from colorlib import Result, Scene, io
-from colorlib.borders import Border, cropped, framed
+from colorlib.borders import Border, cropped, framed_page
 from colorlib.transfer import shrink_reference
 
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
@@ -119,13 +119,6 @@ def save_full_size(
 
 
 def save(result: Result, photo: io.Photo, border: Border | None, path: Path, fast: bool = False) -> None:
-    """Write a result, put back into the border of its photograph if that has one.
-
-    Where white is balanced, the border keeps its own colour; else it has none.
-    """
-    if border is None:
-        result.save(path, fast=fast)
-        return
-    rgb = framed(result.planes, photo, border, gray=result.gains is None)
-    page = replace(result.page(), rgb=rgb, alpha=photo.opacity)
+    """Write a result, put back into the border of its photograph if that has one."""
+    page = framed_page(result, photo, border) if border else result.page()
     io.write(path, **vars(page), fast=fast)

@@ -33,6 +33,7 @@ def serve(photo: gr.Image, methods: gr.CheckboxGroup, dials: list[gr.Slider]) ->
         column, row = (gr.Number(0, label=text, precision=0, minimum=0) for text in ("Column", "Row"))
         decoder = gr.Dropdown([*api.DECODERS], value=api.OWN, label="Decoder")
         decision = [decoder, gr.Number(1, label="Temperature", minimum=0.001)]
+        border = gr.Checkbox(True, label="Leave the border uncoloured")
         count = gr.Number(6, label="How many", precision=0, minimum=1, maximum=api.MOST_ALTERNATIVES)
         method = gr.Dropdown(_choices(painters()), value=few()[0], label="Method")
         best = next((name for name in (*few(), *able) if name in able), None)
@@ -42,13 +43,13 @@ def serve(photo: gr.Image, methods: gr.CheckboxGroup, dials: list[gr.Slider]) ->
         endpoint = gr.Button()
 
     for function, inputs, outputs in (
-        (api.colorize, [photo, methods, *dials, *decision], [files, rows]),
+        (api.colorize, [photo, methods, *dials, *decision, border], [files, rows]),
         (api.compare, [photo, methods, *dials], [picture, rows, pairs]),
         (api.score, [photo, methods], rows),
-        (api.alternatives, [photo, undecided, count, *dials, *decision], [files, rows]),
+        (api.alternatives, [photo, undecided, count, *dials, *decision, border], [files, rows]),
         (api.ask, [photo, column, row, methods], rows),
-        (api.steer, [photo, method, points, *dials, *decision], [files, rows]),
-        (api.balance, [photo, balancers, *dials], [files, rows]),
+        (api.steer, [photo, method, points, *dials, *decision, border], [files, rows]),
+        (api.balance, [photo, balancers, *dials, border], [files, rows]),
         (api.scenes, photo, rows),
     ):
         endpoint.click(

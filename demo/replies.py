@@ -3,25 +3,76 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from keys import CARD, GRAY, UNCERTAINTY, Errors, Said
+from keys import CARD, GRAY, LARGE, UNCERTAINTY, Errors, Said
 from measures import errors_of, kind_of, shrink, to_gray
-from painting import paint, predict, predictions, read, recognise, save_full_size
+from painting import paint, predict, predictions, read, recognise, save, save_full_size
 from points import rgb_of, said
 
 from colorlib import Result, io
+from colorlib.borders import LEFT, Border, cropped, padded
+from colorlib.borders import border as find_border
 from colorlib.metrics.functional import ciede2000
 from colorlib.steering import Hint, check_count
 
-__all__ = ["alternatives", "ask", "compare", "process", "read", "recognise", "score", "shrink", "steer"]
+__all__ = ["Sent", "alternatives", "ask", "compare", "process", "recognise", "score", "steer"]
 Decision: TypeAlias = tuple[str | None, float]  # the decoder, None for each method's own, and the temperature
 GAP = 8  # pixels of white between pictures
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A photograph that a client sent.
+
+    Attributes:
+        source: the file.
+        border: of the photograph, which stays as it is; None if it has none, or is part of it.
+        large: a copy without the border, of the size that methods are given.
+        warnings: what reading left out, and whether there is a border.
+    """
+
+    source: Path
+    border: Border | None
+    large: io.Photo
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def read(cls, source: Path, leave_border: bool) -> Self:
+        """Read a file.
+
+        Raises:
+            UnreadableError: it is no readable photograph.
+        """
+        whole = read(source)
+        border = find_border(whole) if leave_border else None
+        inside = cropped(whole, border) if border else whole
+        return cls(source, border, shrink(inside, LARGE), whole.warnings + ((LEFT,) if border else ()))
+
+    def photos(self) -> tuple[io.Photo, io.Photo]:
+        """At full size, read again: the photograph, and what is inside of its border."""
+        whole = read(self.source)
+        return whole, cropped(whole, self.border) if self.border else whole
+
+
+def _inside(x: int, y: int, whole: io.Photo, border: Border | None) -> tuple[int, int]:
+    """Where a pixel of a photograph is inside of its border; on the border, the nearest pixel is meant.
+
+    Raises:
+        ValueError: the pixel is outside of the photograph.
+    """
+    if not (0 <= x < whole.width and 0 <= y < whole.height):
+        raise ValueError(f"expected a pixel of a photograph of {whole.width} x {whole.height}, got x={x}, y={y}")
+    if border is None:
+        return x, y
+    rows, columns = border.inside(whole.height, whole.width)
+    column, row = (min(max(at, one.start), one.stop - 1) - one.start for at, one in ((x, columns), (y, rows)))
+    return column, row
 
 
 def score(large: io.Photo, names: list[str]) -> list[tuple[str, Errors]]:
@@ -79,8 +130,7 @@ def grid(pictures: list[torch.Tensor]) -> torch.Tensor:
 
 
 def alternatives(
-    source: Path,
-    large: io.Photo,
+    sent: Sent,
     name: str,
     count: int,
     strength: float,
@@ -96,29 +146,31 @@ def alternatives(
     Raises:
         ValueError: the method predicts no distribution, or a number is out of range.
     """
-    result = paint(_decided(predict(large, name), decision), read(source), strength, saturation)
+    whole, inside = sent.photos()
+    result = paint(_decided(predict(sent.large, name), decision), inside, strength, saturation)
     files = []
     for number, sample in enumerate(result.samples(count), 1):
-        files.append(folder / f"{source.stem}-{name}-alternative-{number}.png")
-        sample.save(files[-1])
-    files.append(folder / f"{source.stem}-{name}-{UNCERTAINTY}.png")
-    io.write(files[-1], result.uncertainty_picture())
+        files.append(folder / f"{sent.source.stem}-{name}-alternative-{number}.png")
+        save(sample, whole, sent.border, files[-1])
+    files.append(folder / f"{sent.source.stem}-{name}-{UNCERTAINTY}.png")
+    uncertainty = result.uncertainty_picture()
+    io.write(files[-1], padded(uncertainty, sent.border) if sent.border else uncertainty)
     return result.seconds, files
 
 
-def ask(source: Path, large: io.Photo, names: Iterable[str], x: int, y: int) -> list[Said]:
-    """What methods say about a pixel of an upload, given a copy of the size that methods are given.
+def ask(sent: Sent, names: Iterable[str], x: int, y: int) -> list[Said]:
+    """What methods say about a pixel of a photograph.
 
     Raises:
         ValueError: the pixel is outside.
     """
-    whole = read(source)
-    return [*said({name: replace(predict(large, name), photo=whole) for name in names}, x, y)]
+    whole, inside = sent.photos()
+    column, row = _inside(x, y, whole, sent.border)
+    return [*said({name: replace(predict(sent.large, name), photo=inside) for name in names}, column, row)]
 
 
 def steer(
-    source: Path,
-    large: io.Photo,
+    sent: Sent,
     name: str,
     chosen: Sequence[tuple[int, int, str]],
     strength: float,
@@ -132,17 +184,17 @@ def steer(
         ValueError: a pixel is outside, a colour is none, a number is out of range, or there are too many points.
     """
     check_count(len(chosen))  # first: a client may send a million
-    hints = [Hint.of_rgb(x, y, rgb_of(colour)) for x, y, colour in chosen]
-    result = _decided(predict(large, name), decision)
-    result = paint(result, read(source), strength, saturation).steer(hints)
-    path = folder / f"{source.stem}-{name}.png"
-    result.save(path)
+    whole, inside = sent.photos()
+    hints = [Hint.of_rgb(*_inside(x, y, whole, sent.border), rgb_of(colour)) for x, y, colour in chosen]
+    result = _decided(predict(sent.large, name), decision)
+    result = paint(result, inside, strength, saturation).steer(hints)
+    path = folder / f"{sent.source.stem}-{name}.png"
+    save(result, whole, sent.border, path)
     return result.seconds, path
 
 
 def process(
-    source: Path,
-    large: io.Photo,
+    sent: Sent,
     names: list[str],
     strength: float,
     saturation: float,
@@ -154,9 +206,9 @@ def process(
     Raises:
         ValueError: a number is out of range.
     """
-    with closing(predictions(large, names)) as results:
+    with closing(predictions(sent.large, names)) as results:
         decided = (_decided(result, decision) for result in results)
-        written = save_full_size(source, decided, strength, saturation, folder)
+        written = save_full_size(sent.source, decided, strength, saturation, folder, sent.border)
         made = {result.model: (result.seconds, file) for result, file in written}
     return [made[name] for name in names]
 

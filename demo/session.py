@@ -37,16 +37,14 @@ from networks import ahead, colourings
 from painting import decided, paint, predict, read, save, save_full_size, with_colours
 from points import Points, said, shade_of
 from torch import Tensor
-from torch.nn.functional import pad
 from uploads import TEMP, remove_later
 from visits import ExpiredError
 
 from colorlib import Result, Scene, io
-from colorlib.borders import Border, cropped
+from colorlib.borders import LEFT, Border, cropped, padded
 from colorlib.borders import border as find_border
 from colorlib.transfer import shrink as shrink_for_network
 
-BORDERED = "the border was left uncoloured"
 TONED = "it is toned in one colour, as sepia prints are; the methods see its lightness only"
 
 
@@ -106,7 +104,7 @@ class Session:
         found = find_border(photo)
         self.bordered, self.border = found is not None, None if colour_border else found
         if self.border:
-            self.warnings += (BORDERED,)
+            self.warnings += (LEFT,)
         large = shrink(photo, LARGE)
         card = large if max(large.height, large.width) <= CARD else shrink(photo, CARD)
         self.large = self._inside(large)
@@ -323,7 +321,7 @@ class Session:
         what = "Disagreement of methods" if key == DISAGREEMENT else "Uncertainty of colours"
         io.write(
             path,
-            _padded(shown, self.border) if self.border else shown,
+            padded(shown, self.border) if self.border else shown,
             alpha=photo.alpha,
             bit_depth=photo.bit_depth,
             metadata=photo.metadata,
@@ -437,7 +435,7 @@ class Session:
         path = self.file(kind)
         whole = self.wholes.get(photo, photo)
         if whole is not photo:
-            rgb = _padded(rgb, self._border_of(whole))
+            rgb = padded(rgb, self._border_of(whole))
         io.write(path, rgb, alpha=whole.alpha, fast=True)
         return path
 
@@ -453,8 +451,3 @@ class Session:
         folder = parent / str(now)
         folder.mkdir()
         return folder / f"{self.source.stem}-{kind}.png"
-
-
-def _padded(rgb: Tensor, border: Border) -> Tensor:
-    """A map with a black border around it."""
-    return pad(rgb, (border.left, border.right, border.top, border.bottom))

@@ -243,6 +243,34 @@ def test_a_folder_is_coloured_as_by_hand(scans: Path, tmp_path: Path, colorizer:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
+def test_the_borders_of_scans_stay_uncoloured_page_by_page(tmp_path: Path):
+    """What is inside is as if there were none; of maps the border is black."""
+    colorizer = colorlib.Colorizer("larsson16_small")
+    gray = [np.asarray(Image.fromarray(photo).convert("L").resize((192, 128))) for photo in PHOTOS]
+    framed = np.pad(gray[0], ((20, 20), (30, 30)), constant_values=240)
+    plain = np.pad(gray[1], ((20, 20), (30, 30)), mode="edge")
+    tifffile.imwrite(tmp_path / "scan.tif", np.stack([framed, plain]), photometric="minisblack")
+    todo = plan([str(tmp_path / "scan.tif")], tmp_path / "out", samples=1, uncertainty=True)
+    (outcome,) = batch.run(todo, colorizer, leave_borders=True, saturation=0.5)
+    assert (outcome.pages, outcome.warnings) == (2, ("page 1: the border was left uncoloured",))
+    first, second = tifffile.imread(outcome.output)
+    inside = (slice(20, -20), slice(30, -30))
+    around = np.ones(framed.shape, bool)
+    around[inside] = False
+    expected = colorizer(gray[0]).adjust(saturation=0.5)
+    assert np.abs(first[inside].astype(int) - shown(expected)).max() <= 1
+    assert (first[around] == 240).all()
+    assert (second == shown(colorizer(plain).adjust(saturation=0.5))).all()
+    sample, uncertainty = tifffile.imread(outcome.samples[0])[0], tifffile.imread(outcome.uncertainty)[0]
+    assert sample.shape == uncertainty.shape == first.shape
+    assert (sample[around] == 240).all()
+    assert np.abs(sample[inside].astype(int) - first[inside]).max() > 5
+    assert (uncertainty[around] == 0).all()
+    assert uncertainty[inside].max() == np.iinfo(uncertainty.dtype).max
+    (outcome,) = batch.run(plan([str(tmp_path / "scan.tif")], tmp_path / "all"), colorizer)
+    assert (outcome.warnings, np.ptp(tifffile.imread(outcome.output)[0][around], axis=1).max() > 0) == ((), True)
+
+
 def test_balancing_is_the_same_with_another_method(scans: Path, tmp_path: Path):
     colorizer = colorlib.Colorizer("gray_world")
     statuses = [outcome.status for outcome in batch.run(plan([str(scans)], tmp_path / "out"), colorizer)]

@@ -1757,7 +1757,7 @@ class TestMany:
     def run(many: Any, files: list[Path], visitor: Any) -> list[dict[Any, Any]]:
         """What the page is told, step by step."""
         payload = [{"path": str(file)} for file in files]
-        return [many.begin(payload, visitor), *many.colour(payload, METHOD, 1, 1, visitor)]
+        return [many.begin(payload, visitor), *many.colour(payload, METHOD, 1, 1, True, visitor)]
 
     def test_the_page_says_how_far_it_is(self, page, uploads):
         visitor = SimpleNamespace(session_hash="one")
@@ -1795,7 +1795,7 @@ class TestMany:
             many.begin([{"path": str(CAMERA)}], visitor)
         stranger = SimpleNamespace(session_hash="stranger")
         assert many.halt(stranger).interactive is False  # nothing runs: nothing to stop
-        assert list(many.colour([], METHOD, 1, 1, stranger)) == [{many.status: UNCHANGED}]
+        assert list(many.colour([], METHOD, 1, 1, True, stranger)) == [{many.status: UNCHANGED}]
         many.leave(visitor)
 
     def test_who_waits_can_stop(self, page, uploads):
@@ -1803,7 +1803,7 @@ class TestMany:
         payload = [{"path": str(file)} for file in uploads]
         many.begin(payload, visitor)
         many.halt(visitor)
-        last = list(many.colour(payload, METHOD, 1, 1, visitor))[-1]
+        last = list(many.colour(payload, METHOD, 1, 1, True, visitor))[-1]
         assert "Stopped: 0 of 4 coloured." in last[many.status]
         assert last[many.download].visible is False
         many.leave(visitor)

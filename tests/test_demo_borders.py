@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from test_demo import CAMERA, MANY_COLOURS, METHOD, PICTURES, Desk
 
 import colorlib
+from colorlib import borders
 
 AROUND = (40, 30, 20, 50)  # left, top, right, below
 
@@ -31,7 +32,7 @@ def split(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_border_stays_uncoloured_and_the_rest_is_as_without(session, scan):
     one = session.Session(scan)
-    assert one.warnings == (session.BORDERED,)
+    assert one.warnings == (borders.LEFT,)
     assert [error for _, error in one.colour([MANY_COLOURS])] == [None]
     expected = colorlib.Colorizer(MANY_COLOURS)(CAMERA)
     for path in (one.show(MANY_COLOURS), one.compare(MANY_COLOURS)[1], next(one.save([MANY_COLOURS]))):

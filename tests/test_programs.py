@@ -24,7 +24,7 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
-from PIL import Image
+from PIL import Image, ImageOps
 from test_demo import (
     BALANCERS,
     CAMERA,
@@ -41,13 +41,13 @@ import colorlib
 from colorlib.catalog import catalog
 
 TOOLS = {
-    "colorize": ["photo", "methods", "strength", "saturation", "decoder", "temperature"],
+    "colorize": ["photo", "methods", "strength", "saturation", "decoder", "temperature", "leave_border"],
     "compare": ["photo", "methods", "strength", "saturation"],
     "score": ["photo", "methods"],
-    "alternatives": ["photo", "method", "count", "strength", "saturation", "decoder", "temperature"],
+    "alternatives": ["photo", "method", "count", "strength", "saturation", "decoder", "temperature", "leave_border"],
     "ask": ["photo", "x", "y", "methods"],
-    "steer": ["photo", "method", "points", "strength", "saturation", "decoder", "temperature"],
-    "balance": ["photo", "methods", "strength", "saturation"],
+    "steer": ["photo", "method", "points", "strength", "saturation", "decoder", "temperature", "leave_border"],
+    "balance": ["photo", "methods", "strength", "saturation", "leave_border"],
     "scenes": ["photo"],
 }
 CAT = PICTURES / "chelsea.png"  # in colour
@@ -91,7 +91,7 @@ class TestMCP:
             jsonschema.Draft202012Validator.check_schema(schema)
             assert list(schema["properties"]) == parameters
             for parameter, its in schema["properties"].items():
-                assert its["type"] in ("string", "number", "integer", "array"), (name, parameter)
+                assert its["type"] in ("string", "number", "integer", "array", "boolean"), (name, parameter)
                 assert its["description"].endswith("."), (name, parameter)  # a whole sentence
             assert re.search(r"\. Returns: .+\. If a user passes a file", tools[name].description), name
             assert ", file" not in tools[name].description  # Gradio joins the lines of a docstring so
@@ -133,6 +133,48 @@ class TestMCP:
 
 
 class TestClient:
+    def test_the_border_of_a_scan_stays_as_it_is(self, client, tmp_path):
+        """And pixels that a client names are of the scan."""
+        source, inside = tmp_path / "scan.png", (slice(30, 542), slice(40, 552))
+        ImageOps.expand(Image.open(CAMERA).convert("RGB"), (40, 30, 20, 50), (245, 240, 225)).save(source)
+        expected = np.asarray(colorlib.Colorizer(MANY_COLOURS)(CAMERA).image).astype(int)
+        around = np.ones((592, 572), bool)
+        around[inside] = False
+
+        def asked(endpoint: str, *arguments: Any, **named: Any) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+            files, rows = client.predict(handle_file(source), *arguments, **named, api_name=endpoint)
+            return [np.asarray(Image.open(file).convert("RGB")).astype(int) for file in files], rows
+
+        (coloured,), rows = asked("/colorize", [MANY_COLOURS])
+        assert rows[0]["warnings"] == ["the border was left uncoloured"]
+        assert np.abs(coloured[inside] - expected).max() <= 1
+        assert np.ptp(coloured[around], axis=1).max() == 0  # its lightness, and no colour
+        (first, uncertain), _ = asked("/alternatives", MANY_COLOURS, 1)
+        assert first.shape == uncertain.shape == (592, 572, 3)
+        assert np.ptp(first[around], axis=1).max() == uncertain[around].max() == 0
+        point = {"x": 40 + 100, "y": 30 + 60, "colour": "#e02020"}
+        (steered,), _ = asked("/steer", MANY_COLOURS, [point])
+        apart = np.abs(steered - coloured).sum(axis=2)
+        assert apart[30 + 60, 40 + 100] > 60
+        assert apart[around].max() == 0
+        (balanced,), _ = asked("/balance", ["gray_world"])
+        assert (balanced[around] == (245, 240, 225)).all()
+        (whole,), rows = asked("/colorize", [MANY_COLOURS], leave_border=False)
+        assert rows[0]["warnings"] == []
+        assert np.abs(whole - np.asarray(colorlib.Colorizer(MANY_COLOURS)(source).image)).max() <= 1
+        here, there = (
+            client.predict(handle_file(source), x, y, [MANY_COLOURS], api_name="/ask")[0]["shades"][0]
+            for x, y in ((140, 90), (0, 90))
+        )
+        mine = colorlib.Colorizer(MANY_COLOURS)(CAMERA)
+        for shade, (x, y) in ((here, (100, 60)), (there, (0, 60))):  # on the border, the nearest pixel is meant
+            answer = mine.ask(x, y).colors[0]
+            assert shade["probability"] == pytest.approx(answer.probability, abs=0.02)
+        with pytest.raises(AppError, match="expected a pixel of a photograph of 572 x 592, got x=572, y=1"):
+            client.predict(handle_file(source), 572, 1, [MANY_COLOURS], api_name="/ask")
+        with pytest.raises(AppError, match="Expected true or false for leave_border, got 'no'"):
+            client.predict(handle_file(source), [METHOD], leave_border="no", api_name="/colorize")
+
     def test_compare_shows_all_in_one_picture_and_how_far_they_are_apart(self, client, tmp_path):
         source, names = gray_file(tmp_path, (300, 200)), [METHOD, "grayscale", MANY_COLOURS]
         picture, rows, pairs = client.predict(handle_file(source), names, 1, 1, api_name="/compare")
@@ -258,19 +300,19 @@ def test_a_method_named_twice_answers_once(client, tmp_path):
 
 def test_a_failure_leaves_no_file(page, tmp_path, monkeypatch):
     """The second of two pictures cannot be written; what there is of the first goes."""
-    api, session, uploads = (import_module(name) for name in ("api", "session", "uploads"))
+    api, replies, session, uploads = (import_module(name) for name in ("api", "replies", "session", "uploads"))
     monkeypatch.setattr(uploads.TEMP, "name", str(tmp_path))
     written = []
 
-    def save(self: colorlib.Result, path: Path, fast: bool = False) -> None:
+    def write(path: Path, rgb: Any, **_: Any) -> None:
         if written:
             raise OSError("no space left")
         written.append(path)
         path.write_bytes(b"a picture")
 
     photo = session.read(gray_file(tmp_path, (60, 40)))
-    monkeypatch.setattr(api, "_received", lambda _: (tmp_path / "gray.png", photo, ()))
-    monkeypatch.setattr(colorlib.Result, "save", save)
+    monkeypatch.setattr(api, "_received", lambda *_: replies.Sent(tmp_path / "gray.png", None, photo, ()))
+    monkeypatch.setattr(colorlib.io, "write", write)
     with pytest.raises(OSError, match="no space left"):
         api.colorize(None, [METHOD, MANY_COLOURS])
     assert len(written) == 1

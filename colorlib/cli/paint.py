@@ -85,6 +85,14 @@ class CommonOptions:
     ] = None
     strength: Annotated[float, typer.Option(min=0, max=1, help="0 keeps the photo's own colour.")] = 1.0
     saturation: Annotated[float, typer.Option(min=0, help="Factor on the chroma.")] = 1.0
+    leave_borders: Annotated[
+        bool,
+        typer.Option(
+            "--leave-borders",
+            help="Leave the mounts, frames and margins of scans as they are, and uncoloured: the method sees what is "
+            "inside. A warning names each photo that has one.",
+        ),
+    ] = False
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 95
     max_pixels: MaxPixels = None
     workers: Annotated[
@@ -228,6 +236,7 @@ def _outcomes(plan: Plan, colorizer: "Colorizer", reference: Reference, options:
         saturation=options.saturation,
         quality=options.quality,
         overwrite=options.overwrite,
+        leave_borders=options.leave_borders,
         before_page=check_signals,
         workers=options.workers,
         engine=options.engine,
