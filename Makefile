@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile kill offline audit sbom lint format clean
+.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile load fuzz kill offline audit sbom lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -62,6 +62,15 @@ nightly: .venv/.browser
 # OPTIONS="--every 20": a part of the files. OPTIONS="--kills 3": fewer moments
 hostile: .venv/.dev
 	PYTHONPATH=.:tests $(BIN)/python tests/trust/hostile.py $(OPTIONS)
+
+# OPTIONS="--minutes 1": shorter than the usual 10
+load: .venv/.dev
+	PYTHONPATH=.:tests $(BIN)/python tests/trust/load.py $(OPTIONS)
+
+# OPTIONS="--seconds 20": for each reader, instead of 300; "--readers caffe torch7": some. The corpus stays in runs/fuzz.
+fuzz: .venv/.dev
+	$(BIN)/uv pip install --quiet --target build/atheris atheris==3.0.0 # apart: it is for Linux and macOS only
+	PYTHONPATH=.:tests:build/atheris $(BIN)/python tests/trust/fuzz.py $(OPTIONS)
 
 kill: .venv/.dev
 	PYTHONPATH=.:tests $(BIN)/python tests/trust/killed.py $(OPTIONS)

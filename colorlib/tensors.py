@@ -56,7 +56,13 @@ def read_weights(path: Path, sha256: str | None = None) -> tuple[dict[str, Tenso
     """
     tensors = read_tensors(path, sha256)
     named = read_metadata(path).get(ENCODER, "")
-    return tensors, read_tensors(_encoder_file(path, named), named) if named else {}
+    if not named:
+        return tensors, {}
+    encoder = _encoder_file(path, named)
+    try:
+        return tensors, read_tensors(encoder, named)
+    except WeightsError as error:
+        raise WeightsError(f"{path} stands on an encoder that differs or is damaged: {error}") from error
 
 
 def _encoder_file(path: Path, sha256: str) -> Path:

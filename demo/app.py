@@ -46,6 +46,7 @@ if __name__ == "__main__":
         footer_links=["api", "gradio"],
         mcp_server=True,  # the public endpoints, as tools
         prevent_thread_lock=True,
+        _frontend=False,  # else Gradio asks the server for its page, and ends it if its first visitors keep it busy
         app_kwargs={"middleware": [Middleware(Guard)]},
     )
     load_in_background()

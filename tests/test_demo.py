@@ -1658,18 +1658,20 @@ class Visitor:
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def call(self, name: str, data: list) -> dict:
-        """The last message, and in it all logs, and what changes by the id of the element."""
+        """The last message; all logs; places in the queue, 0 the first; and what changes by the id of the element."""
         event = {"data": data, "fn_index": self.handlers[name], "session_hash": self.session}
         self.http.post("/queue/join", json=event).raise_for_status()
         with self.http.stream("GET", "/queue/data", params={"session_hash": self.session}) as stream:
-            logs = ""
+            logs, places = "", []
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
                 logs += message.get("log", "")
+                if message.get("msg") == "estimation":
+                    places.append(message["rank"])
                 if message.get("msg") == "process_completed":
                     values = message["output"].get("data", [])  # none where it failed
                     changes = dict(zip(self.outputs[event["fn_index"]], values, strict=bool(values)))
-                    return {**message, "logs": logs, "changes": changes}
+                    return {**message, "logs": logs, "places": places, "changes": changes}
         raise AssertionError(f"{name} never completed")
 
 

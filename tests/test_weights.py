@@ -9,7 +9,7 @@ from torch import nn
 from colorlib import WeightsError, create_model
 from colorlib.catalog import EMBEDDED, weights_index
 from colorlib.models import ColorModel
-from colorlib.tensors import file_sha256, load_weights, read_metadata, save_encoder, save_weights
+from colorlib.tensors import file_sha256, load_weights, read_metadata, read_weights, save_encoder, save_weights
 from colorlib.weights import write_in_one_piece
 
 
@@ -160,6 +160,16 @@ def test_a_head_finds_the_encoder_that_it_names(name: str, encoder: Path, tmp_pa
     torch.testing.assert_close(parts, one, rtol=0, atol=0)
     torch.testing.assert_close(parts, expected, rtol=0.02, atol=0.02 * expected.abs().max().item())  # half precision
     load_weights(create_model(name), file, sha256)
+
+
+def test_a_head_whose_encoder_is_another_one_is_named(encoder: Path, tmp_path: Path):
+    """Two hashes that begin alike name one file."""
+    wrong = file_sha256(encoder)[:8] + 56 * "0"
+    head = tmp_path / "head.safetensors"
+    save_file({"a": torch.ones(1)}, head, {"encoder": wrong})
+    (tmp_path / encoder.name).write_bytes(encoder.read_bytes())
+    with pytest.raises(WeightsError, match=r"head\.safetensors stands on an encoder that differs or is damaged: "):
+        read_weights(head)
 
 
 def test_a_head_without_its_encoder_says_what_is_missing(encoder: Path, tmp_path: Path):

@@ -1,0 +1,205 @@
+"""The demo under load: many visitors, slow ones, one who leaves, and a flood from one address.
+
+Prints a table, and exits with 1 if a visitor saw a failure, if nobody who waited was told a place in the queue, if the
+flood was not held back, or if memory grew by more than 10 %. `--minutes 1` is the short form.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import psutil
+from PIL import Image
+from test_demo import METHOD, PICTURES, Visitor, serve
+
+PATIENCE = 300.0  # seconds for a step of a visit
+
+
+class Step(NamedTuple):
+    """A step of a visit: what it was, how long it took, and what went wrong."""
+
+    name: str
+    seconds: float
+    fault: str
+
+
+class Load:
+    """Visitors of one server, until a deadline. Each comes by a proxy from an address of its own.
+
+    Args:
+        address: of the server.
+        photo: what they send.
+        seconds: how long.
+    """
+
+    def __init__(self, address: str, photo: Path, seconds: float):
+        self.address, self.photo = address, photo
+        self.end = time.monotonic() + seconds
+        self.steps: list[Step] = []
+        self.places: list[int] = []  # in the queue, as visitors were told
+
+    @property
+    def open(self) -> bool:
+        """Whether there is time left."""
+        return time.monotonic() < self.end
+
+    def visitor(self, number: int) -> Visitor:
+        """A visitor of an address of its own."""
+        visitor = Visitor(self.address)
+        visitor.http.headers["X-Forwarded-For"] = f"198.51.100.{number}"
+        visitor.http.timeout = httpx.Timeout(PATIENCE)
+        return visitor
+
+    def step(self, name: str, act: Callable[[], dict | None]) -> dict:
+        """Do and note a step."""
+        start, fault = time.monotonic(), ""
+        answer: dict = {}
+        try:
+            answer = act() or {}
+            self.places += answer.get("places", [])
+            fault = "" if answer.get("success", True) else str(answer.get("output"))[:200]
+        except (httpx.HTTPError, AssertionError, ValueError, KeyError) as error:
+            fault = f"{type(error).__name__}: {error}"[:200]
+        self.steps.append(Step(name, time.monotonic() - start, fault))
+        return answer
+
+    def sent(self, visitor: Visitor) -> dict:
+        """The photograph, uploaded."""
+        return visitor.upload(self.photo, f"{visitor.session}.png")
+
+    def visit(self, number: int) -> None:
+        """Upload, colour, move a slider and download, at least once, and again and again."""
+        visitors: list[Visitor] = []
+        self.step("page", lambda: visitors.append(self.visitor(number)))
+        for visitor in visitors:
+            self.stay(visitor)
+
+    def stay(self, visitor: Visitor) -> None:
+        """See :meth:`visit`."""
+        first = True
+        while first or self.open:
+            first = False
+            file = self.step("upload", lambda: self.sent(visitor))
+            if "path" not in file:
+                continue
+            self.step("receive", lambda file=file: visitor.call("receive", [file, 1, 1, None]))
+            self.step("colour", lambda: visitor.call("colour", [[METHOD], None, None]))
+            self.step("repaint", lambda: visitor.call("repaint", [0.5, 1, None]))
+            self.step("download", lambda: visitor.call("save_all", [[METHOD], 0.5, 1, None]))
+
+    def trickle(self, number: int) -> None:
+        """Send a photograph bit by bit until the end."""
+        edge, content = os.urandom(8).hex(), self.photo.read_bytes()
+
+        def bits() -> Iterator[bytes]:
+            head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="slow{number}.png"\r\n\r\n'
+            yield head.encode()
+            part = 0
+            while self.open:
+                yield content[part : part + 64]
+                part = (part + 64) % len(content)
+                time.sleep(1)
+            yield f"\r\n--{edge}--\r\n".encode()
+
+        kind = {"Content-Type": f"multipart/form-data; boundary={edge}", "X-Forwarded-For": f"203.0.113.{number}"}
+        post = httpx.Client(timeout=PATIENCE).post
+        url = f"{self.address}/gradio_api/upload"
+        self.step("slow upload", lambda: {"success": post(url, content=bits(), headers=kind).status_code == 200})
+
+    def leave(self) -> None:
+        """Begin to colour, and close the window amid it; again and again."""
+        while self.open:
+            self.leave_once(self.visitor(200))
+            time.sleep(2)
+
+    def leave_once(self, visitor: Visitor) -> None:
+        """See :meth:`leave`."""
+        with visitor.http, visitor.http.stream("GET", f"/heartbeat/{visitor.session}"):  # which tells who is there
+            self.step("leaver's visit", lambda: visitor.call("receive", [self.sent(visitor), 1, 1, None]))
+            event = {"data": [[METHOD, "larsson16_small"], None, None], "session_hash": visitor.session}
+            visitor.http.post("/queue/join", json=event | {"fn_index": visitor.handlers["colour"]})
+
+    def flood(self, refused: list[int]) -> None:
+        """Ask as fast as possible, from one address."""
+        body = {"data": [], "fn_index": 0, "session_hash": "flood"}
+        with httpx.Client(timeout=PATIENCE, headers={"X-Forwarded-For": "192.0.2.66"}) as http:
+            while self.open:
+                try:
+                    refused.append(http.post(f"{self.address}/gradio_api/queue/join", json=body).status_code)
+                except httpx.HTTPError:
+                    refused.append(0)
+                time.sleep(0.01)
+
+    def watch(self, process: psutil.Process, memory: list[int]) -> None:
+        """Note the server's memory each second."""
+        while self.open:
+            memory.append(process.memory_info().rss)
+            time.sleep(1)
+
+
+def main() -> int:
+    """Run all at once."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--minutes", type=float, default=10)
+    options.add_argument("--visitors", type=int, default=16)
+    options.add_argument("--slow", type=int, default=50)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as (address, server, log):
+        photo = Path(folder, "photo.png")
+        Image.open(PICTURES / "coffee.png").resize((600, 400)).save(photo)
+        crowd = range(1, chosen.visitors + 1)
+        with ThreadPoolExecutor(chosen.visitors) as pool:  # all methods are loaded, and every visitor's photograph
+            warm = Load(address, photo, 0)
+            list(pool.map(warm.visit, crowd))
+        load, memory, answers = Load(address, photo, 60 * chosen.minutes), list[int](), list[int]()
+        threads = [
+            threading.Thread(target=load.watch, args=(psutil.Process(server.pid), memory)),
+            threading.Thread(target=load.leave),
+            threading.Thread(target=load.flood, args=(answers,)),
+            *(threading.Thread(target=load.trickle, args=(number,)) for number in range(1, chosen.slow + 1)),
+        ]
+        for thread in threads:
+            thread.start()
+        with ThreadPoolExecutor(chosen.visitors) as pool:
+            list(pool.map(load.visit, crowd))
+        for thread in threads:
+            thread.join()
+        logged = log.read_text(encoding="utf-8", errors="replace")
+        if server.poll() is not None:
+            print(f"the server has ended, with code {server.poll()}; its log:\n{logged[-3000:]}")
+            return 1
+    return report(warm, load, memory, answers, "Traceback" in logged)
+
+
+def report(warm: Load, load: Load, memory: list[int], answers: list[int], traceback: bool) -> int:
+    """Print the table, and what is wrong."""
+    steps = [step._replace(name=f"{step.name}, at first") for step in warm.steps] + load.steps
+    print(f"{'step':20}{'times':>7}{'p50 s':>9}{'p95 s':>9}{'failures':>10}")
+    for name in dict.fromkeys(step.name for step in steps):
+        taken = [step.seconds for step in steps if step.name == name]
+        failures = sum(bool(step.fault) for step in steps if step.name == name)
+        p95 = statistics.quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else taken[0]
+        print(f"{name:20}{len(taken):7}{statistics.median(taken):9.2f}{p95:9.2f}{failures:10}")
+    for step in [step for step in steps if step.fault][:10]:
+        print(f"{step.name}: {step.fault}")
+    quarter = max(1, len(memory) // 4)
+    growth = statistics.median(memory[-quarter:]) / statistics.median(memory[:quarter]) - 1
+    print(f"memory: {memory[0] / 1e6:.0f} MB at first, {max(memory) / 1e6:.0f} MB at most; {growth:+.1%}, by quarters")
+    waited = [place for place in load.places if place]
+    print(f"queue: {len(waited)} times a visitor was told a place behind others, the last one {max(waited, default=0)}")
+    print(f"flood: {len(answers)} requests, {answers.count(429)} refused; load of the machine {os.getloadavg()[0]:.1f}")
+    print("a traceback in the server's log" if traceback else "no traceback in the server's log")
+    return int(any(step.fault for step in steps) or growth > 0.1 or traceback or not waited or 429 not in answers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
