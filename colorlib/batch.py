@@ -34,31 +34,34 @@ Example:
 """
 
 import os
-import sys
-import time
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
-from io import BytesIO
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from colorlib import _spread
 from colorlib._address import Address, Place
-from colorlib._inputs import STDIN, Found, PlanError, find, input_name, place, read_source, real
+from colorlib._inputs import Found, PlanError, find, input_name, place, read_source, real
+from colorlib._jobs import (
+    STDOUT,
+    SUCCESS,
+    Engine,
+    Job,
+    Outcome,
+    Plan,
+    Reference,
+    Status,
+    Transfer,
+    describe_error,
+    is_tiff,
+    without_name,
+)
+from colorlib._painter import Painter, nothing
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from colorlib.borders import Border
-    from colorlib.catalog import Task
     from colorlib.colorizer import Colorizer
-    from colorlib.gallery import Gallery
-    from colorlib.io import Page, Photo
-    from colorlib.result import Result
 
 __all__ = [
     "STDOUT",
@@ -87,123 +90,9 @@ __all__ = [
     "run",
 ]
 
-Transfer = Literal["style", "energy", "quantile"]
-Engine = Literal["local", "ray"]
-Status = Literal["colored", "balanced", "failed", "skipped"]
-Map = Literal["uncertainty", "disagreement"]
-SUCCESS: "dict[Task, Status]" = {"colorize": "colored", "balance": "balanced"}
-STDOUT = Path("-")
-
 _PATIENCE = 4.0  # seconds of work that are worth the start of processes, which takes about three
 _LARGE = 1 << 24  # bytes of a file that is painted alone, by all threads, so that memory is that of one such file
 _MEMORY = 2 << 30  # bytes for a process
-
-
-@dataclass(frozen=True)
-class Job:
-    """A photograph and the files to write for it.
-
-    Attributes:
-        source: the photograph.
-        output: the coloured or balanced photograph.
-        samples: plausible alternatives.
-        uncertainty: the map of uncertainty.
-        disagreement: the map of disagreement.
-    """
-
-    source: Place
-    output: Place
-    samples: tuple[Place, ...] = ()
-    uncertainty: Place | None = None
-    disagreement: Place | None = None
-
-    @property
-    def maps(self) -> dict[Map, Place]:
-        """The maps to write."""
-        named: dict[Map, Place | None] = {"uncertainty": self.uncertainty, "disagreement": self.disagreement}
-        return {kind: path for kind, path in named.items() if path}
-
-    @property
-    def files(self) -> tuple[Place, ...]:
-        """All files to write."""
-        return (self.output, *self.samples, *self.maps.values())
-
-    @property
-    def done(self) -> bool:
-        """Whether all files exist. Each is written whole, so then there is nothing left to do."""
-        return self.output != STDOUT and all(file.is_file() for file in self.files)
-
-    @property
-    def travels(self) -> bool:
-        """Whether another process can do it: it has neither this one's standard streams, nor its pipes and memory."""
-
-        def there(file: Place) -> bool:
-            return file.travels if isinstance(file, Address) else not (file.is_fifo() or file.is_char_device())
-
-        return STDOUT not in self.files and self.source != STDIN and all(map(there, (self.source, *self.files)))
-
-    @property
-    def absolute(self) -> "Job":
-        """The same, whatever the current folder is."""
-        return replace(
-            self,
-            source=_absolute(self.source),
-            output=_absolute(self.output),
-            samples=tuple(map(_absolute, self.samples)),
-            uncertainty=self.uncertainty and _absolute(self.uncertainty),
-            disagreement=self.disagreement and _absolute(self.disagreement),
-        )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The jobs, in the order in which they are run.
-
-    Attributes:
-        jobs: one for each photograph.
-        ignored: the number of files that were left out because their suffix is not an image's, by suffix.
-        unlisted: the errors of folders that could not be listed.
-    """
-
-    jobs: list[Job] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    unlisted: list[OSError] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What photographs are to resemble.
-
-    Attributes:
-        style: a photograph for the method itself to follow, or a gallery from which each photograph gets the nearest.
-        colours: a photograph whose colours are transferred to the result.
-        method: how they are transferred; None leaves the choice to the result.
-        warnings: what could not be read of it.
-    """
-
-    style: "Photo | Gallery | None" = None
-    colours: "Photo | None" = None
-    method: Literal["energy", "quantile"] | None = None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a photograph. `width` and `height` are those of the first page, in pixels."""
-
-    input: str
-    output: str | None = None
-    samples: tuple[str, ...] = ()
-    uncertainty: str | None = None
-    disagreement: str | None = None
-    status: Status = "failed"
-    seconds: float = 0.0
-    width: int | None = None
-    height: int | None = None
-    model: str | None = None
-    error: str | None = None
-    pages: int | None = None
-    warnings: tuple[str, ...] = ()
 
 
 def plan(
@@ -326,7 +215,7 @@ def read_reference(path: Place, transfer: Transfer | None, colorizer: "Colorizer
     except PlanError:
         raise
     except (ValueError, OSError) as error:
-        raise PlanError(f"{path}: {_without_name(error, path)}") from error
+        raise PlanError(f"{path}: {without_name(error, path)}") from error
 
 
 def run(
@@ -380,7 +269,7 @@ def run(
         raise ValueError(f"expected at least 1 worker, got {workers}")
     check_engine(plan, engine)
     alone = len(plan.jobs) == 1 and engine == "local"  # there is nothing else for the other cores to do
-    paint = _Painter(
+    paint = Painter(
         colorizer=colorizer,
         reference=reference or Reference(),
         strength=strength,
@@ -390,7 +279,7 @@ def run(
         leave_borders=leave_borders,
         all_threads=alone,
     )
-    return _run(plan, paint, before_page or _nothing, workers, engine)
+    return _run(plan, paint, before_page or nothing, workers, engine)
 
 
 def check_engine(plan: Plan, engine: Engine) -> None:
@@ -409,16 +298,6 @@ def check_engine(plan: Plan, engine: Engine) -> None:
             raise PlanError(f"{places}: no other process can do this; choose files or addresses, or engine local")
 
 
-def describe_error(error: Exception, path: Place) -> str:
-    """Why a photograph failed, without its name; with the kind of an unexpected error."""
-    reason = _without_name(error, path)
-    return reason if isinstance(error, ValueError | OSError) and reason else f"{type(error).__name__}: {reason}"
-
-
-def _nothing() -> None:
-    """The default of `before_page`."""
-
-
 def _below(source: Place, base: Place) -> PurePath:
     """The place of a photograph below the folder that outputs keep it from; the two are of one kind."""
     if isinstance(source, Address):
@@ -428,22 +307,14 @@ def _below(source: Place, base: Place) -> PurePath:
     return source.relative_to(base)
 
 
-def _absolute(place: Place) -> Place:
-    return place if isinstance(place, Address) else place.absolute()
-
-
 def _job(source: Place, output: Place, samples: int, uncertainty: bool, disagreement: bool) -> Job:
     """The other files lie beside the output and are named after it."""
     numbered = tuple(output.with_name(f"{output.stem}-sample{k}{output.suffix}") for k in range(1, samples + 1))
     # JPEG would change the values, and only TIFF can hold the maps of many pages.
-    lossless = output.suffix if _is_tiff(output) else ".png"
+    lossless = output.suffix if is_tiff(output) else ".png"
     uncertain = output.with_name(f"{output.stem}-uncertainty{lossless}") if uncertainty else None
     apart = output.with_name(f"{output.stem}-disagreement{lossless}") if disagreement else None
     return Job(source, output, numbered, uncertain, apart)
-
-
-def _is_tiff(path: Place) -> bool:
-    return path.suffix.lower() in (".tif", ".tiff")
 
 
 def _checked(jobs: Iterable[Job], reference: Place | None) -> list[Job]:
@@ -495,7 +366,7 @@ def _conflict(
 
 
 def _run(
-    plan: Plan, paint: "_Painter", check: Callable[[], object], workers: int | None, engine: Engine
+    plan: Plan, paint: "Painter", check: Callable[[], object], workers: int | None, engine: Engine
 ) -> Iterator[Outcome]:
     jobs = deque(plan.jobs)
     if engine == "local":
@@ -506,7 +377,7 @@ def _run(
         yield Outcome(str(error.filename), error=str(error))
 
 
-def _alone(jobs: deque[Job], paint: "_Painter", check: Callable[[], object], workers: int | None) -> Iterator[Outcome]:
+def _alone(jobs: deque[Job], paint: "Painter", check: Callable[[], object], workers: int | None) -> Iterator[Outcome]:
     """Take jobs and do them in this process, for as long as more of them would not pay."""
     on_cpu = paint.colorizer.device.type == "cpu"
     count = (_cores() if on_cpu else 1) if workers is None else workers
@@ -525,7 +396,7 @@ def _alone(jobs: deque[Job], paint: "_Painter", check: Callable[[], object], wor
 
 
 def _together(
-    jobs: Sequence[Job], paint: "_Painter", check: Callable[[], object], workers: int | None, engine: Engine
+    jobs: Sequence[Job], paint: "Painter", check: Callable[[], object], workers: int | None, engine: Engine
 ) -> Iterator[Outcome]:
     """Outcomes of jobs that other processes do, in the order of the jobs."""
     finished: dict[int, Outcome] = {}
@@ -584,222 +455,9 @@ def _cores() -> int:
     return max(1, min(cores, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MEMORY))
 
 
-class _Asked:
-    """Calls `before_page`, and remembers whether that ended the run: then no photograph is at fault."""
-
-    def __init__(self, before_page: Callable[[], object]):
-        self._before_page, self.ended = before_page, False
-
-    def __call__(self) -> None:
-        self.ended = True
-        self._before_page()
-        self.ended = False
-
-
-@dataclass(frozen=True)
-class _Painter:
-    """Does jobs, whichever process it is in; see :func:`run`."""
-
-    colorizer: "Colorizer"
-    reference: Reference
-    strength: float
-    saturation: float
-    quality: int
-    overwrite: bool
-    leave_borders: bool
-    all_threads: bool
-
-    def __call__(self, job: Job, before_page: Callable[[], object] | None = None) -> Outcome:
-        start = time.perf_counter()
-        outcome, asked = self.outcome(job), _Asked(before_page or _nothing)
-        try:
-            if not self.overwrite and job.done:
-                return replace(outcome, status="skipped")
-            written = _write(job, self, asked)
-            outcome = replace(outcome, status=SUCCESS[self.colorizer.task], **written)
-        except Exception as error:  # whatever is wrong with one photograph, the others are coloured
-            if asked.ended:
-                raise
-            outcome = replace(outcome, error=describe_error(error, job.source))
-        return replace(outcome, seconds=round(time.perf_counter() - start, 3))
-
-    def outcome(self, job: Job) -> Outcome:
-        """What there is to say of a job before it is done."""
-        return Outcome(
-            input_name(job.source),
-            str(job.output),
-            samples=tuple(map(str, job.samples)),
-            uncertainty=str(job.uncertainty) if job.uncertainty else None,
-            disagreement=str(job.disagreement) if job.disagreement else None,
-            model=self.colorizer.name,
-        )
-
-    @contextmanager
-    def steady(self) -> Iterator[None]:
-        """One thread, if others must get the same: sums and convolutions round by how many they are split over."""
-        import torch
-
-        before = torch.get_num_threads()
-        if not self.all_threads:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-    def without_work(self, job: Job) -> Outcome | None:
-        """The outcome of a job that is done already, or of which that cannot be found out."""
-        try:
-            return replace(self.outcome(job), status="skipped") if not self.overwrite and job.done else None
-        except Exception as error:
-            return replace(self.outcome(job), error=describe_error(error, job.source))
-
-
-def _write(job: Job, paint: _Painter, before_page: Callable[[], object]) -> dict[str, Any]:
-    """Write the files of a job; returns what an :class:`Outcome` says about them."""
-    import torch
-
-    from colorlib import io
-
-    torch.manual_seed(0)  # a decoder that samples draws the same whichever photographs came before
-    colorizer = paint.colorizer
-    source = read_source(job.source)
-    stream = BytesIO() if job.output == STDOUT else None
-    with paint.steady():
-        if stream is None and not _is_tiff(job.output):  # other formats hold the first page only
-            photos = iter([io.read(source, max_pixels=colorizer.max_pixels)])
-        else:
-            photos = io.pages(source, max_pixels=colorizer.max_pixels)
-        # Not a generator, which would hold one page while it reads the next.
-        results = map(partial(_colored, paint), photos)
-        result: _Colored | None = next(results)  # a file that cannot be read leaves no trace
-    assert result is not None
-    many = _is_tiff(job.output) if stream is None else result.photo.pages > 1
-    size = {"width": result.photo.width, "height": result.photo.height}
-    if isinstance(job.output, Path) and stream is None:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-    pages, warned = 0, defaultdict[str, list[int]](list)  # the pages of each warning
-    with ExitStack() as files:
-        # They are closed in reverse: the picture comes last, so that it stands for a finished job.
-        picture = files.enter_context(_writer(stream or job.output, many, paint.quality))
-        samples = [files.enter_context(_writer(path, many, paint.quality)) for path in job.samples]
-        maps = {kind: files.enter_context(_writer(path, many, paint.quality)) for kind, path in job.maps.items()}
-        while result is not None:
-            before_page()
-            pages += 1
-            for warning in _write_page(result, picture, samples, maps, paint):
-                warned[warning].append(pages)
-            result = None  # one page is in memory at a time
-            with paint.steady():
-                result = next(results, None)
-    if stream is not None:
-        sys.stdout.buffer.write(stream.getbuffer())
-        sys.stdout.buffer.flush()
-    return {**size, "pages": pages, "warnings": _by_page(warned, pages)}
-
-
-_Writer: TypeAlias = Callable[["Page"], tuple[str, ...]]
-"""Writes a page, and returns warnings about what could not be kept."""
-
-
-class _Colored(NamedTuple):
-    """A photograph, and what a method made of it without its border; None if that is coloured too, or not there."""
-
-    photo: "Photo"
-    border: "Border | None"
-    result: "Result"
-
-    def page(self, result: "Result") -> "Page":
-        """A picture of the whole photograph."""
-        from colorlib.borders import framed_page
-
-        return framed_page(result, self.photo, self.border) if self.border else result.page()
-
-    def map(self, picture: "Tensor") -> "Tensor":
-        """A map of the whole photograph."""
-        from colorlib.borders import padded
-
-        return padded(picture, self.border) if self.border else picture
-
-
-def _colored(paint: _Painter, photo: "Photo") -> _Colored:
-    from colorlib.borders import border, cropped
-
-    around = border(photo) if paint.leave_borders else None
-    inside = cropped(photo, around) if around else photo
-    result = paint.colorizer.result(inside, reference=paint.reference.style)
-    return _Colored(photo, around, result.adjust(paint.strength, paint.saturation))
-
-
-def _write_page(
-    made: _Colored, picture: _Writer, samples: Sequence[_Writer], maps: Mapping[Map, _Writer], paint: _Painter
-) -> Iterator[str]:
-    """Write a page of each file of a job; yields warnings."""
-    from colorlib import borders, io
-
-    result = made.result
-    if made.border:
-        yield borders.LEFT
-    # Samples and maps come from the method, and a transfer by quantiles would not change their colours.
-    alternatives = result.samples(len(samples)) if samples else iter(())
-    for write in samples:
-        with paint.steady():
-            sample = next(alternatives)
-        yield from write(made.page(sample))
-    for kind, write in maps.items():
-        provenance = f"{kind.capitalize()} of colours,{result.provenance.removeprefix('Colorized')}"
-        with paint.steady():
-            drawn = result.uncertainty_picture() if kind == "uncertainty" else result.disagreement_picture()
-        yield from write(io.Page(made.map(drawn), provenance=provenance))
-    if paint.reference.colours:
-        with paint.steady():
-            result = result.transfer(paint.reference.colours, paint.reference.method)
-    yield from result.warnings
-    yield from picture(made.page(result))
-
-
-@contextmanager
-def _writer(destination: Place | BytesIO, many: bool, quality: int) -> Iterator[_Writer]:
-    """Writes any number of pages to a TIFF, which appears when all are in it; of another format, one page."""
-    from colorlib import io
-
-    if isinstance(destination, Address):
-        with TemporaryDirectory() as folder:
-            file = Path(folder, destination.name)
-            with _writer(file, many, quality) as write_here:
-                yield write_here
-            destination.store(file)
-        return
-
-    def write(page: "Page") -> tuple[str, ...]:
-        return io.write(destination, **vars(page), quality=quality, format=kind)
-
-    kind = None if isinstance(destination, Path) else "PNG"
-    if many:
-        with io.PagesWriter(destination) as writer:
-            yield writer.add
-    else:
-        yield write
-
-
-def _by_page(warned: Mapping[str, Sequence[int]], pages: int) -> tuple[str, ...]:
-    """Each warning once, with its pages unless it is about all of them."""
-    warnings = []
-    for warning, where in warned.items():
-        numbers = sorted(set(where))
-        prefix = f"page {numbers[0]}" if len(numbers) == 1 else f"pages {', '.join(map(str, numbers))}"
-        warnings.append(warning if len(numbers) == pages else f"{prefix}: {warning}")
-    return tuple(warnings)
-
-
 def _style_methods() -> str:
     """The methods that can follow the style of a reference."""
     from colorlib.catalog import catalog
 
     ready = (entry for entry in catalog().values() if entry.ready and entry.task == "colorize")
     return ", ".join(entry.name for entry in ready if entry.takes_reference)
-
-
-def _without_name(error: object, path: Place) -> str:
-    """The message of an error without the file's name, which callers put before it as a whole path."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
