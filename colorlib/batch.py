@@ -141,7 +141,14 @@ def output_name(name: str) -> str:
     """The same name if its format can be written, else the name followed by ``.png``."""
     from colorlib import io
 
-    return name if Path(name).suffix.lower() in io.WRITABLE else f"{name}.png"
+    return name if Path(name).suffix.lower() in io.WRITABLE else _named(name, ".png")
+
+
+def _named(stem: str, ending: str) -> str:
+    """Both together; the stem is cut if they were longer than the 255 bytes that file systems take."""
+    while len(os.fsencode(stem + ending)) > 255:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def is_file_name(out: Place) -> bool:
@@ -309,11 +316,11 @@ def _below(source: Place, base: Place) -> PurePath:
 
 def _job(source: Place, output: Place, samples: int, uncertainty: bool, disagreement: bool) -> Job:
     """The other files lie beside the output and are named after it."""
-    numbered = tuple(output.with_name(f"{output.stem}-sample{k}{output.suffix}") for k in range(1, samples + 1))
+    numbered = tuple(output.with_name(_named(output.stem, f"-sample{k}{output.suffix}")) for k in range(1, samples + 1))
     # JPEG would change the values, and only TIFF can hold the maps of many pages.
     lossless = output.suffix if is_tiff(output) else ".png"
-    uncertain = output.with_name(f"{output.stem}-uncertainty{lossless}") if uncertainty else None
-    apart = output.with_name(f"{output.stem}-disagreement{lossless}") if disagreement else None
+    uncertain = output.with_name(_named(output.stem, f"-uncertainty{lossless}")) if uncertainty else None
+    apart = output.with_name(_named(output.stem, f"-disagreement{lossless}")) if disagreement else None
     return Job(source, output, numbered, uncertain, apart)
 
 

@@ -162,6 +162,30 @@ def test_the_output_folder_is_no_input(tmp_path: Path):
         assert outputs(inputs, folder / "out", recursive=True) == ["a.jpg", "sub/b.jpg"]
 
 
+@pytest.mark.parametrize("letter", ["a", "ü", "日"])
+def test_the_longest_names_get_outputs_that_a_file_system_takes(letter: str, tmp_path: Path, colorizer):
+    size = len(letter.encode())
+    source = tmp_path / (letter * (250 // size) + ".gif")
+    assert len(source.name.encode()) > 250
+    Image.fromarray(PHOTOS[0]).quantize(64).save(source)
+    (job,) = plan([str(source)], tmp_path / "out", samples=2, uncertainty=True, disagreement=True).jobs
+    files = [job.output, *job.samples, job.uncertainty, job.disagreement]
+    assert len(set(files)) == 5
+    for file in files:
+        assert 255 - size < len(file.name.encode()) <= 255
+        assert file.name.startswith(letter * 70)
+    (outcome,) = batch.run(plan([str(source)], tmp_path / "out"), colorizer)
+    assert outcome.status == "colored"
+    assert (tmp_path / "out" / job.output.name).is_file()
+
+
+def test_two_long_names_that_would_get_one_output_are_refused(tmp_path: Path):
+    for last in "bc":
+        (tmp_path / ("a" * 250 + last + ".gif")).touch()
+    with pytest.raises(PlanError, match="nothing has been written"):
+        plan([str(tmp_path)], tmp_path / "out", uncertainty=True)
+
+
 def test_a_file_named_twice_is_colored_once(tmp_path: Path):
     folder = touch(tmp_path / "in", "a.jpg", "b.jpg")
     inputs = [folder, folder / "a.jpg", folder / "*.jpg", folder / ".." / "in"]
