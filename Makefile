@@ -5,7 +5,7 @@ DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
 
-.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile load fuzz kill offline audit sbom lint format clean
+.PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile load fuzz mutants kill offline audit sbom lint format clean
 
 demo: .venv/.demo
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python demo/app.py
@@ -71,6 +71,11 @@ load: .venv/.dev
 fuzz: .venv/.dev
 	$(BIN)/uv pip install --quiet --target build/atheris atheris==3.0.0 # apart: it is for Linux and macOS only
 	PYTHONPATH=.:tests:build/atheris $(BIN)/python tests/trust/fuzz.py $(OPTIONS)
+
+# OPTIONS="--sample 30": mutants, instead of 300; a run that is stopped goes on the next time
+mutants: .venv/.dev
+	$(BIN)/uv pip install --quiet --target build/cosmic-ray cosmic-ray==8.7.0 # apart: it pins what others do not need
+	PYTHONPATH=.:tests:build/cosmic-ray $(BIN)/python tests/trust/mutants.py $(OPTIONS)
 
 kill: .venv/.dev
 	PYTHONPATH=.:tests $(BIN)/python tests/trust/killed.py $(OPTIONS)

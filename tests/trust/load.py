@@ -38,13 +38,12 @@ class Load:
     Args:
         address: of the server.
         photo: what they send.
-        seconds: how long.
     """
 
-    def __init__(self, address: str, photo: Path, seconds: float):
-        self.address, self.photo = address, photo
-        self.end = time.monotonic() + seconds
+    def __init__(self, address: str, photo: Path):
+        self.address, self.photo, self.end = address, photo, 0.0
         self.steps: list[Step] = []
+        self.crowd: list[Visitor] = []
         self.places: list[int] = []  # in the queue, as visitors were told
 
     @property
@@ -76,22 +75,24 @@ class Load:
         """The photograph, uploaded."""
         return visitor.upload(self.photo, f"{visitor.session}.png")
 
-    def visit(self, number: int) -> None:
-        """Upload, colour, move a slider and download, at least once, and again and again."""
-        visitors: list[Visitor] = []
-        self.step("page", lambda: visitors.append(self.visitor(number)))
-        for visitor in visitors:
-            self.stay(visitor)
+    def come(self, number: int) -> None:
+        """Open the page, and visit it once."""
+        came: list[Visitor] = []
+        self.step("page", lambda: came.append(self.visitor(number)))
+        self.crowd += came
+        for visitor in came:
+            self.visit(visitor)
 
     def stay(self, visitor: Visitor) -> None:
-        """See :meth:`visit`."""
-        first = True
-        while first or self.open:
-            first = False
-            file = self.step("upload", lambda: self.sent(visitor))
-            if "path" not in file:
-                continue
-            self.step("receive", lambda file=file: visitor.call("receive", [file, 1, 1, None]))
+        """Visit the page again and again."""
+        while self.open:
+            self.visit(visitor)
+
+    def visit(self, visitor: Visitor) -> None:
+        """Upload, colour, move a slider and download."""
+        file = self.step("upload", lambda: self.sent(visitor))
+        if "path" in file:
+            self.step("receive", lambda: visitor.call("receive", [file, 1, 1, None]))
             self.step("colour", lambda: visitor.call("colour", [[METHOD], None, None]))
             self.step("repaint", lambda: visitor.call("repaint", [0.5, 1, None]))
             self.step("download", lambda: visitor.call("save_all", [[METHOD], 0.5, 1, None]))
@@ -156,11 +157,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as (address, server, log):
         photo = Path(folder, "photo.png")
         Image.open(PICTURES / "coffee.png").resize((600, 400)).save(photo)
-        crowd = range(1, chosen.visitors + 1)
+        load, memory, answers = Load(address, photo), list[int](), list[int]()
         with ThreadPoolExecutor(chosen.visitors) as pool:  # all methods are loaded, and every visitor's photograph
-            warm = Load(address, photo, 0)
-            list(pool.map(warm.visit, crowd))
-        load, memory, answers = Load(address, photo, 60 * chosen.minutes), list[int](), list[int]()
+            list(pool.map(load.come, range(1, chosen.visitors + 1)))
+        load.leave_once(load.visitor(200))
+        first, load.steps = load.steps, []
+        load.end = time.monotonic() + 60 * chosen.minutes
         threads = [
             threading.Thread(target=load.watch, args=(psutil.Process(server.pid), memory)),
             threading.Thread(target=load.leave),
@@ -170,19 +172,19 @@ def main() -> int:
         for thread in threads:
             thread.start()
         with ThreadPoolExecutor(chosen.visitors) as pool:
-            list(pool.map(load.visit, crowd))
+            list(pool.map(load.stay, load.crowd))
         for thread in threads:
             thread.join()
         logged = log.read_text(encoding="utf-8", errors="replace")
         if server.poll() is not None:
             print(f"the server has ended, with code {server.poll()}; its log:\n{logged[-3000:]}")
             return 1
-    return report(warm, load, memory, answers, "Traceback" in logged)
+    return report(first, load, memory, answers, "Traceback" in logged)
 
 
-def report(warm: Load, load: Load, memory: list[int], answers: list[int], traceback: bool) -> int:
+def report(first: list[Step], load: Load, memory: list[int], answers: list[int], traceback: bool) -> int:
     """Print the table, and what is wrong."""
-    steps = [step._replace(name=f"{step.name}, at first") for step in warm.steps] + load.steps
+    steps = [step._replace(name=f"{step.name}, at first") for step in first] + load.steps
     print(f"{'step':20}{'times':>7}{'p50 s':>9}{'p95 s':>9}{'failures':>10}")
     for name in dict.fromkeys(step.name for step in steps):
         taken = [step.seconds for step in steps if step.name == name]
