@@ -196,6 +196,8 @@ def report(first: list[Step], load: Load, memory: list[int], answers: list[int],
     quarter = max(1, len(memory) // 4)
     growth = statistics.median(memory[-quarter:]) / statistics.median(memory[:quarter]) - 1
     print(f"memory: {memory[0] / 1e6:.0f} MB at first, {max(memory) / 1e6:.0f} MB at most; {growth:+.1%}, by quarters")
+    eighths = [memory[len(memory) * k // 8 : len(memory) * (k + 1) // 8] for k in range(8)]
+    print("by eighths of the time, MB:", *(f"{statistics.median(part) / 1e6:.0f}" for part in eighths if part))
     waited = [place for place in load.places if place]
     print(f"queue: {len(waited)} times a visitor was told a place behind others, the last one {max(waited, default=0)}")
     print(f"flood: {len(answers)} requests, {answers.count(429)} refused; load of the machine {os.getloadavg()[0]:.1f}")
