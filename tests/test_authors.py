@@ -8,8 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -17,6 +16,7 @@ import pytest
 import torch
 import typer
 from autocolorize_files import layers, random_weights, write_hdf5
+from loopback_file import Server, serving
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
@@ -34,47 +34,6 @@ from training.task import ColorTask
 WIDTH = 1 / 32
 
 
-@dataclass
-class Server:
-    """A file at an address, with faults: where the line is cut, and answers that are errors."""
-
-    content: bytes
-    cut: list[int] = field(default_factory=list)  # of the next answers, after so many bytes
-    errors: list[int] = field(default_factory=list)  # the next answers' status, after the cuts
-    ranged: bool = True
-    asked: list[str | None] = field(default_factory=list)  # Range of each request
-
-    def __post_init__(self) -> None:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked = self.headers["Range"]
-                server.asked.append(asked)
-                if server.errors and not server.cut:
-                    self.send_error(server.errors.pop(0))
-                    return
-                start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and server.ranged else 0  # type: ignore[index]
-                if start >= len(server.content):
-                    self.send_error(416)
-                    return
-                body = server.content[start:]
-                self.send_response(206 if start else 200)
-                self.send_header("Content-Length", str(len(body)))
-                if start:
-                    whole = len(server.content)
-                    self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
-                self.end_headers()
-                self.wfile.write(body[: server.cut.pop(0)] if server.cut else body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.http.server_port}/res/autocolorize.caffemodel.h5"
-
-
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Larsson's file with random weights, a thirty-second as wide."""
@@ -85,10 +44,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(file: Path) -> Iterator[Server]:
-    server = Server(file.read_bytes())
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with serving(file.read_bytes()) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

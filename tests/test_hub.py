@@ -20,7 +20,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from autocolorize_files import layers, random_weights, write_hdf5
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
+from loopback_file import FETCH
 from loopback_hub import OWNER_TOKEN, STRANGER_TOKEN, Fault, LoopbackHub
 from safetensors.torch import load_file, save_file
 from skimage import data
@@ -56,11 +58,13 @@ for name in sys.argv[1:]:
 class Shell:
     """Processes of a user with a cache of their own, whose Hub is the one on loopback."""
 
+    COLORLIB = (sys.executable, "-c", "from colorlib.cli import app; app()")
+
     def __init__(self, at: LoopbackHub, home: Path):
         self.hub, self.home = at, home
 
-    def run(self, *command: str, token: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+    def environment(self, token: str | None = None) -> dict[str, str]:
+        """Of processes."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
         environment = kept | {
             "HF_ENDPOINT": self.hub.endpoint,
@@ -69,14 +73,16 @@ class Shell:
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
         }
-        environment |= {"HF_TOKEN": token} if token else {}
-        return subprocess.run(
-            command, env=environment | extra, cwd=self.home, capture_output=True, text=True, timeout=300
-        )
+        return environment | ({"HF_TOKEN": token} if token else {})
+
+    def run(self, *command: str, token: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        environment = self.environment(token) | extra
+        return subprocess.run(command, env=environment, cwd=self.home, capture_output=True, text=True, timeout=300)
 
     def colorlib(self, *args: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
         """The command line."""
-        return self.run(sys.executable, "-c", "from colorlib.cli import app; app()", *args, token=token)
+        return self.run(*self.COLORLIB, *args, token=token)
 
     def paint(self, *models: str, **extra: str) -> list[str]:
         """For each model the digest of a photograph that it paints, or why it cannot be had; all in a fresh process."""
@@ -515,3 +521,41 @@ def test_results_that_are_not_there_are_not_pushed(tmp_path: Path):
     done = CliRunner().invoke(app, ["push-results", str(tmp_path / "empty"), "--repo", "me/results"])
     assert done.exit_code == 2
     assert "no results in " in done.stderr
+
+
+@pytest.mark.parametrize("source", ["hf://me/weights", "hf://me/weights/of/2016/autocolorize.caffemodel.h5"])
+def test_a_repository_is_a_mirror_of_authors_files(source: str, shell: Shell, tmp_path: Path):
+    """A process that is killed leaves what it has, and the next one goes on from there."""
+    name, file, width = "larsson16", "autocolorize.caffemodel.h5", 3 / 16  # 20 MB, which the Hub keeps in LFS
+    write_hdf5(tmp_path / file, random_weights(width), (one.name for one in layers(width)))
+    content = (tmp_path / file).read_bytes()
+    shell.hub.commit("me/weights", {file if source.count("/") == 3 else f"of/2016/{file}": content})
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    changes = {"size": len(content), "digest": digest, "settings": {"width": width}}
+    command = (sys.executable, "-c", FETCH, name, json.dumps(changes), "fetch", name, "--yes", "--source", source)
+    cache = tmp_path / "cache/authors"
+    part = cache / f"downloads/{file}.part"
+
+    shell.hub.faults = [Fault("GET /cdn/", times=99, rate=5_000_000)]
+    environment = shell.environment() | {"COLORLIB_HOME": str(tmp_path / "cache")}
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 120
+    while not (part.is_file() and part.stat().st_size):
+        assert time.monotonic() < deadline
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    first.kill()
+    first.communicate()
+    kept = part.stat().st_size
+    assert 0 < kept < len(content)
+    assert content.startswith(part.read_bytes())
+
+    shell.hub.faults, before = [], len(shell.hub.requests)
+    done = shell.run(*command, COLORLIB_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = [request.range for request in shell.hub.requests[before:] if request.path.startswith("/cdn/")]
+    assert str(asked[0]).startswith(f"bytes={kept}-")
+    kept_files = {path.name for path in cache.rglob("*") if path.is_file()}
+    assert kept_files == {"config.json", "model.safetensors", "larsson16.lock"}
+    ready = shell.run(*shell.COLORLIB, "models", "--json", COLORLIB_HOME=str(tmp_path / "cache"))
+    assert next(row["ready"] for row in map(json.loads, ready.stdout.splitlines()) if row["name"] == name)
