@@ -362,6 +362,30 @@ def test_a_file_is_replaced_only_if_asked(tmp_path: Path, monkeypatch: pytest.Mo
     np.testing.assert_allclose(run_torch(there.read_bytes())(rgb), traced("gray_world").torch(rgb))
 
 
+@pytest.mark.parametrize(
+    ("decoder", "whole_bins", "pixels", "agrees"),
+    [
+        ("mode", False, 20, True),
+        ("mode", False, 30, False),  # of 2 x 97 x 131, of which a thousandth is 25
+        ("median", True, 20, True),
+        ("median", True, 30, False),
+        ("median", False, 1, False),
+        ("expectation", True, 1, False),
+    ],
+)
+def test_rounding_may_choose_another_bin_at_few_pixels(decoder: str, whole_bins: bool, pixels: int, agrees: bool):
+    colorizer = Colorizer(create_model("larsson16", width=1 / 32), device="cpu", size=32, decoder=decoder)
+    colorizer.target.whole_bins = whole_bins
+
+    def painted(rgb: Tensor, wrong: float) -> Tensor:
+        result = colorizer.batch(rgb)
+        result[0, 1, 50, :pixels] += wrong  # as if there were more green
+        return result
+
+    assert (export.difference(lambda rgb: painted(rgb, 0.03), colorizer) < export.TOLERANCE) == agrees
+    assert np.isnan(export.difference(lambda rgb: painted(rgb, np.nan if len(rgb) == 2 else 0), colorizer))
+
+
 @pytest.mark.parametrize("worst", [2e-3, float("nan")])
 def test_a_file_that_differs_is_not_written(worst: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(export, "difference", lambda run, colorizer, resize: worst)

@@ -97,9 +97,8 @@ def convert(file: Path, name: str | None = None) -> WeightsInfo:
         OSError: the cache cannot be written.
     """
     published = published_as(file) if name is None else find(name)
-    model = _read(file, published)
     with _alone(published.name):
-        return _keep(model, published)
+        return _keep(_read(file, published), published)  # which nobody else may hold: it lets the network go
 
 
 def _whole(name: str) -> WeightsInfo | None:

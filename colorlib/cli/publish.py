@@ -154,8 +154,8 @@ def export(options: ExportOptions) -> None:
     `colorlib balance`, including colour spaces and resizing for the network. Its metadata name the method, weights,
     licence and version. A decoder that samples cannot be exported.
 
-    The file is compared with the method on photos of two sizes, and written only if they agree to 0.001. ONNX needs
-    an extra: pip install 'colorlib-torch[export]'.
+    The file is compared with the method on photos of two sizes, and written only if they agree to 0.001; decoders that
+    choose bins may differ at one pixel in a thousand. ONNX needs an extra: pip install 'colorlib-torch[export]'.
 
     Exit code: 0 success, 1 the file does not agree with the method, 2 cannot start, 130 interrupted, 143 ended by
     SIGTERM. Nothing is written unless it is 0.

@@ -58,6 +58,11 @@ class HueChroma(Histogram):
         super().__init__((bins, bins), decoder, temperature)
         self.bins, self.hue_weight, self.fading, self.whole_bins = bins, hue_weight, fading, whole_bins
 
+    @property
+    @override
+    def chooses(self) -> bool:
+        return super().chooses or (self.whole_bins and self.decoder == "median")
+
     @override
     def encode(self, rgb: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Hue and chroma in [0, 1], (N, 2, h, w); of the averaged colours where ``size`` is smaller."""

@@ -79,6 +79,11 @@ class Histogram(Target):
         self._decoder = name
 
     @property
+    def chooses(self) -> bool:
+        """Whether colours jump from bin to bin: of two that are as likely, rounding chooses."""
+        return self.decoder == "mode"
+
+    @property
     def temperature(self) -> float:
         """What logits are divided by when decoding; may be set.
 
