@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -68,8 +68,9 @@ class Server:
                 if server.cut:
                     self.wfile.write(body[: server.cut.pop(0)])
                 elif server.silent:
-                    self.wfile.write(body[: server.silent.pop(0)])
-                    self.rfile.read()
+                    with suppress(ConnectionError):  # of a client that is killed
+                        self.wfile.write(body[: server.silent.pop(0)])
+                        self.rfile.read()
                 else:
                     self.wfile.write(body)
 

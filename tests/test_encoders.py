@@ -13,7 +13,8 @@ from skimage import data
 from torch import Tensor, nn
 
 from colorlib import color, create_model
-from colorlib.models._backbones import _HED_MEAN, _LITE0, VGG16_LAYERS, Encoder, _hed_tensors, create_encoder
+from colorlib.models._backbones import _HED_MEAN, _LITE0, VGG16_LAYERS, Encoder, _hed_tensors, create_encoder, vgg16
+from colorlib.models._layers import LargeKernelConv2d
 
 NIPS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks" / "imagenet-nips"
 
@@ -179,3 +180,23 @@ def test_maps_that_were_read_once_serve_every_method():
         assert len(runs) == 6  # nothing is kept
     for first, second in zip(alone, together, strict=True):
         torch.testing.assert_close(second, first, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 16, 16), (2, 5, 9), (1, 33, 32)])  # the last one: too many
+def test_a_product_of_matrices_is_the_convolution(layout: torch.memory_format, count: int, height: int, width: int):
+    """fc6 in use beside fc6 in training, which is torch's own convolution."""
+    conv = LargeKernelConv2d(24, 40, 7, padding=3).to(memory_format=layout)
+    given = torch.randn(count, 24, height, width).to(memory_format=layout)
+    expected = conv(given).detach()
+    calls = []
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.Conv2d, "forward", lambda *_: calls.append(1) or expected)
+        found = conv(given)
+    assert len(calls) == (count * height * width > 1024)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fc6_of_vgg16_is_a_product_of_matrices():
+    [conv] = [module for module in vgg16(width=1 / 32).modules() if isinstance(module, LargeKernelConv2d)]
+    assert conv.weight.shape == (128, 16, 7, 7)

@@ -1,6 +1,7 @@
 """Layers and losses that several papers are built of."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,36 @@ class SameConv2d(nn.Conv2d):
             return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
         with torch.autocast(device, enabled=False):
             return F.conv2d(x.float(), self.weight, self.bias, self.stride, padding, groups=self.groups)
+
+
+class LargeKernelConv2d(nn.Conv2d):
+    """Convolution with large kernels at stride 1 on a small map: on a CPU a product of matrices, in half the time.
+
+    7 x 7 kernels on 16 x 16 cells of 512 channels, as VGG-16's fc6 sees 512 x 512 pixels, take oneDNN 1.6 s of a core
+    (AVX2), and the product 1.0. Its one matrix holds every window, so maps of many cells are left to oneDNN, as
+    training and exports are.
+    """
+
+    CELLS = 1024  # at most: 100 MB of windows
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or torch.compiler.is_exporting() or input.device.type != "cpu":
+            return super().forward(input)
+        count, _, height, width = input.shape
+        if count * height * width > self.CELLS:
+            return super().forward(input)
+        (rows, columns), (down, right) = self.kernel_size, cast(tuple[int, int], self.padding)
+        windows = F.pad(input, (right, right, down, down)).unfold(2, rows, 1).unfold(3, columns, 1)
+        weight = self.weight
+        if weight.is_contiguous(memory_format=torch.channels_last):  # the order in which it is a matrix already
+            windows, weight = windows.permute(0, 2, 3, 4, 5, 1), weight.permute(0, 2, 3, 1)
+        else:
+            windows = windows.permute(0, 2, 3, 1, 4, 5)
+        cells = windows.shape[:3]
+        product = F.linear(windows.reshape(cells.numel(), -1), weight.reshape(self.out_channels, -1), self.bias)
+        outputs: Tensor = product.unflatten(0, cells).movedim(-1, 1)
+        return outputs
 
 
 class GrayInput(nn.Module):
