@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from skimage import color as skcolor
 from torch7_files import Net, colornet, save
 from typer.testing import CliRunner
@@ -495,6 +496,18 @@ def test_what_was_never_fetched_is_left_out(tmp_path: Path, monkeypatch: pytest.
         assert ran.exit_code == 0, ran.output
         assert said in ran.output
     assert not (tmp_path / "out" / "experiments" / "timings.csv").exists()
+
+
+def test_a_part_of_the_photographs_is_not_taken_for_all(tmp_path: Path):
+    """The experiments of authors' networks say so, and show their cells without numbers."""
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "ILSVRC2012_val_00025275.JPEG")
+    arguments = ["authors_larsson", "--data", str(tmp_path), "--benchmark", "ctest10k", "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(runner.app, arguments)
+    assert ran.exit_code == 0, ran.output
+    assert re.search(r"ctest10k is left out: .* holds 1 of 10,000 photographs", ran.output)
+    cells = [line for line in ran.output.splitlines() if "section 4" in line]
+    assert cells
+    assert all(line.endswith("not measured") for line in cells)
 
 
 def test_each_architecture_is_timed_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

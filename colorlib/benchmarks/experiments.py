@@ -147,6 +147,8 @@ class Experiment:
 
     def of(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Its own among the rows of many runs."""
+        if rows.empty:  # without columns, where there are no files
+            return rows
         return rows[rows["benchmark"].isin(self.benchmarks) & rows["model"].isin(self.methods)]
 
 
