@@ -43,7 +43,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class Painter:
-    """Does jobs, whichever process it is in; see :func:`run`."""
+    """Does jobs, whichever process it is in; see :func:`colorlib.batch.run`."""
 
     colorizer: "Colorizer"
     reference: Reference
@@ -184,7 +184,7 @@ def _write_page(
 
     result = made.result
     if made.border:
-        yield borders.LEFT
+        yield borders.LEFT if result.gains is None else borders.KEPT
     # Samples and maps come from the method, and a transfer by quantiles would not change their colours.
     alternatives = result.samples(len(samples)) if samples else iter(())
     for write in samples:

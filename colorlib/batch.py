@@ -254,7 +254,7 @@ def run(
         quality: of JPEG, 1 to 100.
         overwrite: write outputs that exist again, instead of skipping them.
         leave_borders: whether the method sees photographs without the borders of scans, see :mod:`colorlib.borders`,
-            which then stay uncoloured; of balanced photographs, as they are. Maps are black there.
+            which then have no colour; those of balanced photographs stay as they are. Maps are black there.
         before_page: called before each photograph and each page that is painted in this process, and whenever another
             process hands in an outcome. An exception from it ends the run, and the photographs that are being written
             leave no file.

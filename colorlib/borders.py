@@ -22,7 +22,8 @@ from colorlib._checks import check_photos
 if TYPE_CHECKING:
     from colorlib.result import Result
 
-LEFT = "the border was left uncoloured"  # what is said of a photograph that has one
+# What is said of a photograph that has one: where it is coloured, where white is balanced, where it is cut off.
+LEFT, KEPT, OUT = "the border was left uncoloured", "the border was left as it is", "the border was left out"
 LONGEST = 1024  # side of the copy in which borders are looked for: it has less noise, and edges are found to a pixel
 ALIKE = 8.0  # L of CIE Lab by which pixels of a border may differ from its median: paper has stains and shadows
 SHARE = 0.85  # of a row's pixels that must be so alike
@@ -108,29 +109,29 @@ def cropped(photo: io.Photo, border: Border) -> io.Photo:
     )
 
 
-def framed(inside: Tensor | io.Planes, photo: io.Photo, border: Border, gray: bool = True) -> io.Planes:
+def framed(inside: Tensor | io.Planes, photo: io.Photo, border: Border, strength: float = 1.0) -> io.Planes:
     """Put what was made of a photograph :func:`cropped` back into its border.
 
     Args:
         inside: sRGB in [0, 1], (3, h, w), such as the planes of a result.
         photo: the photograph with its border.
         border: its border.
-        gray: whether the border has its lightness and no colour, else it stays as it is.
+        strength: how much of its colour the border loses, in [0, 1]: at 1 all of it, at 0 none.
     """
-    return io.Planes(photo.planes.shape, partial(_framed_rows, io.Planes.of(inside), photo.planes, border, gray))
+    return io.Planes(photo.planes.shape, partial(_framed_rows, io.Planes.of(inside), photo.planes, border, strength))
 
 
 def framed_page(result: "Result", photo: io.Photo, border: Border) -> io.Page:
     """What :meth:`colorlib.Result.page` gives, with the border that the photograph has: for a picture file.
 
-    Where white was balanced the border keeps its own colour, else it has none.
+    Where white was balanced the border keeps its own colour, else it loses as much of it as the strength says.
 
     Args:
         result: of the photograph :func:`cropped`.
         photo: the photograph with its border.
         border: its border.
     """
-    rgb = framed(result.planes, photo, border, gray=result.gains is None)
+    rgb = framed(result.planes, photo, border, result.strength if result.gains is None else 0.0)
     return replace(result.page(), rgb=rgb, alpha=photo.opacity)
 
 
@@ -148,14 +149,24 @@ def _window_rows(planes: io.Planes, first: int, columns: slice, start: int, stop
     return planes.rows(first + start, first + stop)[..., columns].contiguous()
 
 
-def _framed_rows(inside: io.Planes, whole: io.Planes, border: Border, gray: bool, start: int, stop: int) -> Tensor:
+def _framed_rows(inside: io.Planes, whole: io.Planes, border: Border, strength: float, start: int, stop: int) -> Tensor:
     rows, columns = border.inside(*whole.shape[1:])
     rgb = whole.rows(start, stop)
-    made = color.lightness_to_gray(color.rgb_to_lightness(rgb[None]))[0].repeat(3, 1, 1) if gray else rgb.clone()
+    made = _faded(rgb, strength)
     first, last = max(start, rows.start), min(stop, rows.stop)
     if first < last:
         made[:, first - start : last - start, columns] = inside.rows(first - rows.start, last - rows.start)
     return made
+
+
+def _faded(rgb: Tensor, strength: float) -> Tensor:
+    """Its lightness, and less of its colour: (3, H, W), the same shape."""
+    if strength == 0:
+        return rgb.clone()
+    if strength == 1:
+        return color.lightness_to_gray(color.rgb_to_lightness(rgb[None]))[0].repeat(3, 1, 1)
+    lab = color.rgb_to_lab(rgb)
+    return color.lab_to_rgb(torch.cat([lab[:1], (1 - strength) * lab[1:]]), gamut="reduce")
 
 
 def _border(lightness: Tensor, whole: torch.Size) -> Border | None:

@@ -229,6 +229,7 @@ class Colorizer:
             reference: as for a call.
 
         Raises:
+            colorlib.io.ImageError: the reference is not a readable picture.
             ValueError: as for a call.
         """
         return self._result(photo, *self._shown(reference), seen)

@@ -5,7 +5,7 @@ import html
 import os
 import sys
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -180,9 +180,12 @@ class Drawn(NamedTuple):
     everything: list[Draws]
     coloured: list[Draws]
 
-    def most(self, models: Collection[str], *, coloured: bool = False) -> Draws:
-        """These methods, those on the same photographs as most of them."""
-        chosen = [one.only(one.table["model"].isin(models)) for one in (self.coloured if coloured else self.everything)]
+    def most(self, runs: pd.DataFrame, *, coloured: bool = False) -> Draws:
+        """These runs, by model and weights: those on the same photographs as most of them."""
+        keys = ["model", "weights"]
+        wanted = pd.MultiIndex.from_frame(runs[keys])
+        drawn = self.coloured if coloured else self.everything
+        chosen = [one.only(pd.MultiIndex.from_frame(one.table[keys]).isin(wanted)) for one in drawn]
         return max(chosen, key=lambda one: (len(one.runs), max(one.table["photos"], default=0)))
 
 
@@ -244,8 +247,9 @@ def ranks(
         scenes: only photographs of these; none is all.
         beside: what the page also shows, these scores among it: it is drawn once for all.
     """
-    models = set(without_variants(store.of(protocol)["model"])) - {GRAY}
-    return rank_drawn(drawn(store, protocol, beside or scores, scenes).most(models), scores)
+    runs = store.of(protocol)
+    methods = runs[runs["model"].isin(without_variants(runs["model"])) & (runs["model"] != GRAY)]
+    return rank_drawn(drawn(store, protocol, beside or scores, scenes).most(methods), scores)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
@@ -260,11 +264,11 @@ def behind_of(
 ) -> pd.DataFrame:
     """How far every run of a protocol is behind one of them: see :func:`colorlib.benchmarks.behind`.
 
-    Beside grayscale, only photographs that have colour count. For ``beside`` see :func:`ranks`.
+    Beside grayscale, only photographs that have colour count, of runs on the same photographs. For ``beside`` see
+    :func:`ranks`.
     """
     found = drawn(store, protocol, beside or (score,), scenes)
-    models = store.of(protocol)["model"]
-    return behind_drawn(found.most(models, coloured=model == GRAY), score, model, weights)
+    return behind_drawn(found.most(store.of(protocol), coloured=model == GRAY), score, model, weights)
 
 
 @st.cache_data(ttl=600, max_entries=64, hash_funcs=RUNS, show_spinner="Comparing methods")
@@ -274,9 +278,8 @@ def pairs(store: Store, protocol: str, score: str) -> pd.DataFrame:
     See :func:`colorlib.benchmarks.pairwise`.
     """
     runs = store.of(protocol).drop_duplicates("model")
-    models = set(without_variants(runs["model"]))
-    found = drawn(store, protocol, (score,), ()).most(models)
-    return pairwise_drawn(found.only(found.table["weights"].isin(runs["weights"])), score)
+    methods = runs[runs["model"].isin(without_variants(runs["model"]))]
+    return pairwise_drawn(drawn(store, protocol, (score,), ()).most(methods), score)
 
 
 def experiment_rows(store: Store, own: Store, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

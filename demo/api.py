@@ -48,7 +48,8 @@ def colorize(
 
     Returns:
         The coloured photographs at full size, a PNG file for each method; and for each the method, the name of the
-        file, the seconds that the method took, and warnings: what was left out when the photograph was read.
+        file, the seconds that the method took, and warnings: what was left out when the photograph was read, and
+        whether it has a border.
     """
     return _process("colorize", photo, methods, strength, saturation, leave_border, decoder, temperature)
 
@@ -71,7 +72,8 @@ def balance(
 
     Returns:
         The balanced photographs at full size, a PNG file for each method; and for each the method, the name of the
-        file, the seconds that the method took, and warnings: what was left out when the photograph was read.
+        file, the seconds that the method took, and warnings: what was left out when the photograph was read, and
+        whether it has a border.
     """
     return _process("balance", photo, methods, strength, saturation, leave_border)
 
@@ -92,7 +94,9 @@ def scenes(photo: dict[str, Any] | None) -> list[dict[str, Any]]:
     raise gr.Error("No available method recognises scenes", print_exception=False)
 
 
-def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> list[dict[str, Any]]:
+def ask(
+    photo: dict[str, Any] | None, x: int, y: int, methods: list[str], leave_border: bool = True
+) -> list[dict[str, Any]]:
     """Ask which colours methods hold possible at a pixel of a photograph, and how probable these are.
 
     Args:
@@ -100,13 +104,14 @@ def ask(photo: dict[str, Any] | None, x: int, y: int, methods: list[str]) -> lis
         x: column of the pixel, from 0 at the left.
         y: row of the pixel, from 0 at the top.
         methods: names of methods for colorize.
+        leave_border: whether the border of a scan stays uncoloured; of a pixel on it, the nearest inside is meant.
 
     Returns:
         For each method its name; whether it predicts a distribution; its colours at the pixel's lightness, the most
         probable first, each with probability, hex such as #8a5a2b, name in words, and a and b of CIE Lab; and the rest,
         the probability of all other colours. A method without a distribution answers with its one colour.
     """
-    sent = _received(photo)
+    sent = _received(photo, leave_border)
     names = checked("colorize", methods)
     column, row = number("x, the column of a pixel", x), number("y, the row of a pixel", y)
     with _refusals():  # the pixel is outside
@@ -134,13 +139,14 @@ def steer(
         saturation: factor on the chroma that results, 0 to 2.
         decoder: how distributions become colours: own (the method's), mode, median, expectation or sample.
         temperature: of predicted distributions, at least 0.001; below 1 the probable colours count for more.
-        leave_border: whether the border of a scan stays uncoloured: a mount, a frame or a margin.
+        leave_border: whether the border of a scan stays uncoloured; of a point on it, the nearest inside is meant.
 
     Returns:
         The coloured photograph at full size, as one PNG file; and a row with the method, the name of the file, the
-        seconds that the method took, and warnings: what was left out when the photograph was read.
+        seconds that the method took, and warnings: what was left out when the photograph was read, and whether it has a
+        border.
     """
-    sent = _received(photo, leave_border)
+    sent = _received(photo, leave_border, "colorize")
     (name,) = checked("colorize", [method])
     strength, saturation = dials(strength, saturation)
     decision = _decision([name], decoder, temperature)
@@ -158,6 +164,8 @@ def compare(
     photo: dict[str, Any] | None, methods: list[str], strength: float = 1, saturation: float = 1
 ) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
     """Compare methods: one picture with a photograph in gray and in the colours of each, and how far these are apart.
+
+    The border of a scan, such as a mount or a frame, is cut off.
 
     Args:
         photo: the photograph, black-and-white or in colour; only its lightness is used.
@@ -182,6 +190,8 @@ def compare(
 
 def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, Any]]:
     """Score methods on a photograph in colour: it is turned gray, coloured, and compared with the original.
+
+    The border of a scan, such as a mount or a frame, does not count.
 
     Args:
         photo: the photograph, in colour.
@@ -225,9 +235,10 @@ def alternatives(
     Returns:
         The coloured photographs at full size, PNG files, and last a map of uncertainty: black where the method is sure,
         white where it is least sure. And a row for each file with the method, the name of the file, the seconds that
-        the network took once for all, and warnings: what was left out when the photograph was read.
+        the network took once for all, and warnings: what was left out when the photograph was read, and whether it has
+        a border.
     """
-    sent = _received(photo, leave_border)
+    sent = _received(photo, leave_border, "colorize")
     (name,) = checked("colorize", [method])
     able = [each for each in ready("colorize") if catalog()[each].distribution]
     if name not in able:
@@ -271,7 +282,7 @@ def _process(
     decoder: str = OWN,
     temperature: float = 1,
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    sent = _received(photo, leave_border)
+    sent = _received(photo, leave_border, task)
     names = checked(task, methods)
     strength, saturation = dials(strength, saturation)
     decision = _decision(names, decoder, temperature)
@@ -315,8 +326,14 @@ def _folder() -> Iterator[Path]:
         raise
 
 
-def _received(photo: dict[str, Any] | None, leave_border: bool = True) -> "Sent":
-    """The photograph that a client sent; as on the page, its border is no part of it."""
+def _received(photo: dict[str, Any] | None, leave_border: bool = True, task: Task | None = None) -> "Sent":
+    """The photograph that a client sent.
+
+    Args:
+        photo: what Gradio makes of it.
+        leave_border: whether its border is no part of it.
+        task: what becomes of the border; None cuts it off.
+    """
     source = uploaded(photo)
     if source is None:
         raise gr.Error("No photograph was received: send a picture file as photo", print_exception=False)
@@ -324,7 +341,7 @@ def _received(photo: dict[str, Any] | None, leave_border: bool = True) -> "Sent"
         raise gr.Error(f"Expected true or false for leave_border, got {leave_border!r}", print_exception=False)
     replies = _replies()
     try:
-        sent: Sent = replies.Sent.read(source, leave_border)
+        sent: Sent = replies.Sent.read(source, leave_border, task)
     except UnreadableError as error:
         raise gr.Error(str(error), print_exception=False) from error
     except FileNotFoundError as error:

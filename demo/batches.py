@@ -21,6 +21,7 @@ from painting import MAX_PIXELS, read
 from uploads import TEMP, UnreadableError, remove_later
 
 from colorlib import Colorizer, batch, io
+from colorlib.borders import LEFT
 
 
 class StoppedError(Exception):
@@ -41,6 +42,7 @@ class Batch:
     Attributes:
         total: how many photographs there are.
         pictures: small copies of those that are done, for the page, with their names.
+        bordered: names of scans whose border was left uncoloured.
         failures: why others could not be done, a sentence with the name each.
         stopped: set it, and the photograph that is being coloured is the last, and leaves no file.
         folder: of all files; removed after the last holder of the batch is gone.
@@ -59,6 +61,7 @@ class Batch:
         self.leave_borders = leave_borders
         self.pictures: list[tuple[Path, str]] = []
         self.failures: list[str] = []
+        self.bordered: list[str] = []
         self.stopped = stopped or threading.Event()
         self.name = name
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
@@ -96,6 +99,8 @@ class Batch:
             for source, outcome in zip(self._sources, outcomes, strict=False):
                 if outcome.error is None:
                     self.pictures.append((self._small(Path(outcome.output or "")), source.name))
+                    if any(LEFT in warning for warning in outcome.warnings):
+                        self.bordered.append(source.name)
                 else:
                     self.failures.append(_reason(source))
                 yield
@@ -138,6 +143,9 @@ def colorizer(name: str) -> Colorizer:
     return own
 
 
+LONGEST = 60  # letters of a name that gets a number: of at most four bytes each, of which file systems take 255
+
+
 def _linked(uploads: Iterable[Path], folder: Path) -> list[Path]:
     """Links to the uploads in one folder, where those of one name get numbers."""
     links: list[Path] = []
@@ -146,7 +154,7 @@ def _linked(uploads: Iterable[Path], folder: Path) -> list[Path]:
         link, number = folder / upload.name, 1
         while batch.output_name(link.name).lower() in taken:
             number += 1
-            link = folder / f"{upload.stem}-{number}{upload.suffix}"
+            link = folder / f"{upload.stem[:LONGEST]}-{number}{upload.suffix}"
         taken.add(batch.output_name(link.name).lower())
         link.symlink_to(upload)
         links.append(link)

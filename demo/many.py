@@ -42,7 +42,9 @@ class Many:
                 self.method = gr.Dropdown(choices, value=few()[0], label="Method", elem_id="many-method")
                 self.strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", elem_id="many-strength")
                 self.saturation = gr.Slider(0, 2, 1, step=0.05, label="Saturation", elem_id="many-saturation")
-                self.borders = gr.Checkbox(True, label="Leave borders uncoloured", elem_id="many-borders")
+                self.borders = gr.Checkbox(
+                    True, label="Leave the borders of scans uncoloured: mounts, frames", elem_id="many-borders"
+                )
                 self.start = gr.Button("Colour them", variant="primary", elem_id="many-start")
                 self.stop = gr.Button("Stop", visible=False, elem_id="many-stop")
             with gr.Column(scale=4, min_width=320):
@@ -121,7 +123,9 @@ class Many:
             yield {self.status: words.many_html(0, made.total)}
             for _ in made.run():
                 yield {
-                    self.status: words.many_html(made.done, made.total, made.failures, made.seconds_left),
+                    self.status: words.many_html(
+                        made.done, made.total, made.failures, made.seconds_left, bordered=made.bordered
+                    ),
                     self.pictures: gr.Gallery(list(made.pictures), visible=bool(made.pictures)),
                 }
             file = made.zip()
@@ -136,7 +140,9 @@ class Many:
             visit.stopped.set()  # also where the visitor has left
             self._forget_later(_key(request), visit)
         yield self._busy(False) | {
-            self.status: words.many_html(made.done, made.total, made.failures, stopped=made.done < made.total),
+            self.status: words.many_html(
+                made.done, made.total, made.failures, stopped=made.done < made.total, bordered=made.bordered
+            ),
             self.download: gr.DownloadButton(value=file, visible=file is not None),
             self.pictures: gr.Gallery(list(made.pictures), visible=bool(made.pictures)),
         }

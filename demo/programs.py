@@ -47,7 +47,7 @@ def serve(photo: gr.Image, methods: gr.CheckboxGroup, dials: list[gr.Slider]) ->
         (api.compare, [photo, methods, *dials], [picture, rows, pairs]),
         (api.score, [photo, methods], rows),
         (api.alternatives, [photo, undecided, count, *dials, *decision, border], [files, rows]),
-        (api.ask, [photo, column, row, methods], rows),
+        (api.ask, [photo, column, row, methods, border], rows),
         (api.steer, [photo, method, points, *dials, *decision, border], [files, rows]),
         (api.balance, [photo, balancers, *dials, border], [files, rows]),
         (api.scenes, photo, rows),

@@ -16,8 +16,9 @@ from painting import paint, predict, predictions, read, recognise, save, save_fu
 from points import rgb_of, said
 
 from colorlib import Result, io
-from colorlib.borders import LEFT, Border, cropped, padded
+from colorlib.borders import KEPT, LEFT, OUT, Border, cropped, padded
 from colorlib.borders import border as find_border
+from colorlib.catalog import Task
 from colorlib.metrics.functional import ciede2000
 from colorlib.steering import Hint, check_count
 
@@ -43,8 +44,13 @@ class Sent:
     warnings: tuple[str, ...]
 
     @classmethod
-    def read(cls, source: Path, leave_border: bool) -> Self:
+    def read(cls, source: Path, leave_border: bool, task: Task | None) -> Self:
         """Read a file.
+
+        Args:
+            source: the file.
+            leave_border: whether its border is no part of the photograph.
+            task: what becomes of the border; None cuts it off.
 
         Raises:
             UnreadableError: it is no readable photograph.
@@ -52,7 +58,8 @@ class Sent:
         whole = read(source)
         border = find_border(whole) if leave_border else None
         inside = cropped(whole, border) if border else whole
-        return cls(source, border, shrink(inside, LARGE), whole.warnings + ((LEFT,) if border else ()))
+        remark = OUT if task is None else LEFT if task == "colorize" else KEPT
+        return cls(source, border, shrink(inside, LARGE), whole.warnings + ((remark,) if border else ()))
 
     def photos(self) -> tuple[io.Photo, io.Photo]:
         """At full size, read again: the photograph, and what is inside of its border."""

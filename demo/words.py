@@ -348,8 +348,9 @@ def many_html(
     failures: Collection[str] = (),
     seconds: float | None = None,
     stopped: bool = False,
+    bordered: Collection[str] = (),
 ) -> str:
-    """How far a batch is, and the sentences about the files that failed."""
+    """How far a batch is, the sentences about the files that failed, and the names of scans whose border was left."""
     coloured = done - len(failures)
     if stopped or done == total:
         text = f"{'Stopped: ' if stopped else ''}{coloured} of {total} coloured."
@@ -357,7 +358,8 @@ def many_html(
         left = f", about {max(1, round(seconds))} s left" if seconds else ""
         text = f"Colouring {done + 1} of {total}{left} <progress value={done} max={total}></progress>"
     lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in failures)
-    return f"<p role='status'>{text}</p>" + (f"<ul>{lines}</ul>" if lines else "")
+    borders = f"<p>The border was left uncoloured: {html.escape(', '.join(bordered))}.</p>" if bordered else ""
+    return f"<p role='status'>{text}</p>" + borders + (f"<ul>{lines}</ul>" if lines else "")
 
 
 def clip_html(done: int, total: int) -> str:

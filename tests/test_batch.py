@@ -4,9 +4,11 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import skimage.color
 import skimage.data
 import tifffile
 import torch
@@ -293,6 +295,38 @@ def test_the_borders_of_scans_stay_uncoloured_page_by_page(tmp_path: Path):
     assert uncertainty[inside].max() == np.iinfo(uncertainty.dtype).max
     (outcome,) = batch.run(plan([str(tmp_path / "scan.tif")], tmp_path / "all"), colorizer)
     assert (outcome.warnings, np.ptp(tifffile.imread(outcome.output)[0][around], axis=1).max() > 0) == ((), True)
+
+
+def test_borders_keep_their_opacity_and_where_white_is_balanced_their_colour(tmp_path: Path):
+    """And by strength they keep some of it, at their lightness."""
+    around = np.ones((104, 156), bool)
+    around[20:-20, 30:-30] = False
+    scan = np.zeros((104, 156, 4), np.uint8)
+    scan[...] = (245, 235, 205, 128)
+    scan[~around] = np.dstack([PHOTOS[0], np.full((64, 96), 255)]).reshape(-1, 4)
+    Image.fromarray(scan).save(tmp_path / "scan.png")
+
+    def made(method: str, **options: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+        todo = plan([str(tmp_path / "scan.png")], tmp_path / f"{method}{options.get('strength')}")
+        (outcome,) = batch.run(todo, colorlib.Colorizer(method), leave_borders=True, **options)
+        assert outcome.error is None
+        return pixels(Path(outcome.output or "")), outcome.warnings
+
+    balanced, warnings = made("gray_world")
+    assert warnings == ("the border was left as it is",)
+    assert (balanced[around] == (245, 235, 205, 128)).all()
+    inside = shown(colorlib.Colorizer("gray_world")(PHOTOS[0]))
+    assert np.abs(balanced[~around][:, :3].astype(int) - inside.reshape(-1, 3)).max() <= 1
+    labs = {}
+    for strength in (0, 0.5, 1):
+        coloured, warnings = made(MODEL, strength=strength)
+        assert warnings == ("the border was left uncoloured",)
+        assert (coloured[around][:, 3] == 128).all()
+        labs[strength] = skimage.color.rgb2lab(coloured[around][:1, None, :3] / 255)[0, 0]
+    own = skimage.color.rgb2lab(np.array([[[245, 235, 205]]]) / 255)[0, 0]
+    assert labs[0] == pytest.approx(own, abs=0.01)
+    assert labs[0.5] == pytest.approx([own[0], own[1] / 2, own[2] / 2], abs=0.5)
+    assert labs[1] == pytest.approx([own[0], 0, 0], abs=0.5)
 
 
 def test_balancing_is_the_same_with_another_method(scans: Path, tmp_path: Path):

@@ -220,6 +220,22 @@ def test_options_reach_the_painter(tmp_path: Path):
     assert (tmp_path / "out/a.png").read_bytes() == (tmp_path / "by hand.png").read_bytes()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_borders_of_scans_are_left_in_every_process(workers: int, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    for name, photo in zip("ab", PHOTOS, strict=True):
+        save(tmp_path / f"in/{name}.png", np.pad(photo, ((20, 20), (30, 30), (0, 0)), constant_values=240))
+    run = colorize(tmp_path / "in", "-o", tmp_path / "out", "--leave-borders", "--workers", workers, "--json")
+    assert run.exit_code == 0
+    lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    assert [line["warnings"] for line in lines] == [["the border was left uncoloured"]] * 2
+    for name, photo in zip("ab", PHOTOS, strict=True):
+        made = np.asarray(Image.open(tmp_path / f"out/{name}.png")).astype(int)
+        expected = np.asarray(colorlib.Colorizer(MODEL)(photo).image).astype(int)
+        assert np.abs(made[20:-20, 30:-30] - expected).max() <= 1
+        assert (made[:20] == 240).all()
+
+
 def test_quality_is_of_jpeg(tmp_path: Path):
     save(tmp_path / "a.jpg", PHOTOS[0])
     sizes = []

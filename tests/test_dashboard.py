@@ -448,6 +448,24 @@ def test_every_page_shows_any_subset_of_results(open_page, tmp_path: Path, subse
                 assert not frame.value.astype(str).duplicated().any(), (page, query)
 
 
+def test_pairs_are_of_the_first_weights_of_each_name(tmp_path: Path):
+    """Other weights of a name, which may be the first of another or of other photographs, change nothing."""
+    _subset(tmp_path, "skimage@1/grayscale", "skimage@1/larsson16_small", "skimage@1/welsh02")
+    compare = common.pairs.__wrapped__
+    expected = compare(Store.open(str(tmp_path), common.listing(str(tmp_path))), "skimage@1", "rmse")
+    [file] = tmp_path.glob("*/larsson16_small*.parquet")
+    run, rows = read_run(file)
+    rows = rows.drop(columns=list(run.COLUMNS))
+    [welsh] = tmp_path.glob("*/welsh02*.parquet")
+    for weights in (read_run(welsh)[0].weights, "f" * 64, "e" * 64, "d" * 64):
+        other = replace(run, weights=weights)
+        write_run(tmp_path / f"skimage@1/zz{weights[:4]}.parquet", other, pa.Table.from_pandas(rows.iloc[:5]))
+    found = compare(Store.open(str(tmp_path), common.listing(str(tmp_path))), "skimage@1", "rmse")
+    assert len(found) == 6
+    columns = ["model", "other", "difference", "p_corrected"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns])
+
+
 def test_tables_have_no_row_twice_and_say_nothing_of_none(open_page):
     for page in PAGES:
         for query in [{}] if page != "papers" else [{"paper": paper} for paper in PAPERS]:

@@ -34,7 +34,7 @@ import skimage.metrics
 import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from PIL import Image
+from PIL import Image, ImageOps
 from serving import free_port, running
 from torch.testing import assert_close
 
@@ -1732,6 +1732,17 @@ class TestMany:
         for (small, _), size in zip(made.pictures, [(96, 64), (64, 48), (120, 90)], strict=True):
             with Image.open(small) as image:
                 assert image.size == size
+
+    @pytest.mark.parametrize("leave", [True, False])
+    def test_borders_of_scans_stay_uncoloured_and_are_named(self, batches, uploads, tmp_path, leave):
+        scan = uploads[0].with_name("scan.png")
+        ImageOps.expand(Image.open(CAMERA).convert("L").resize((192, 128)), 20, 240).save(scan)
+        made = batches.Batch([scan, uploads[1]], MANY_COLOURS, leave_borders=leave)
+        assert len([*made.run()]) == 2
+        assert made.bordered == (["scan.png"] if leave else [])
+        shutil.unpack_archive(made.zip(), tmp_path)
+        border = np.asarray(Image.open(tmp_path / "scan.png").convert("RGB"))[:20]
+        assert (border == 240).all() == leave
 
     def test_a_stop_keeps_what_is_done(self, batches, uploads):
         made = batches.Batch(uploads, METHOD)

@@ -45,7 +45,7 @@ TOOLS = {
     "compare": ["photo", "methods", "strength", "saturation"],
     "score": ["photo", "methods"],
     "alternatives": ["photo", "method", "count", "strength", "saturation", "decoder", "temperature", "leave_border"],
-    "ask": ["photo", "x", "y", "methods"],
+    "ask": ["photo", "x", "y", "methods", "leave_border"],
     "steer": ["photo", "method", "points", "strength", "saturation", "decoder", "temperature", "leave_border"],
     "balance": ["photo", "methods", "strength", "saturation", "leave_border"],
     "scenes": ["photo"],
@@ -157,8 +157,14 @@ class TestClient:
         apart = np.abs(steered - coloured).sum(axis=2)
         assert apart[30 + 60, 40 + 100] > 60
         assert apart[around].max() == 0
-        (balanced,), _ = asked("/balance", ["gray_world"])
+        (balanced,), rows = asked("/balance", ["gray_world"])
         assert (balanced[around] == (245, 240, 225)).all()
+        assert rows[0]["warnings"] == ["the border was left as it is"]
+        (own,), _ = asked("/colorize", [MANY_COLOURS], strength=0)
+        assert np.abs(own[around] - (245, 240, 225)).max() == 0
+        picture, rows, _ = client.predict(handle_file(source), [MANY_COLOURS], api_name="/compare")
+        assert rows[0]["warnings"] == ["the border was left out"]
+        assert Image.open(picture).size == (2 * 512 + 8, 512)
         (whole,), rows = asked("/colorize", [MANY_COLOURS], leave_border=False)
         assert rows[0]["warnings"] == []
         assert np.abs(whole - np.asarray(colorlib.Colorizer(MANY_COLOURS)(source).image)).max() <= 1
@@ -170,6 +176,9 @@ class TestClient:
         for shade, (x, y) in ((here, (100, 60)), (there, (0, 60))):  # on the border, the nearest pixel is meant
             answer = mine.ask(x, y).colors[0]
             assert shade["probability"] == pytest.approx(answer.probability, abs=0.02)
+        whole = colorlib.Colorizer(MANY_COLOURS)(source).ask(140, 90).colors[0]
+        (shade,) = client.predict(handle_file(source), 140, 90, [MANY_COLOURS], False, api_name="/ask")[0]["shades"][:1]
+        assert shade["probability"] == pytest.approx(whole.probability, abs=0.02)
         with pytest.raises(AppError, match="expected a pixel of a photograph of 572 x 592, got x=572, y=1"):
             client.predict(handle_file(source), 572, 1, [MANY_COLOURS], api_name="/ask")
         with pytest.raises(AppError, match="Expected true or false for leave_border, got 'no'"):

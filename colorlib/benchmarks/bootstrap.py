@@ -150,8 +150,8 @@ def summary(drawn: Draws, against: str | None = None, compared: Draws | None = N
 
 def panels(rows: pd.DataFrame) -> list[Panel]:
     """The runs of one protocol, those together that have the same photographs."""
-    run = rows.groupby(["model", "weights"], sort=False, observed=True).ngroup().to_numpy()
-    photo, photos = pd.factorize(rows["photo"])
+    run = rows.groupby(["model", "weights"], sort=False, observed=True, dropna=False).ngroup().to_numpy()
+    photo, photos = pd.factorize(rows["photo"], use_na_sentinel=False)
     _, firsts = np.unique(run, return_index=True)
     runs = rows[_RUN].iloc[firsts].astype(object).reset_index(drop=True)
     measured = np.zeros((len(runs), len(photos)), dtype=bool)

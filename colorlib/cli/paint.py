@@ -89,8 +89,8 @@ class CommonOptions:
         bool,
         typer.Option(
             "--leave-borders",
-            help="Leave the mounts, frames and margins of scans as they are, and uncoloured: the method sees what is "
-            "inside. A warning names each photo that has one.",
+            help="The method sees a scan without its mount, frame or margin. That gets no colour; of balanced photos "
+            "it keeps its own. A warning names each photo that has one.",
         ),
     ] = False
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 95

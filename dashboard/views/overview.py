@@ -161,7 +161,8 @@ def show_colorization(protocols: list[str]) -> None:
             label_visibility="collapsed",
         )
     ]
-    ranked, summed = gathered(store, protocols, (score,))
+    everything, of_all = gathered(store, protocols, tuple(names.values()))
+    ranked, summed = (of[of["score"] == score].reset_index(drop=True) for of in (everything, of_all))
     if ranked.empty:
         st.info(f"There are no results of a method, only of {GRAY}; `colorlib evaluate` measures more.")
         return
@@ -174,7 +175,6 @@ def show_colorization(protocols: list[str]) -> None:
         "replacement, the same ones for both. Methods with other settings, such as `look=vivid`, are on the page "
         "Leaderboard." + (f"{MARK} is in-distribution: {marked.replace(MARK, ':')}." if marked else "")
     )
-    everything, of_all = gathered(store, protocols, tuple(names.values()))
     order = best_order(everything[everything["score"] == next(iter(names.values()))])
     st.header("The scores over the benchmarks")
     enough = telling(everything, also_seen=True)
