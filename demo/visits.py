@@ -14,7 +14,7 @@ from uploads import LIFETIME
 if TYPE_CHECKING:
     from session import Session
 
-MOST = 300  # visits that are kept, and browsers whose photograph is; each holds some megabytes of memory
+MOST = 100  # visits that are kept, and browsers whose photograph is: each holds about 25 MB of memory
 
 
 class ExpiredError(gr.Error, FileNotFoundError):
