@@ -13,6 +13,7 @@ torch.export follows sizes as formulas. Through fifty convolutions, those of a s
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
@@ -301,13 +302,24 @@ def load(data: bytes, format: Format) -> Callable[[Tensor], Tensor]:
 def difference(run: Callable[[Tensor], Tensor], colorizer: Colorizer, *, resize: bool = True) -> float:
     """The largest on photographs of two sizes, between a file and what :func:`trace` says of it.
 
-    Of a decoder that chooses bins, without the ``UNDECIDED`` pixels that differ most.
+    Of a decoder that chooses bins, without the ``UNDECIDED`` pixels that differ most. Infinite where the file gives
+    anything but colours in [0, 1].
     """
     method = colorizer.batch if resize else partial(_at_own_size, colorizer)
-    left_out = UNDECIDED if getattr(colorizer.target, "chooses", False) else 0
-    pixels = [(run(rgb) - method(rgb)).abs().amax(dim=1).flatten() for rgb in _photographs()]
-    # Of a NaN anywhere both give NaN.
-    return float(torch.stack([one.quantile(1 - left_out, interpolation="lower") for one in pixels]).max())
+    left_out = UNDECIDED if chooses(colorizer) else 0
+    worst = 0.0
+    for rgb in _photographs():
+        made = run(rgb)
+        if not ((made >= -TOLERANCE) & (made <= 1 + TOLERANCE)).all():  # nan is neither
+            return math.inf
+        pixels = (made - method(rgb)).abs().amax(dim=1).flatten()
+        worst = max(worst, float(pixels.quantile(1 - left_out, interpolation="lower")))
+    return worst
+
+
+def chooses(colorizer: Colorizer) -> bool:
+    """Whether a method decides on a bin of its distribution, so that rounding may decide on another."""
+    return bool(getattr(colorizer.target, "chooses", False))
 
 
 def _at_own_size(colorizer: Colorizer, rgb: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ that a client names as a photograph. Nothing here needs torch.
 """
 
 import json
+import logging
+import os
 import re
 import time
 from collections import OrderedDict
@@ -58,14 +60,25 @@ def log_no_values(blocks: gr.Blocks) -> None:
         try:
             return await take(handler, inputs, *rest, **options)
         except Exception as error:
-            if isinstance(error, gr.Error) and not error.print_exception:
-                raise
+            if isinstance(error, gr.Error):  # Gradio's own, such as of a choice that is none
+                raise gr.Error(error.message, title=error.title, print_exception=False) from None
+            if isinstance(error, MemoryError | OSError) and not isinstance(error, FileNotFoundError):
+                logging.error("%s could not be served: %s", handler.api_name, _kind(error))
+                raise gr.Error(
+                    "The server could not take the request. Try again later", print_exception=False
+                ) from None
             count = f"got {len(inputs)} values, expected {len(handler.inputs)}"
             why = count if len(inputs) < len(handler.inputs) else "a value is of another type, or a path is not allowed"
             text = f"The request does not fit {handler.api_name or 'this handler'}: {why}"
             raise gr.Error(f"{text}. The page's footer leads to the API", print_exception=False) from None
 
     blocks.preprocess_data = preprocess  # type: ignore[method-assign, assignment]
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without the message, which may name a visitor's file."""
+    number = getattr(error, "errno", None)
+    return type(error).__name__ + (f" ({os.strerror(number)})" if number else "")
 
 
 class Guard:

@@ -1548,8 +1548,8 @@ class TestServer:
             assert any((tmp_path / "tmp").rglob("secret*"))
             secret = visitor.upload(gray_file(tmp_path), "secret.png")
             few = visitor.call("colorize", [secret, [METHOD]])
-            assert "does not fit colorize: got 2 values, expected 6" in few["output"]["error"]
-            odd = visitor.call("colorize", [{"path": ["secret"]}, [METHOD], "secret", 1, "own", 1])
+            assert "does not fit colorize: got 2 values, expected 7" in few["output"]["error"]
+            odd = visitor.call("colorize", [{"path": ["secret"]}, [METHOD], "secret", 1, "own", 1, True])
             assert "does not fit colorize: a value is of another type" in odd["output"]["error"]
             process.send_signal(signal.SIGTERM)
             process.wait(60)

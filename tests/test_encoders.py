@@ -186,7 +186,7 @@ def test_maps_that_were_read_once_serve_every_method():
 @pytest.mark.parametrize(("count", "height", "width"), [(1, 16, 16), (2, 5, 9), (1, 33, 32)])  # the last one: too many
 def test_a_product_of_matrices_is_the_convolution(layout: torch.memory_format, count: int, height: int, width: int):
     """fc6 in use beside fc6 in training, which is torch's own convolution."""
-    conv = LargeKernelConv2d(24, 40, 7, padding=3).to(memory_format=layout)
+    conv = LargeKernelConv2d(24, 40, 7).to(memory_format=layout)
     given = torch.randn(count, 24, height, width).to(memory_format=layout)
     expected = conv(given).detach()
     calls = []

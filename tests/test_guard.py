@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import gradio.routes
@@ -155,6 +155,34 @@ def test_no_request_makes_the_server_a_proxy(app, served, monkeypatch):
     url = "/gradio_api/proxy=https://someone-space.hf.space/x.png"
     answers = _asked(served, [{"method": method, "url": url} for method in ("GET", "HEAD")])
     assert ([answer.status_code for answer in answers], called) == ([403, 403], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "logged"),
+    [
+        (OSError(28, "/tmp/secret.png"), "The server could not take the request", "OSError (No space left on device)"),
+        (MemoryError("secret.png"), "The server could not take the request", "MemoryError"),
+        (gradio.Error("Value: 3 is not in the list of choices: [1, 2]"), "is not in the list of choices: [1, 2]", ""),
+        (ValueError("secret.png"), "a value is of another type, or a path is not allowed", ""),
+        (FileNotFoundError(2, "secret.png"), "a value is of another type, or a path is not allowed", ""),
+    ],
+)
+def test_what_the_server_cannot_do_is_not_called_the_clients_fault(guard, caplog, error, said, logged):
+    """And the log names the kind of a fault, and no file."""
+
+    class Blocks:
+        async def preprocess_data(self, *_: Any) -> Any:
+            raise error
+
+    blocks, handler = Blocks(), SimpleNamespace(api_name="colorize", inputs=[1, 2])
+    guard.log_no_values(blocks)
+    with pytest.raises(gradio.Error) as caught:
+        asyncio.run(blocks.preprocess_data(handler, [1, 2]))
+    assert said in caught.value.message
+    assert not caught.value.print_exception
+    assert [record.getMessage() for record in caplog.records] == (
+        [f"colorize could not be served: {logged}"] if logged else []
+    )
 
 
 def test_routes_that_the_page_does_not_need_are_closed(served):

@@ -469,6 +469,24 @@ def test_a_tile_that_is_cut_is_not_filled_with_black(part: float):
         read(content[:end])
 
 
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize("rows", [7, 24])
+def test_a_last_strip_that_states_too_much_is_read(compression: str | None, rows: int):
+    """Writers that round up, or state a whole strip where the last one has fewer rows. All pixels are there."""
+    content = bytearray(tiff(PHOTO16, photometric="rgb", rowsperstrip=rows, compression=compression))
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[0]
+        tag, counts = page.tags["StripByteCounts"], page.databytecounts
+        assert page.dataoffsets[-1] + counts[-1] == len(content)
+        more = counts[0] if compression is None and len(counts) > 1 else counts[-1] + 2
+        size = tag.valuebytecount // len(counts)
+        place = tag.valueoffset + size * (len(counts) - 1)
+    content[place : place + size] = int(more).to_bytes(size, "little")
+    assert torch.equal(read(bytes(content)).rgb, read(tiff(PHOTO16, photometric="rgb")).rgb)
+    with pytest.raises(ImageError, match="parts of the picture are missing; the file is cut short"):
+        read(bytes(content[:-4]))
+
+
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 def test_gray_with_another_sample_that_is_no_alpha(byteorder: str):
     two = np.stack([GRAY, 255 - GRAY], axis=2)

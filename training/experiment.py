@@ -16,7 +16,7 @@ import torch
 import typer
 
 from colorlib import io
-from colorlib.benchmarks import DataError, Method, evaluate, protocol, summarize
+from colorlib.benchmarks import AbsentError, IncompleteError, Method, evaluate, protocol, summarize
 from colorlib.benchmarks.experiments import (
     EXPERIMENTS,
     Experiment,
@@ -75,7 +75,7 @@ def run(
                     trained = "@" in method
                     found = named(method, weights) if trained else method
                     evaluate(found, on, roots, out=own if trained else shipped, device=device, progress=True)
-            except (DataError, WeightsError) as error:
+            except (AbsentError, IncompleteError, WeightsError) as error:
                 if not this.reproduces:
                     raise
                 print(f"  {on} is left out: {error}", flush=True)

@@ -11,6 +11,7 @@ __all__ = [
     "SCORES",
     "AbsentError",
     "DataError",
+    "IncompleteError",
     "Method",
     "PhotoSet",
     "Protocol",
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from colorlib.benchmarks.experiments import claim_table, experiment, experiment_rows, list_experiments
     from colorlib.benchmarks.external import score, write_inputs
     from colorlib.benchmarks.methods import Method
-    from colorlib.benchmarks.photos import AbsentError, DataError, PhotoSet
+    from colorlib.benchmarks.photos import AbsentError, DataError, IncompleteError, PhotoSet
     from colorlib.benchmarks.protocols import Protocol, list_benchmarks, protocol
     from colorlib.benchmarks.results import Run, read_results
     from colorlib.benchmarks.runner import evaluate
@@ -56,7 +57,7 @@ else:
             "experiments": ["claim_table", "experiment", "experiment_rows", "list_experiments"],
             "external": ["score", "write_inputs"],
             "methods": ["Method"],
-            "photos": ["AbsentError", "DataError", "PhotoSet"],
+            "photos": ["AbsentError", "DataError", "IncompleteError", "PhotoSet"],
             "protocols": ["Protocol", "list_benchmarks", "protocol"],
             "results": ["Run", "read_results"],
             "runner": ["evaluate"],

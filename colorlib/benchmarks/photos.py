@@ -26,6 +26,10 @@ class AbsentError(DataError):
     """Nothing of a set is there."""
 
 
+class IncompleteError(DataError):
+    """Some of a set is there."""
+
+
 @dataclass(frozen=True)
 class PhotoSet:
     """A set of photographs.
@@ -164,7 +168,7 @@ def find(photos: PhotoSet, roots: Sequence[Path], *, allow_missing: bool = False
     if len(most) > (photos.expected or 0):
         raise DataError(f"{holds}; take out what does not belong. {photos.explain()}")
     if not allow_missing:
-        raise DataError(
+        raise IncompleteError(
             f"{holds}{_absent(photos, most)}. {photos.explain()}. Or go on without the others: --allow-missing"
         )
     return most

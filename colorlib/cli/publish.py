@@ -184,5 +184,6 @@ def export(options: ExportOptions) -> None:
     except exporting.DifferenceError as error:
         say(f"Error: {error}")
         raise typer.Exit(1) from None
-    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the method by {worst:.2g} at most")
+    but = f", but for {exporting.UNDECIDED:.1%} of pixels" if exporting.chooses(colorizer) else ""
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the method by {worst:.2g} at most{but}")
     say(f"exported in {time.perf_counter() - start:.1f} s")

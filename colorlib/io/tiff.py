@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 import tifffile
 from PIL import Image
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
 
 from colorlib.io import store
 from colorlib.io.metadata import Blocks, resource
@@ -97,9 +97,7 @@ def raster(tiff: TiffFile, stream: IO[bytes], page: TiffPage, max_pixels: int, n
         raise ImageError(f"{name}: {got}; expected 8 or 16 bits, or float in [0, 1]; save it with 16 bits")
     if page.axes not in ("YX", "YXS", "SYX") or not colours <= page.samplesperpixel <= 8:
         raise ImageError(f"{name}: got {page.samplesperpixel} samples a pixel; expected gray or RGB")
-    length = stream.seek(0, os.SEEK_END)
-    parts = zip(page.dataoffsets, page.databytecounts, strict=True)
-    if not all(count and start + count <= length for start, count in parts):  # tifffile would fill in black
+    if _cut(page, stream.seek(0, os.SEEK_END)):  # tifffile would fill in black
         raise ImageError(f"{name}: parts of the picture are missing; the file is cut short, copy it again")
     pixels = _pixels(tiff, stream, page)
     peak = 2**page.bitspersample - 1 if pixels.dtype.kind == "u" else 1
@@ -126,6 +124,26 @@ def raster(tiff: TiffFile, stream: IO[bytes], page: TiffPage, max_pixels: int, n
         bit_depth=16 if deep else 8,
         peak=peak,
     )
+
+
+def _cut(page: TiffPage, length: int) -> bool:
+    """Whether a strip or a tile of a page ends behind the end of its file, which has so many bytes.
+
+    What counts are the bytes that hold pixels: some writers state a whole strip for the last one, whose rows are fewer,
+    or round up to an even or a multiple of four bytes.
+    """
+    starts, counts = page.dataoffsets, page.databytecounts
+    if len(starts) != len(counts) or not all(counts):
+        return True
+    if page.compression != COMPRESSION.NONE or page.is_tiled:
+        return any(start + count - 3 > length for start, count in zip(starts, counts, strict=True))
+    together = page.samplesperpixel if page.planarconfig == PLANARCONFIG.CONTIG else 1
+    row = -(-page.imagewidth * together * page.bitspersample // 8)
+    strips_of_a_plane = -(-page.imagelength // page.rowsperstrip)
+    rows = [
+        min(page.rowsperstrip, page.imagelength - k % strips_of_a_plane * page.rowsperstrip) for k in range(len(starts))
+    ]
+    return any(start + min(count, many * row) > length for start, count, many in zip(starts, counts, rows, strict=True))
 
 
 def _pixels(tiff: TiffFile, stream: IO[bytes], page: TiffPage) -> Pixels:

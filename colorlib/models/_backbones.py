@@ -378,7 +378,10 @@ def vgg16(
         block = 6 if name.startswith("fc") else int(name[4])
         outputs = round(width * (64, 128, 256, 512, 512, 4096)[block - 1])
         kernel = {"fc6": 7, "fc7": 1}.get(name, 3)
-        conv = (LargeKernelConv2d if name == "fc6" else nn.Conv2d)(inputs, outputs, kernel, padding=kernel // 2)
+        if name == "fc6":
+            conv: nn.Conv2d = LargeKernelConv2d(inputs, outputs, kernel)
+        else:
+            conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
         if weights != "imagenet":
             nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
             nn.init.zeros_(conv.get_parameter("bias"))
