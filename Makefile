@@ -59,13 +59,13 @@ test: lint .venv/.browser
 nightly: .venv/.browser
 	$(BIN)/pytest -n 2 --dist worksteal -m nightly
 
-# OPTIONS="--every 20": a part of the files. OPTIONS="--kills 3": fewer moments
+# OPTIONS="--every 20": a part of the files
 hostile: .venv/.dev
 	PYTHONPATH=.:tests $(BIN)/python tests/trust/hostile.py $(OPTIONS)
 
 # OPTIONS="--minutes 1": shorter than the usual 10
 load: .venv/.dev
-	PYTHONPATH=.:tests $(BIN)/python tests/trust/load.py $(OPTIONS)
+	PYTHONPATH=.:tests:demo $(BIN)/python tests/trust/load.py $(OPTIONS)
 
 # OPTIONS="--seconds 20": for each reader, instead of 300; "--readers caffe torch7": some. The corpus stays in runs/fuzz.
 fuzz: .venv/.dev
@@ -77,6 +77,7 @@ mutants: .venv/.dev
 	$(BIN)/uv pip install --quiet --target build/cosmic-ray cosmic-ray==8.7.0 # apart: it pins what others do not need
 	PYTHONPATH=.:tests:build/cosmic-ray $(BIN)/python tests/trust/mutants.py $(OPTIONS)
 
+# OPTIONS="--kills 3": fewer moments
 kill: .venv/.dev
 	PYTHONPATH=.:tests $(BIN)/python tests/trust/killed.py $(OPTIONS)
 

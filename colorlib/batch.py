@@ -146,7 +146,7 @@ def output_name(name: str) -> str:
 
 def _named(stem: str, ending: str) -> str:
     """Both together; the stem is cut if they were longer than the 255 bytes that file systems take."""
-    while len(os.fsencode(stem + ending)) > 255:
+    while stem and len(os.fsencode(stem + ending)) > 255:
         stem = stem[:-1]
     return stem + ending
 

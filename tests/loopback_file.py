@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # The command line, where what authors published is another file: FETCH, a method, changes in JSON, arguments. Its last
-# words are the most memory that it had: what wait4 says of a process counts the memory of the one that started it.
+# words on Linux are the most memory that it had: what wait4 says of a process counts the memory of its parent too.
 FETCH = """
 import json, sys
 from dataclasses import replace
@@ -20,7 +20,9 @@ authors.PUBLISHED[name] = replace(authors.PUBLISHED[name], **changes)
 try:
     app()
 finally:
-    print(*(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux
+        print(*(line for line in status.read_text().splitlines() if line.startswith("VmHWM")))
 """
 
 

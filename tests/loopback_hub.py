@@ -19,7 +19,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,10 +57,10 @@ class Fault:
     times: int = 1
     status: int | None = None  # the whole answer, and nothing else happens
     retry_after: int | None = None  # seconds, a header of that answer
+    silent: int | None = None  # after so many bytes of the body nothing more comes until the client is gone
     cut: int | None = None  # the connection ends after so many bytes of the body, in good order, as a proxy ends it
     reset: bool = False  # at the end of what is sent comes a TCP reset, as from a lost route
     flip: int | None = None  # the bits of this byte of the body are inverted
-    rate: int | None = None  # bytes a second
 
 
 class Refusal(Exception):
@@ -333,11 +332,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, body: bytes, fault: Fault) -> None:
         if fault.flip is not None:
             body = body[: fault.flip] + bytes([body[fault.flip] ^ 255]) + body[fault.flip + 1 :]
-        body = body[: fault.cut]
-        step = max(fault.rate // 20, 1) if fault.rate else max(len(body), 1)
-        for start in range(0, len(body), step):
-            time.sleep(step / fault.rate if fault.rate else 0)
-            self.wfile.write(body[start : start + step])
+        body = body[: fault.cut if fault.silent is None else fault.silent]
+        self.wfile.write(body)
+        if fault.silent is not None:
+            self.rfile.read()
         if fault.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.rfile.close()  # it would keep the socket open

@@ -16,13 +16,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from autocolorize_files import layers, random_weights, write_hdf5
 from loopback_file import FETCH, Server, serving
 from PIL import Image
 from skimage import data
 from torch7_files import Net, colornet, save
 
+from colorlib import create_model
 from colorlib.authors import PUBLISHED
+from colorlib.export import TOLERANCE, UNDECIDED
 
 CHUNK = 10 << 20  # what huggingface_hub writes at once; of less nothing is kept
 CUT, SILENT = 150_000_000, 200_000_000  # bytes
@@ -70,16 +73,22 @@ class Shell:
             "PYTHONPATH": str(Path(__file__).parent.parent),
         }
 
-    def start(self, *arguments: object, code: Sequence[str] = ("from colorlib.cli import app; app()",)) -> int:
-        """A process of the command line: its id."""
+    def start(
+        self, *arguments: object, code: Sequence[str] = ("from colorlib.cli import app; app()",)
+    ) -> subprocess.Popen[bytes]:
+        """A process of the command line."""
         command = [sys.executable, "-c", *code, *map(str, arguments)]
         with self.log.open("wb") as log:
-            return subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log).pid
+            return subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
 
-    def wait(self, process: int) -> Run:
-        _, status, usage = os.wait4(process, 0)
-        seconds = usage.ru_utime + usage.ru_stime
-        return Run(os.waitstatus_to_exitcode(status), self.log.read_text(), seconds)
+    def wait(self, process: subprocess.Popen[bytes]) -> Run:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return Run(process.returncode, self.log.read_text(), usage.ru_utime + usage.ru_stime)
+
+    def has_ended(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether it has, without taking from :meth:`wait` what it used."""
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def run(self, *arguments: object) -> Run:
         done = self.wait(self.start(*arguments))
@@ -114,6 +123,14 @@ def server(request: pytest.FixtureRequest, shell: Shell) -> Iterator[Server]:
         yield server
 
 
+def chooses(config: Path) -> bool:
+    """Whether a network's colours jump from bin to bin."""
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    with torch.device("meta"):  # without its parameters
+        target = create_model(settings["model"], **settings["model_args"]).target
+    return getattr(target, "chooses", False)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize(("name", "server"), [(name, name) for name in WRITERS], indirect=["server"])
 def test_killed_cut_off_resumed_and_used(name: str, server: Server, shell: Shell, capsys: pytest.CaptureFixture[str]):
@@ -122,7 +139,7 @@ def test_killed_cut_off_resumed_and_used(name: str, server: Server, shell: Shell
     digest = f"sha256:{hashlib.sha256(server.content).hexdigest()}"
     part = shell.folder / f"cache/authors/downloads/{published.file}.part"
 
-    def fetching(digest: str) -> int:
+    def fetching(digest: str) -> subprocess.Popen[bytes]:
         changes = {"address": server.address, "size": size, "digest": digest}
         return shell.start(name, json.dumps(changes), "fetch", name, "--yes", code=(FETCH,))
 
@@ -132,8 +149,9 @@ def test_killed_cut_off_resumed_and_used(name: str, server: Server, shell: Shell
     deadline = time.monotonic() + 240
     while not (part.is_file() and part.stat().st_size > CUT + SILENT - 2 * CHUNK):
         assert time.monotonic() < deadline, shell.log.read_text()
+        assert not shell.has_ended(process), shell.log.read_text()
         time.sleep(0.05)
-    os.kill(process, 9)
+    process.kill()
     assert shell.wait(process).code == -9
     kept = part.stat().st_size
     assert CUT + SILENT - 2 * CHUNK < kept < CUT + SILENT
@@ -168,7 +186,9 @@ def test_killed_cut_off_resumed_and_used(name: str, server: Server, shell: Shell
     given, found = (np.asarray(Image.open(path), np.float32) / 255 for path in (photo, painted))
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     [exported] = session.run(None, {"photograph": given.transpose(2, 0, 1)[None]})
-    assert np.abs(exported[0].transpose(1, 2, 0) - found).max() < 1e-3 + 0.5 / 255
+    apart = np.abs(exported[0].transpose(1, 2, 0) - found).max(axis=-1)
+    left_out = UNDECIDED if chooses(shell.folder / f"cache/authors/{name}/config.json") else 0
+    assert np.quantile(apart, 1 - left_out, method="lower") < TOLERANCE + 0.5 / 255
     assert np.abs(found - found.mean(axis=-1, keepdims=True)).mean() > 0.01  # there is colour
 
 

@@ -1654,7 +1654,7 @@ class Visitor:
             )
 
     def upload(self, file: Path, name: str) -> dict:
-        (path,) = self.http.post("/upload", files={"files": (name, file.read_bytes())}).json()
+        (path,) = self.http.post("/upload", files={"files": (name, file.read_bytes())}).raise_for_status().json()
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def call(self, name: str, data: list) -> dict:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import golden
 import numpy as np
@@ -13,10 +14,13 @@ from skimage import color
 
 
 @pytest.fixture(scope="module")
-def elsewhere() -> subprocess.Popen[bytes]:
+def elsewhere() -> Iterator[subprocess.Popen[bytes]]:
     """Another process that paints all, meanwhile."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.Popen([sys.executable, golden.__file__, "--digests"], stdout=subprocess.PIPE, env=environment)
+    command = [sys.executable, golden.__file__, "--digests"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        yield process
+        process.kill()  # if no test has waited for it
 
 
 @pytest.fixture(scope="module")

@@ -101,17 +101,40 @@ def test_only_thumbnails_are_read_with_a_warning() -> None:
 
 
 @pytest.mark.parametrize("target", [0, 1])
-def test_directories_that_go_in_a_circle(target: int) -> None:
-    """The last one says that an earlier one follows: its first page is read, in an instant."""
+def test_directories_that_go_in_a_circle(target: int, tmp_path: Path) -> None:
+    """The last one says that an earlier one follows: its first page is read. In a process that can be ended."""
     data = bytearray(tiff_of((PHOTO, 0), (PHOTO[::-1].copy(), 0), (PHOTO, 0)))
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         offsets = [page.offset for page in file.pages]
     (entries,) = struct.unpack_from("<H", data, offsets[-1])
     struct.pack_into("<I", data, offsets[-1] + 2 + 12 * entries, offsets[target])
-    photo = read(bytes(data))
-    exactly(photo.rgb, planes(PHOTO))
-    (warning,) = photo.warnings
+    (tmp_path / "circle.tif").write_bytes(data)
+    code = "import sys; from colorlib.io import read, write; photo = read(sys.argv[1]); write(sys.argv[2], photo.rgb); "
+    command = [sys.executable, "-c", code + "print(*photo.warnings, sep='\\n')", "circle.tif", "read.png"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    exactly(read(tmp_path / "read.png").rgb, planes(PHOTO))
+    (warning,) = run.stdout.splitlines()
     assert warning.startswith("the directories behind its first page are broken (directory 4 is one of those before)")
+
+
+@pytest.mark.parametrize(("count", "read_as"), [(4096, 4096), (4097, 1)])
+def test_more_directories_than_are_read(count: int, read_as: int) -> None:
+    """The first page alone of a file that has too many."""
+    pixel = np.full((1, 1, 3), 7, np.uint8)
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for _ in range(count):
+            file.write(pixel, photometric="rgb", metadata=None)
+    photo = read(buffer.getvalue())
+    exactly(photo.rgb, planes(pixel))
+    assert photo.pages == read_as
+    (warning,) = photo.warnings
+    assert warning == (
+        "it has 4096 pages; the first was read, the others were left"
+        if count == read_as
+        else "it has more than 4,096 directories, the most that are read; only its first page was read; "
+        "split the file for the others"
+    )
 
 
 def test_pages_keep_what_is_their_own() -> None:

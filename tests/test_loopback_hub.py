@@ -25,7 +25,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -337,13 +336,13 @@ def test_ranges(name: str, hub: LoopbackHub):
 
 
 @pytest.mark.nightly
-def test_a_slow_file_takes_its_time(hub: LoopbackHub):
+def test_a_line_falls_silent(hub: LoopbackHub):
     hub.commit("me/it", {"a.txt": bytes(1000)})
-    hub.faults = [Fault("GET", rate=2000)]
-    start = time.monotonic()
-    with urlopen(f"{hub.endpoint}/me/it/resolve/main/a.txt") as answer:
-        assert answer.read() == bytes(1000)
-    assert time.monotonic() - start >= 0.5
+    hub.faults = [Fault("GET", silent=300)]
+    with urlopen(f"{hub.endpoint}/me/it/resolve/main/a.txt", timeout=0.5) as answer:
+        assert answer.read(300) == bytes(300)
+        with pytest.raises(TimeoutError):
+            answer.read(1)
 
 
 @pytest.mark.nightly

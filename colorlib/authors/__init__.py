@@ -98,7 +98,8 @@ def convert(file: Path, name: str | None = None) -> WeightsInfo:
     """
     published = published_as(file) if name is None else find(name)
     with _alone(published.name):
-        return _keep(_read(file, published), published)  # which nobody else may hold: it lets the network go
+        # The network's only reference: `_keep` frees it before it loads what it wrote.
+        return _keep(_read(file, published), published)
 
 
 def _whole(name: str) -> WeightsInfo | None:

@@ -19,7 +19,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF
 
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
 _READ_AHEAD = 1 << 22  # bytes of the file that are decoded by several threads, and wait to be copied
-_DIRECTORIES = 65_536  # at most; in a few megabytes there may be a million
+_DIRECTORIES = 4096  # at most: they take 0.2 ms each, and in a few megabytes there may be a million
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _RENDERED = {  # codecs that give gray or RGB, whatever space the file stores; Pillow has none of them
     COMPRESSION.WEBP,
@@ -53,11 +53,15 @@ def photographs(tiff: TiffFile, name: str, notes: list[str]) -> list[int]:
             if page.offset in kinds:  # tifffile would go round for ever
                 raise ValueError(f"directory {len(kinds) + 1} is one of those before")
             kinds[page.offset] = _kind(page)
-        if len(kinds) > _DIRECTORIES:
-            raise ValueError(f"there are more than {_DIRECTORIES:,}")
     except Exception as error:
         kinds = {first.offset: _kind(first)}
         notes.append(f"the directories behind its first page are broken ({error}); only that page was read")
+    if len(kinds) > _DIRECTORIES:
+        kinds = {first.offset: _kind(first)}
+        notes.append(
+            f"it has more than {_DIRECTORIES:,} directories, the most that are read; only its first page was read; "
+            "split the file for the others"
+        )
     found = [place for place, kind in enumerate(kinds.values()) if not kind & (_REDUCED | _MASK)]
     if not found and first.subifds:
         raise ImageError(f"{name}: a camera's raw file, expected a picture; develop it to TIFF or JPEG")

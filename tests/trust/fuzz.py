@@ -9,9 +9,10 @@ import argparse
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path("runs/fuzz")
-SCRATCH = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp", f"colorlib-fuzz-{os.getpid()}")
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where the file that is read lies: each run writes it
+NAME = "fuzzed-file"
 PIXELS = 1_000_000
 LONGEST = 1 << 16  # bytes of a file
 
@@ -86,7 +88,7 @@ def torch7(path: Path) -> None:
 
 
 @contextmanager
-def refused(*errors: type[Exception], named: str = SCRATCH.name) -> Iterator[None]:
+def refused(*errors: type[Exception], named: str = NAME) -> Iterator[None]:
     """Let pass the errors that a reader documents, if they name the file."""
     try:
         yield
@@ -95,7 +97,7 @@ def refused(*errors: type[Exception], named: str = SCRATCH.name) -> Iterator[Non
             raise AssertionError(f"the error does not name the file: {error}") from error
 
 
-def photos_refused(*more: type[Exception], named: str = SCRATCH.name) -> AbstractContextManager[None]:
+def photos_refused(*more: type[Exception], named: str = NAME) -> AbstractContextManager[None]:
     """The same where photographs are read."""
     from colorlib.io import ImageError
 
@@ -116,6 +118,8 @@ def some_photographs() -> Iterator[bytes]:
 
 def some_shards() -> Iterator[bytes]:
     """Photographs with classes and without."""
+    import tarfile  # not at the top: what is imported before the reader is not traced
+
     found = list(some_photographs())
     for first in range(0, len(found) - 1, 4):
         buffer = io.BytesIO()
@@ -200,26 +204,28 @@ def some_torch7() -> Iterator[bytes]:
         yield buffer.getvalue()
 
 
+# With the packages whose code is traced, by their first names.
 READERS: dict[str, tuple[Callable[[Path], None], Callable[[], Iterator[bytes]], list[str]]] = {
-    "photographs": (photographs, some_photographs, ["colorlib.io", "PIL", "tifffile"]),
-    "shards": (shards, some_shards, ["training.sources", "tarfile", "webdataset"]),
-    "results": (results, some_results, ["colorlib.benchmarks.results"]),
-    "weights": (weights, some_weights, ["colorlib.tensors"]),
-    "caffe": (caffe, some_caffe, ["colorlib.authors.caffe"]),
-    "torch7": (torch7, some_torch7, ["colorlib.authors.torch7"]),
+    "photographs": (photographs, some_photographs, ["colorlib", "PIL", "tifffile"]),
+    "shards": (shards, some_shards, ["training", "tarfile", "webdataset"]),
+    "results": (results, some_results, ["colorlib"]),
+    "weights": (weights, some_weights, ["colorlib"]),
+    "caffe": (caffe, some_caffe, ["colorlib"]),
+    "torch7": (torch7, some_torch7, ["colorlib"]),
 }
 
 
-def run(name: str, arguments: list[str]) -> None:
-    """Fuzz one reader in this process; does not return."""
+def run(name: str, folder: Path, arguments: list[str]) -> None:
+    """Fuzz one reader in this process, with its file in a folder; does not return."""
     import atheris
 
     reader, _, traced = READERS[name]
     warnings.simplefilter("ignore")
 
     def read(content: bytes) -> None:
-        SCRATCH.write_bytes(content)
-        reader(SCRATCH)
+        path = folder / NAME
+        path.write_bytes(content)
+        reader(path)
 
     with atheris.instrument_imports(include=traced):
         read(b"")  # which imports what it needs
@@ -243,8 +249,8 @@ def main() -> int:
             (corpus / f"seed-{number:03}").write_bytes(content)
         limits = [f"-max_total_time={chosen.seconds}", "-timeout=60", "-rss_limit_mb=2048", f"-max_len={LONGEST}"]
         places = [f"-artifact_prefix={corpus}-", "-print_final_stats=1", str(corpus)]
-        command = [sys.executable, __file__, "--in-process", name, *limits, *places]
-        with (FOLDER / f"{name}.log").open("w+b") as log:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, (FOLDER / f"{name}.log").open("w+b") as log:
+            command = [sys.executable, __file__, "--in-process", name, folder, *limits, *places]
             code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
             log.seek(0)
             said = log.read().decode("utf-8", "replace")
@@ -261,9 +267,10 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--in-process"]:
-        run(sys.argv[2], sys.argv[3:])
+        run(sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
     elif len(sys.argv) == 3 and sys.argv[1] in READERS:
-        SCRATCH.write_bytes(Path(sys.argv[2]).read_bytes())
-        READERS[sys.argv[1]][0](SCRATCH)
+        with tempfile.TemporaryDirectory() as folder:
+            path = shutil.copyfile(sys.argv[2], Path(folder, NAME))
+            READERS[sys.argv[1]][0](path)
     else:
         sys.exit(main())

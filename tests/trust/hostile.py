@@ -113,6 +113,15 @@ def refused(file: Hostile, said: str) -> Ending:
     return Ending(False, said, fault)
 
 
+def blamed(endings: list[Ending], faults: list[str], log: str) -> list[Ending]:
+    """With the faults that no file explains, and the end of the log, added to those of the first file."""
+    if not faults:
+        return endings
+    first, *others = endings
+    own = [first.fault] if first.fault else []
+    return [first._replace(fault="; ".join([*own, *faults, log[-3000:]])), *others]
+
+
 # Library and training, in a process that can be killed
 
 
@@ -245,13 +254,20 @@ def with_shell(files: list[Hostile], paths: list[Path], root: Path) -> list[Endi
     command = [sys.executable, "-m", "colorlib", "colorize", str(folder), *unlisted, "-o", str(out), "--model", PAINTER]
     with tempfile.TemporaryFile("w+b") as log, tempfile.TemporaryFile("w+b") as rows:
         batch = subprocess.Popen([*command, "--json", "--workers", "1"], stdout=rows, stderr=log)
+        general, limit = [], 4 * SECONDS + len(files)
         with watched(batch.pid) as memory:
-            code = batch.wait(4 * SECONDS + len(files))
+            try:
+                code = batch.wait(limit)
+            except subprocess.TimeoutExpired:
+                batch.kill()
+                code = batch.wait()
+                general.append(f"did not end in {limit} s")
         log.seek(0)
         rows.seek(0)
         said = log.read().decode("utf-8", "replace")
-        outcomes = {row["input"]: row for row in map(json.loads, rows)}
-    general = [f"exit code {code}"] if code not in (0, 1) else []
+        whole = (line for line in rows if line.endswith(b"\n"))  # the last one of a batch that was killed may not be
+        outcomes = {row["input"]: row for row in map(json.loads, whole)}
+    general += [f"exit code {code}"] if code not in (0, 1) else []
     general += ["a traceback in the shell"] if "Traceback" in said else []
     general += [f"took {memory[0] / 1e9:.1f} GB"] if memory[0] > MEMORY else []
     endings = []
@@ -268,9 +284,7 @@ def with_shell(files: list[Hostile], paths: list[Path], root: Path) -> list[Endi
             endings.append(Ending(True, f"{photo!r}", fault or slow))
     left = [file for file in out.rglob("*") if file.is_file() and file.name.endswith(".part")]
     general += [f"left {left}"] if left else []
-    if general:
-        endings[0] = endings[0]._replace(fault="; ".join([*general, said[-3000:]]))
-    return endings
+    return blamed(endings, general, said)
 
 
 # The demo
@@ -301,9 +315,7 @@ def with_demo(page: bool, files: list[Hostile], paths: list[Path], root: Path) -
     general = [] if alive else ["the server is dead"]
     general += ["a traceback in the server's log"] if "Traceback" in said else []
     general += [f"took {memory[0] / 1e9:.1f} GB"] if memory[0] > MEMORY else []
-    if general:
-        endings[0] = endings[0]._replace(fault="; ".join([*general, said[-3000:]]))
-    return endings
+    return blamed(endings, general, said)
 
 
 def upload(visitor: Visitor, file: Hostile) -> dict[str, Any] | str:
