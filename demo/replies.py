@@ -68,15 +68,15 @@ class Sent:
 
 
 def _inside(x: int, y: int, whole: io.Photo, border: Border | None) -> tuple[int, int]:
-    """Where a pixel of a photograph is inside of its border; on the border, the nearest pixel is meant.
+    """Where a pixel of a photograph is inside of its border, if it has one; on it, the nearest pixel is meant.
 
     Raises:
-        ValueError: the pixel is outside of the photograph.
+        ValueError: the pixel is outside of a photograph with a border.
     """
-    if not (0 <= x < whole.width and 0 <= y < whole.height):
-        raise ValueError(f"expected a pixel of a photograph of {whole.width} x {whole.height}, got x={x}, y={y}")
     if border is None:
         return x, y
+    if not (0 <= x < whole.width and 0 <= y < whole.height):
+        raise ValueError(f"expected a pixel of a photograph of {whole.width} x {whole.height}, got x={x}, y={y}")
     rows, columns = border.inside(whole.height, whole.width)
     column, row = (min(max(at, one.start), one.stop - 1) - one.start for at, one in ((x, columns), (y, rows)))
     return column, row

@@ -1444,8 +1444,8 @@ class TestServer:
         names = ["colorize", "compare", "score", "alternatives", "ask", "steer", "balance", "scenes"]
         assert list(endpoints) == [f"/{name}" for name in names]
         numbers, deciding = ["strength", "saturation"], ["decoder", "temperature"]
-        expected = {"/ask": ["photo", "x", "y", "methods"]}
-        expected["/steer"] = ["photo", "method", "points", *numbers, *deciding]
+        expected = {"/ask": ["photo", "x", "y", "methods", "leave_border"]}
+        expected["/steer"] = ["photo", "method", "points", *numbers, *deciding, "leave_border"]
         for name, names in expected.items():
             assert [each["parameter_name"] for each in endpoints[name]["parameters"]] == names
         assert "hold possible at a pixel" in endpoints["/ask"]["description"]
@@ -1453,7 +1453,7 @@ class TestServer:
         assert [each["label"] for each in endpoints["/steer"]["returns"]] == ["files", "rows"]
         for name, default in (("/colorize", few()), ("/balance", BALANCERS)):
             parameters = endpoints[name]["parameters"]
-            wanted = ["photo", "methods", *numbers, *(deciding if name == "/colorize" else [])]
+            wanted = ["photo", "methods", *numbers, *(deciding if name == "/colorize" else []), "leave_border"]
             assert [each["parameter_name"] for each in parameters] == wanted
             assert parameters[1]["parameter_default"] == default
         assert [each["parameter_name"] for each in endpoints["/scenes"]["parameters"]] == ["photo"]
@@ -1463,13 +1463,15 @@ class TestServer:
 
     def test_files_of_the_host_cannot_be_read(self, server):
         for payload in ({"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}):
-            calls = {"colorize": [[METHOD], 1, 1, "own", 1], "balance": [["gray_world"], 1, 1], "scenes": []}
-            calls |= {"ask": [0, 0, [METHOD]], "steer": [METHOD, [], 1, 1, "own", 1], "compare": [[METHOD], 1, 1]}
-            calls |= {"score": [[METHOD]], "alternatives": [MANY_COLOURS, 1, 1, 1, "own", 1]}
+            calls = {"colorize": [[METHOD], 1, 1, "own", 1, True], "balance": [["gray_world"], 1, 1, True]}
+            calls |= {"ask": [0, 0, [METHOD], True], "steer": [METHOD, [], 1, 1, "own", 1, True], "scenes": []}
+            calls |= {"compare": [[METHOD], 1, 1], "score": [[METHOD]]}
+            calls |= {"alternatives": [MANY_COLOURS, 1, 1, 1, "own", 1, True]}
             calls |= {"receive": [1, 1, None], "transfer": [1, 1, None]}
             for name, rest in calls.items():
                 answer = Visitor(server[0]).call(name, [payload, *rest])
                 assert not answer["success"]
+                assert "values, expected" not in json.dumps(answer)  # it is not refused for what is left out here
                 assert "root" not in json.dumps(answer)
 
     def test_files_of_a_photograph_just_left_are_still_served_and_then_go(self, server, tmp_path):

@@ -220,7 +220,7 @@ class TestServer:
     @pytest.mark.parametrize("where", ["http://example.com/photo.png", "https://example.com/photo.png"])
     def test_an_address_is_not_fetched(self, address, where):
         for payload in ({"path": where, "meta": {"_type": "gradio.FileData"}}, {"path": where, "url": where}):
-            for name, rest in (("colorize", [[METHOD], 1, 1, "own", 1]), ("receive", [1, 1, None])):
+            for name, rest in (("colorize", [[METHOD], 1, 1, "own", 1, True]), ("receive", [1, 1, None])):
                 answer = Visitor(address).call(name, [payload, *rest])
                 assert not answer["success"]
                 said = answer["output"]["error"]

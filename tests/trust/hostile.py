@@ -339,7 +339,7 @@ def coloured(visitor: Visitor, file: Hostile) -> Ending:
     photo = upload(visitor, file)
     if isinstance(photo, str):
         return Ending(False, photo, f"the upload failed: {photo}")
-    answer = visitor.call("colorize", [photo, [PAINTER], 1, 1, "own", 1])
+    answer = visitor.call("colorize", [photo, [PAINTER], 1, 1, "own", 1, True])
     if answer["success"]:
         (one,), _ = answer["output"]["data"]
         made = io.read(one["path"])
