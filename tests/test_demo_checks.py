@@ -39,7 +39,7 @@ def last(steps: Any, part: Any) -> str:
 def test_a_method_that_the_page_does_not_offer_is_not_opened(page, photo, method):
     visitor = SimpleNamespace(session_hash="evil")
     page.many.begin([photo], visitor)
-    assert "Choose from: " in last(page.many.colour([photo], method, 1, 1, visitor), page.many)
+    assert "Choose from: " in last(page.many.colour([photo], method, 1, 1, True, visitor), page.many)
     page.clip.begin(photo, visitor)
     assert "Choose from: " in last(page.clip.colour(photo, method, visitor), page.clip)
 
@@ -57,7 +57,7 @@ def test_a_method_that_the_page_does_not_offer_is_not_opened(page, photo, method
 def test_numbers_out_of_range_are_refused(page, photo, strength, saturation, said):
     visitor = SimpleNamespace(session_hash="wrong")
     page.many.begin([photo], visitor)
-    assert said in last(page.many.colour([photo], METHOD, strength, saturation, visitor), page.many)
+    assert said in last(page.many.colour([photo], METHOD, strength, saturation, True, visitor), page.many)
     with pytest.raises(gr.Error) as caught:
         next(page.receive(photo, strength, saturation, None))
     assert said in caught.value.message
