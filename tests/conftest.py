@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 
+collect_ignore = ["trust"]  # scripts with tools and paths of their own, see the Makefile
 CHROMIUM = [
     "--headless",
     "--no-sandbox",
