@@ -158,21 +158,20 @@ class _Colored(NamedTuple):
         """A picture of the whole photograph."""
         from colorlib.borders import framed_page
 
-        return framed_page(result, self.photo, self.border) if self.border else result.page()
+        return framed_page(result, self.photo, self.border)
 
     def map(self, picture: "Tensor") -> "Tensor":
         """A map of the whole photograph."""
         from colorlib.borders import padded
 
-        return padded(picture, self.border) if self.border else picture
+        return padded(picture, self.border)
 
 
 def _colored(paint: Painter, photo: "Photo") -> _Colored:
     from colorlib.borders import border, cropped
 
     around = border(photo) if paint.leave_borders else None
-    inside = cropped(photo, around) if around else photo
-    result = paint.colorizer.result(inside, reference=paint.reference.style)
+    result = paint.colorizer.result(cropped(photo, around), reference=paint.reference.style)
     return _Colored(photo, around, result.adjust(paint.strength, paint.saturation))
 
 

@@ -91,8 +91,10 @@ def border(picture: Tensor | io.Photo) -> Border | None:
     return Border(*(math.floor(side * by) for side, by in zip(found, (down, down, across, across), strict=True)))
 
 
-def cropped(photo: io.Photo, border: Border) -> io.Photo:
-    """A photograph without its border; its pixels are not copied."""
+def cropped(photo: io.Photo, border: Border | None) -> io.Photo:
+    """A photograph without its border, if it has one; its pixels are not copied."""
+    if border is None:
+        return photo
     rows, columns = border.inside(photo.height, photo.width)
     opacity = photo.opacity and _window(photo.opacity, rows, columns)
     pixels = None if photo.pixels is None else photo.pixels[rows, columns]
@@ -121,8 +123,8 @@ def framed(inside: Tensor | io.Planes, photo: io.Photo, border: Border, strength
     return io.Planes(photo.planes.shape, partial(_framed_rows, io.Planes.of(inside), photo.planes, border, strength))
 
 
-def framed_page(result: "Result", photo: io.Photo, border: Border) -> io.Page:
-    """What :meth:`colorlib.Result.page` gives, with the border that the photograph has: for a picture file.
+def framed_page(result: "Result", photo: io.Photo, border: Border | None) -> io.Page:
+    """What :meth:`colorlib.Result.page` gives, with the border that the photograph may have: for a picture file.
 
     Where white was balanced the border keeps its own colour, else it loses as much of it as the strength says.
 
@@ -131,12 +133,16 @@ def framed_page(result: "Result", photo: io.Photo, border: Border) -> io.Page:
         photo: the photograph with its border.
         border: its border.
     """
+    if border is None:
+        return result.page()
     rgb = framed(result.planes, photo, border, result.strength if result.gains is None else 0.0)
     return replace(result.page(), rgb=rgb, alpha=photo.opacity)
 
 
-def padded(picture: Tensor, border: Border) -> Tensor:
-    """A map of a photograph :func:`cropped`, such as its uncertainty, (C, h, w), with a black border around it."""
+def padded(picture: Tensor, border: Border | None) -> Tensor:
+    """A map of a photograph :func:`cropped`, such as its uncertainty, (C, h, w), with its border in black around it."""
+    if border is None:
+        return picture
     return pad(picture, (border.left, border.right, border.top, border.bottom))
 
 

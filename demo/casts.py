@@ -126,7 +126,7 @@ def save_balanced(session: "Session", name: str) -> Path:
     folder = session.file("coloured").parent
     ((_, coloured),) = save_full_size(session.source, [before], 1, 1, folder, border)
     photo = read(coloured)
-    result = predict(shrink(cropped(photo, border) if border else photo, LARGE), name)
+    result = predict(shrink(cropped(photo, border), LARGE), name)
     result = replace(result, provenance=f"{before.provenance}. Then: {result.provenance}")
     folder = session.file("full").parent
     ((_, path),) = save_full_size(coloured, [result], session.strength, session.saturation, folder, border)

@@ -111,7 +111,7 @@ def save_full_size(
     A border stays as it is, or uncoloured: results are of what is inside.
     """
     photo = read(source)
-    inside = cropped(photo, border) if border else photo
+    inside = cropped(photo, border)
     for result in results:
         path = folder / f"{source.stem}-{result.model}.png"
         save(paint(result, inside, strength, saturation), photo, border, path)
@@ -120,5 +120,4 @@ def save_full_size(
 
 def save(result: Result, photo: io.Photo, border: Border | None, path: Path, fast: bool = False) -> None:
     """Write a result, put back into the border of its photograph if that has one."""
-    page = framed_page(result, photo, border) if border else result.page()
-    io.write(path, **vars(page), fast=fast)
+    io.write(path, **vars(framed_page(result, photo, border)), fast=fast)

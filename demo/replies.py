@@ -57,14 +57,14 @@ class Sent:
         """
         whole = read(source)
         border = find_border(whole) if leave_border else None
-        inside = cropped(whole, border) if border else whole
+        inside = cropped(whole, border)
         remark = OUT if task is None else LEFT if task == "colorize" else KEPT
         return cls(source, border, shrink(inside, LARGE), whole.warnings + ((remark,) if border else ()))
 
     def photos(self) -> tuple[io.Photo, io.Photo]:
         """At full size, read again: the photograph, and what is inside of its border."""
         whole = read(self.source)
-        return whole, cropped(whole, self.border) if self.border else whole
+        return whole, cropped(whole, self.border)
 
 
 def _inside(x: int, y: int, whole: io.Photo, border: Border | None) -> tuple[int, int]:
@@ -160,8 +160,7 @@ def alternatives(
         files.append(folder / f"{sent.source.stem}-{name}-alternative-{number}.png")
         save(sample, whole, sent.border, files[-1])
     files.append(folder / f"{sent.source.stem}-{name}-{UNCERTAINTY}.png")
-    uncertainty = result.uncertainty_picture()
-    io.write(files[-1], padded(uncertainty, sent.border) if sent.border else uncertainty)
+    io.write(files[-1], padded(result.uncertainty_picture(), sent.border))
     return result.seconds, files
 
 

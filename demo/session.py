@@ -314,14 +314,14 @@ class Session:
                 raise ValueError("no methods were combined")
             result = combined
         photo = read(self.source)
-        inside = cropped(photo, self.border) if self.border else photo
+        inside = cropped(photo, self.border)
         path = self.file("full").with_name(f"{self.source.stem}-{result.model}-{key}.png")
         whole = replace(result, photo=inside)
         shown = whole.disagreement_picture() if key == DISAGREEMENT else whole.uncertainty_picture()
         what = "Disagreement of methods" if key == DISAGREEMENT else "Uncertainty of colours"
         io.write(
             path,
-            padded(shown, self.border) if self.border else shown,
+            padded(shown, self.border),
             alpha=photo.alpha,
             bit_depth=photo.bit_depth,
             metadata=photo.metadata,
