@@ -12,6 +12,7 @@ __version__ = version("colorlib-torch")
 __all__ = [
     "Colorizer",
     "Gallery",
+    "OutOfMemoryError",
     "Result",
     "Scene",
     "SideBySide",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from colorlib import batch, benchmarks, casts, catalog, color, io, metrics, steering, transfer
     from colorlib.colorizer import Colorizer, Scene
     from colorlib.gallery import Gallery
+    from colorlib.memory import OutOfMemoryError
     from colorlib.models import list_models, model_info
     from colorlib.result import Result
     from colorlib.side_by_side import SideBySide
@@ -45,6 +47,7 @@ else:
         __name__,
         submodules=["batch", "benchmarks", "casts", "catalog", "color", "io", "metrics", "steering", "transfer"],
         submod_attrs={
+            "memory": ["OutOfMemoryError"],
             "colorizer": ["Colorizer", "Scene"],
             "gallery": ["Gallery"],
             "models": ["list_models", "model_info"],

@@ -6,23 +6,26 @@ full size.
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from os import PathLike
 from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
 from colorlib import io
 from colorlib._checks import check_photos
+from colorlib._mirror import Mirrored
 from colorlib.catalog import Task
 from colorlib.gallery import Gallery
 from colorlib.image import resize, size_of
+from colorlib.memory import LITTLE, OutOfMemoryError, first_that_fits
 from colorlib.models import ColorModel
 from colorlib.models.consensus import Consensus
 from colorlib.painting import Paint, paint
@@ -30,6 +33,9 @@ from colorlib.result import Result
 from colorlib.targets import Histogram
 from colorlib.transfer import read_reference, shrink, shrink_reference
 from colorlib.weights import open_model
+
+_SMALLEST = 32  # pixels of the short side of what a network is shown where there is too little memory
+_NO_SIZE = "use a smaller method, or a machine with more memory"
 
 
 class Scene(NamedTuple):
@@ -140,7 +146,8 @@ class Colorizer:
         """Colour a photograph, or each of a list of them, all of which are then in memory.
 
         Of a file of many pages, or an animation, it is the first; :attr:`Result.warnings` says how many are left. All
-        pages: :meth:`pages`.
+        pages: :meth:`pages`. Where there is too little memory for the network, it sees a copy of half the sides, or
+        half of these; the warnings say so.
 
         Args:
             source: path, bytes, PIL image, array or tensor, as :func:`colorlib.io.read` takes them. To colour it, only
@@ -153,6 +160,7 @@ class Colorizer:
             colorlib.io.ImageError: the source is not a readable picture.
             ValueError: a reference for a method that takes none, where :meth:`Result.transfer` works with any; or one
                 without colour for a method that needs it.
+            OutOfMemoryError: there is too little memory even for a small copy.
         """
         shown, warnings = self._shown(reference)
 
@@ -166,7 +174,7 @@ class Colorizer:
     @property
     def _network(self) -> ColorModel:
         """What answers for the model."""
-        return _Mirrored(self.model) if self.mirror else self.model
+        return Mirrored(self.model) if self.mirror else self.model
 
     @property
     def distribution(self) -> bool:
@@ -220,6 +228,7 @@ class Colorizer:
         seen: Tensor | None = None,
         *,
         reference: io.Source | io.Photo | Gallery | None = None,
+        smaller: bool = True,
     ) -> Result:
         """Colour a photograph that has been read.
 
@@ -227,12 +236,14 @@ class Colorizer:
             photo: what :func:`colorlib.io.read` gave.
             seen: what :meth:`seen` makes of it, if that is known: methods that work at one size see the same.
             reference: as for a call.
+            smaller: where there is too little memory, show the network a smaller copy; else that is an error.
 
         Raises:
             colorlib.io.ImageError: the reference is not a readable picture.
             ValueError: as for a call.
+            OutOfMemoryError: there is too little memory.
         """
-        return self._result(photo, *self._shown(reference), seen)
+        return self._result(photo, *self._shown(reference), seen, smaller)
 
     def _result(
         self,
@@ -240,21 +251,68 @@ class Colorizer:
         shown: io.Photo | Gallery | None,
         warnings: tuple[str, ...],
         seen: Tensor | None = None,
+        smaller: bool = True,
     ) -> Result:
         start = time.perf_counter()
         other = shrink(shown.nearest(shrink(photo).rgb)) if isinstance(shown, Gallery) else shown
         note = "" if other is None else f", after {other.name or 'a reference'}"
         reference = None if other is None else other.rgb[None].to(self.device)
-        with torch.no_grad():  # not inference mode: what a caller gets are ordinary tensors
-            put = paint(self._network, self.target, self.seen(photo) if seen is None else seen, reference)
+        put, remarks = self._put(photo, seen, reference, smaller)
         return Result(
             photo,
             put,
             self.name,
             f"{self.provenance}{note}",
             time.perf_counter() - start,
-            warnings=photo.warnings + warnings,
+            warnings=photo.warnings + warnings + remarks,
         )
+
+    @torch.no_grad()  # not inference mode: what a caller gets are ordinary tensors
+    def _put(
+        self, photo: io.Photo, seen: Tensor | None, reference: Tensor | None, smaller: bool
+    ) -> tuple[Paint, tuple[str, ...]]:
+        """What the method puts on a photograph, and a remark if it saw a smaller copy than usual."""
+        shown: list[tuple[int, int]] = []
+
+        def show(size: tuple[int, int]) -> Paint:
+            shown.append(size)
+            known = seen if len(shown) == 1 else None
+            small = io.shrunk(photo, size).to(self.device) if known is None else known
+            return paint(self._network, self.target, small, reference)
+
+        sizes = islice(self._sizes(photo.height, photo.width), None if smaller else 1)
+        try:
+            number, put = first_that_fits(partial(show, size) for _, size in sizes)
+        except OutOfMemoryError as error:
+            raise self._out_of_memory(1, shown[0], _NO_SIZE if smaller else "choose a smaller size") from error
+        if number == 0:
+            return put, ()
+        return put, (f"{self._little(shown[0])}: it saw a copy of {_times(shown[-1])}",)
+
+    def _little(self, size: tuple[int, int]) -> str:
+        return f"{self.device} {LITTLE} {self.name} at {_times(size)} pixels"
+
+    def _sizes(self, height: int, width: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Sizes at which the network can be shown a photograph, each with the `size` that leads to it.
+
+        The usual one comes first. Each of the others is for half the `size` of the one before, and needs less memory.
+        """
+        bound, usual = self.size or min(height, width), self.seen_size(height, width)
+        yield bound, usual
+        area = self._area(usual)
+        while (bound := bound // 2) >= _SMALLEST:
+            size = self.model.seen_size(height, width, bound)
+            if self._area(size) < area:
+                area = self._area(size)
+                yield bound, size
+
+    def _area(self, size: tuple[int, int]) -> int:
+        """Pixels of what the network gets of a photograph of this size: some put each on a canvas of their own."""
+        return self.model.pad(torch.empty(1, 1, *size, device="meta")).numel()
+
+    def _out_of_memory(self, count: int, size: tuple[int, int], advice: str) -> OutOfMemoryError:
+        many = f"{count} photographs" if count > 1 else "a photograph"
+        return OutOfMemoryError(f"{self.name}: {self.device} {LITTLE} {many} at {_times(size)} pixels; {advice}")
 
     @torch.no_grad()
     def batch(self, rgb: Tensor) -> Tensor:
@@ -269,6 +327,7 @@ class Colorizer:
         Raises:
             TypeError: no tensor of floats.
             ValueError: another shape, or values outside [0, 1].
+            OutOfMemoryError: as :meth:`paint`.
         """
         check_photos(rgb, on_accelerators=True)
         rgb = rgb.to(self.device, torch.float32)
@@ -284,9 +343,30 @@ class Colorizer:
         Raises:
             TypeError: no tensor of floats.
             ValueError: another shape, or values outside [0, 1].
+            OutOfMemoryError: there is too little memory for the network; says for how many photographs, or at which
+                size, there is enough.
         """
         check_photos(rgb, on_accelerators=True)
-        return paint(self._network, self.target, self.seen(rgb.to(self.device, torch.float32)))
+        (_, usual), *smaller = self._sizes(*size_of(rgb))
+
+        def show(count: int, size: tuple[int, int]) -> Paint:
+            small = resize(rgb[:count].to(self.device, torch.float32), size)
+            return paint(self._network, self.target, small)
+
+        try:
+            return first_that_fits([partial(show, len(rgb), usual)])[1]
+        except OutOfMemoryError as error:
+            fewer = [len(rgb) >> k for k in range(1, len(rgb).bit_length())]
+            advice = [f"there is enough for {count} at once" for count in fewer]
+            advice += [f"size={bound} fits" for bound, _ in smaller]
+            attempts = [partial(show, count, usual) for count in fewer] + [
+                partial(show, 1, size) for _, size in smaller
+            ]
+            try:
+                number, _ = first_that_fits(attempts)
+            except OutOfMemoryError:
+                advice, number = [_NO_SIZE], 0
+            raise self._out_of_memory(len(rgb), usual, advice[number]) from error
 
     @torch.no_grad()
     def scenes(self, source: io.Source | io.Photo, count: int = 5) -> list[Scene]:
@@ -299,13 +379,21 @@ class Colorizer:
         Raises:
             colorlib.io.ImageError: the source is not a readable picture.
             ValueError: the method recognises no scenes, or its weights do not name them.
+            OutOfMemoryError: there is too little memory even for a small copy.
         """
         if count < 1:
             raise ValueError(f"expected a count of at least 1, got {count}")
         if not self.classes:
             raise ValueError(f"{self.name} recognises no scenes; choose a method that does, such as iizuka16_small")
         photo = source if isinstance(source, io.Photo) else io.read(source, max_pixels=self.max_pixels)
-        probabilities = self._probabilities(self.seen(photo))[0]
+        sizes = (size for _, size in self._sizes(photo.height, photo.width))
+        usual = self.seen_size(photo.height, photo.width)
+        try:
+            number, (probabilities,) = first_that_fits(partial(self._probabilities, photo, size) for size in sizes)
+        except OutOfMemoryError as error:
+            raise self._out_of_memory(1, usual, _NO_SIZE) from error
+        if number:
+            warnings.warn(f"{self._little(usual)}: it saw a smaller copy", stacklevel=2)
         values, order = probabilities.topk(min(count, len(self.classes)))
         return [Scene(self.classes[k], p) for p, k in zip(values.tolist(), order.tolist(), strict=True)]
 
@@ -318,9 +406,12 @@ class Colorizer:
             ValueError: another shape, or values outside [0, 1].
         """
         check_photos(rgb, on_accelerators=True)
-        return self._probabilities(self.seen(rgb))
+        return self._scores(self.seen(rgb))
 
-    def _probabilities(self, small: Tensor) -> Tensor:
+    def _probabilities(self, photo: io.Photo, size: tuple[int, int]) -> Tensor:
+        return self._scores(io.shrunk(photo, size).to(self.device))
+
+    def _scores(self, small: Tensor) -> Tensor:
         return self.model.scene_scores(self.model.to_input(small)).softmax(dim=1)
 
     def seen(self, picture: Tensor | io.Photo) -> Tensor:
@@ -341,50 +432,9 @@ class Colorizer:
         return self.model.seen_size(height, width, self.size or math.inf)
 
 
-class _Mirrored(ColorModel):
-    """The mean of what a method says of a photograph, and of its mirror image."""
-
-    def __init__(self, model: ColorModel):
-        super().__init__()
-        self.model, self.target, self.name = model, model.target, model.name
-        self.stride, self.output_stride, self.work_size = model.stride, model.output_stride, model.work_size
-
-    @override
-    def to_input(self, rgb: Tensor) -> Tensor:
-        return self.model.to_input(rgb)
-
-    @override
-    def pad(self, x: Tensor) -> Tensor:
-        return self.model.pad(x)
-
-    @override
-    def crop(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.model.crop(prediction, size)
-
-    @property
-    @override
-    def takes_reference(self) -> bool:
-        return self.model.takes_reference
-
-    @override
-    def predict(self, lightness: Tensor) -> Tensor:
-        return _mean(self.model.predict(_both(lightness)))
-
-    @override
-    def predict_after(self, lightness: Tensor, reference: Tensor) -> Tensor:
-        return _mean(self.model.predict_after(_both(lightness), reference))
-
-
-def _both(lightness: Tensor) -> Tensor:
-    """Photographs, and behind them their mirror images: (N, 1, H, W) -> (2 N, 1, H, W)."""
-    # As one batch: an encoder that keeps the maps of a photograph tells others from it by their shape alone.
-    return torch.cat([lightness, lightness.flip(-1)])
-
-
-def _mean(answers: Tensor) -> Tensor:
-    """What is said of photographs and of their mirror images, put together: (2 N, C, h, w) -> (N, C, h, w)."""
-    direct, mirrored = answers.chunk(2)
-    return (direct + mirrored.flip(-1)) / 2
+def _times(size: tuple[int, int]) -> str:
+    """Width and height, in words."""
+    return f"{size[1]} x {size[0]}"
 
 
 def _device(device: str | torch.device) -> torch.device:

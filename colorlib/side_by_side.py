@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colorlib import io
 from colorlib.colorizer import Colorizer
+from colorlib.memory import is_out_of_memory
 from colorlib.models import ColorModel, Encoder
 from colorlib.result import Result
 from colorlib.weights import share_encoders
@@ -123,13 +124,20 @@ class SideBySide:
 
         @torch.no_grad()
         def colour(colorizer: Colorizer) -> Result:
+            nonlocal encoder
             start = time.perf_counter()
-            if encoder is None:
-                return colorizer.result(photo, seen)
-            # Only while the method runs: in between, the caller's thread may show the encoder another photograph.
-            with encoder.reading(*read()):
-                result = colorizer.result(photo, seen)
-            return replace(result, seconds=time.perf_counter() - start)
+            if encoder is not None:
+                try:
+                    # Only while the method runs: then the caller's thread may show the encoder another photograph.
+                    with encoder.reading(*read()):
+                        result = colorizer.result(photo, seen, smaller=False)
+                    return replace(result, seconds=time.perf_counter() - start)
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                encoder = None  # its maps leave too little memory, or need more than there is
+                read.cache_clear()
+            return colorizer.result(photo, seen)
 
         for place in places:
             yield self.colorizers[place], partial(colour, self.colorizers[place])

@@ -79,21 +79,22 @@ def test_what_has_no_network_has_no_share():
 
 
 def test_a_file_is_read_and_written(monkeypatch: pytest.MonkeyPatch):
-    """JPEG both times. Who is given the file takes 0.1 s more here, and who writes it; painting is neither."""
-    colour, save = colorlib.Colorizer.__call__, colorlib.Result.save
+    """JPEG both times. Who reads the file takes 0.1 s more here, and who writes it; painting is neither."""
+    read, save = colorlib.io.read, colorlib.Result.save
     formats = set()
 
-    def slow_colour(self: colorlib.Colorizer, source: bytes) -> colorlib.Result:
-        sleep(0.1)
-        formats.add(Image.open(BytesIO(source)).format)
-        return colour(self, source)
+    def slow_read(source: bytes | Image.Image) -> colorlib.io.Photo:
+        if isinstance(source, bytes):
+            sleep(0.1)
+            formats.add(Image.open(BytesIO(source)).format)
+        return read(source)
 
     def slow_save(self: colorlib.Result, stream: BytesIO, **options: str) -> None:
         sleep(0.1)
         save(self, stream, **options)
         formats.add(Image.open(stream).format)
 
-    monkeypatch.setattr(colorlib.Colorizer, "__call__", slow_colour)
+    monkeypatch.setattr(colorlib.io, "read", slow_read)
     monkeypatch.setattr(colorlib.Result, "save", slow_save)
     speed, _ = measure("gray_world", 32, repeats=3)
     assert formats == {"JPEG"}
@@ -171,7 +172,7 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         measure(QUICK, 32, runtime="onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
     with pytest.raises(
-        ModuleNotFoundError, match=r"needs the package onnxscript.*pip install 'colorlib-torch\[export\]'"
+        ModuleNotFoundError, match=r"needs the package onnxscript.*pip install -e '\.\[export\]' in a checkout"
     ):
         timing.export_onnx(QUICK, tmp_path / "method.onnx")
 

@@ -285,12 +285,15 @@ class _Ends(Callback):
         return {name: value - self.before[name] for name, value in self.after.items()}
 
 
+LARGE = ("larsson16", "lin21", "lin21_rebalanced")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
     [
-        # Networks of a hundred million parameters, whose compact or plain sibling is here.
-        pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * (path.stem in ("larsson16", "lin21_rebalanced")))
+        # Networks of 75 million parameters and more, whose compact or plain sibling is here.
+        pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * (path.stem in LARGE))
         for path in sorted(RECIPES.glob("*.yaml"))
     ],
 )
@@ -459,7 +462,7 @@ def test_samples_are_drawn_once(quiet: dict[str, bool], tmp_path: Path):
 # --- speed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["dahl16_small", "larsson16_small"])
+@pytest.mark.parametrize("name", ["dahl16_small", pytest.param("larsson16_small", marks=pytest.mark.nightly)])
 def test_compiled_training_is_the_same(name: str, batch: Tensor, monkeypatch: pytest.MonkeyPatch):
     """The same loss, gradients and names of weights; what is compiled is what training runs."""
     counter = CompileCounterWithBackend("aot_eager")

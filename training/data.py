@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from colorlib import io
 from colorlib.color import rgb_to_lab
+from colorlib.memory import is_out_of_memory
 from training.sources import Sample, Share, Source, find, listed
 from training.tally import Account, Tally
 
@@ -141,6 +142,12 @@ class PhotoData(L.LightningDataModule):
 
     @override
     def on_exception(self, exception: BaseException) -> None:
+        """Where there is too little memory for a step, say which options need half of it."""
+        if is_out_of_memory(exception) and self.batch_size > 1 and self.trainer is not None:
+            more = 2 * self.trainer.accumulate_grad_batches
+            options = f"--data.batch_size {self.batch_size // 2} --trainer.accumulate_grad_batches {more}"
+            little = f"Too little memory for {self.batch_size} photographs at once"
+            warnings.warn(f"{little}. About as many a step, in parts: {options}", stacklevel=2)
         self.teardown("")
 
     @override

@@ -69,12 +69,14 @@ def run(
         weights = {method: train(method, how, data, roots, runs) for method, how in this.trainings.items()}
         if train_only:
             continue
+        named_so = list(this.benchmarks)  # a folder of one's own has another name than its path
         for on in benchmark or this.benchmarks:
             try:
                 for method in this.methods:
                     trained = "@" in method
                     found = named(method, weights) if trained else method
-                    evaluate(found, on, roots, out=own if trained else shipped, device=device, progress=True)
+                    rows = evaluate(found, on, roots, out=own if trained else shipped, device=device, progress=True)
+                    named_so.append(rows["benchmark"].iloc[0])
             except (AbsentError, IncompleteError, WeightsError) as error:
                 if not this.reproduces:
                     raise
@@ -86,7 +88,7 @@ def run(
                 if not this.reproduces:
                     raise
                 print(f"  seconds are left out: {error}", flush=True)
-        say(replace(this, benchmarks=tuple(benchmark)) if benchmark else this, shipped, own)
+        say(replace(this, benchmarks=tuple(dict.fromkeys(named_so))), shipped, own)
 
 
 def folders(data: Sequence[Path]) -> list[Path]:

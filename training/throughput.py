@@ -3,8 +3,8 @@
 ``python -m training.throughput RECIPE... --data.train ...`` measures a training step on photographs that are ready, the
 share of it that encoding the targets takes, and how many photographs one loader process makes. From these follow how
 long the whole recipe takes, and how many loader processes a machine with several such devices needs. Further arguments
-are those of ``python -m training fit``. Loader and step are measured one after the other, so each has the processor to
-itself.
+are those of ``python -m training fit``; whatever batch they measure with, the whole recipe has the steps and the batch
+that its file says. Loader and step are measured one after the other, so each has the processor to itself.
 """
 
 import math
@@ -44,8 +44,8 @@ class Throughput:
         device: ``"cpu"``, or the name of the CUDA device.
         precision: that it trains in, in Lightning's words.
         crop: side of the crops in pixels.
-        batch: photographs a step.
-        steps: of the whole recipe.
+        batch: photographs a step, as measured.
+        seen: photographs that the whole recipe trains on, one that it sees again counted again.
         step: seconds of a training step, backward pass and optimizer included; the median.
         encoding: seconds of it that encode what the network should say; the median.
         loading: seconds that one loader process takes for a photograph.
@@ -56,7 +56,7 @@ class Throughput:
     precision: str
     crop: int
     batch: int
-    steps: int
+    seen: int
     step: float
     encoding: float
     loading: float
@@ -69,7 +69,7 @@ class Throughput:
     @property
     def hours(self) -> float:
         """That the recipe takes, without validation."""
-        return self.steps * self.step / 3600
+        return self.seen / self.photographs / 3600
 
     def loaders(self, devices: int = 1) -> int:
         """How many loader processes keep so many devices busy; each needs a processor core."""
@@ -112,11 +112,17 @@ def throughput(args: list[str]) -> Throughput:
         precision=str(trainer.precision),
         crop=data.size,
         batch=data.batch_size,
-        steps=trainer.max_steps,
+        seen=recipe_photographs(cli, recipe),
         step=statistics.median(clock.steps[WARMUP:]),
         encoding=statistics.median(clock.encodings[WARMUP:]),
         loading=loading,
     )
+
+
+def recipe_photographs(cli: RecipeCLI, recipe: str) -> int:
+    """How many photographs a recipe's file, without any further options, trains on."""
+    own = cli.parser.parse_args(["--config", recipe])
+    return int(own.trainer.max_steps * own.trainer.accumulate_grad_batches * own.data.batch_size)
 
 
 class _Clock(Callback):

@@ -34,6 +34,7 @@ from colorlib.casts import Kind
 from colorlib.catalog import Task
 from colorlib.color import rgb_to_alphabeta, rgb_to_lightness
 from colorlib.image import size_of
+from colorlib.memory import OutOfMemoryError, is_out_of_memory
 from colorlib.metrics.functional import (
     angular_error,
     blotch,
@@ -128,12 +129,18 @@ class Job:
         pairs = list(zip(photos, loaded, strict=True))
         unreadable = {photo.key: rgb for photo, rgb in pairs if isinstance(rgb, str)}
         readable = [(photo, rgb) for photo, rgb in pairs if not isinstance(rgb, str)]
-        rows = [
-            row
-            for kind in self.protocol.casts or (None,)
-            for batch in _batches(readable, self.batch_size)
-            for row in self._rows([photo for photo, _ in batch], torch.stack([rgb for _, rgb in batch]), kind)
-        ]
+        try:
+            rows = [
+                row
+                for kind in self.protocol.casts or (None,)
+                for batch in _batches(readable, self.batch_size)
+                for row in self._rows([photo for photo, _ in batch], torch.stack([rgb for _, rgb in batch]), kind)
+            ]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            little = f"too little memory with a batch_size of {self.batch_size}; choose a smaller one"
+            raise OutOfMemoryError(f"{little} ({str(error).partition(chr(10))[0]})") from None  # it holds tensors
         return Part(index, _table(rows), unreadable)
 
     @torch.no_grad()
@@ -231,6 +238,7 @@ def evaluate(
         ValueError: an unknown name, or a method of another task.
         ImportError: FID without torch-fidelity.
         WeightsError: no weights, or weights that are damaged.
+        OutOfMemoryError: there is too little memory for a batch.
         DataError: photographs are absent or cannot be read; what was measured is kept for the next attempt.
 
     Example:

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from colorlib import io
+from colorlib._text import extra
 from colorlib.benchmarks.experiments import AUTHORS, Weights
 from colorlib.benchmarks.results import processor
 from colorlib.colorizer import Colorizer
@@ -313,9 +314,9 @@ def require(runtime: Runtime) -> None:
         try:
             import_module(package)
         except ImportError as error:
-            install = "openvino" if package == "openvino" else "'colorlib-torch[export]'"
+            install = "pip install openvino" if package == "openvino" else extra("export")
             raise ModuleNotFoundError(
-                f"the runtime {runtime} needs the package {package}, which is not installed: pip install {install}"
+                f"the runtime {runtime} needs the package {package}, which is not installed: {install}"
             ) from error
 
 
@@ -398,7 +399,7 @@ def _jpeg(rgb: Tensor) -> bytes:
 
 
 def _file_to_file(colorizer: Colorizer, content: bytes) -> None:
-    colorizer(content).save(BytesIO(), format="JPEG")
+    colorizer.result(io.read(content), smaller=False).save(BytesIO(), format="JPEG")
 
 
 def _seconds(run: Callable[[], object], device: torch.device, repeats: int, budget: float) -> list[float]:
