@@ -1,17 +1,20 @@
 """What :mod:`colorlib.batch` speaks of: jobs, plans, references and outcomes. Importing it does not import torch."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from colorlib._address import Address, Place
 from colorlib._inputs import STDIN
+from colorlib.memory import OutOfMemoryError
 
 if TYPE_CHECKING:
     from colorlib.catalog import Task
     from colorlib.gallery import Gallery
     from colorlib.io import Photo
+    from colorlib.io.reader import Source
 
 Transfer = Literal["style", "energy", "quantile"]
 Engine = Literal["local", "ray"]
@@ -19,6 +22,16 @@ Status = Literal["colored", "balanced", "failed", "skipped"]
 Map = Literal["uncertainty", "disagreement"]
 SUCCESS: "dict[Task, Status]" = {"colorize": "colored", "balance": "balanced"}
 STDOUT = Path("-")
+
+
+class Reader(Protocol):
+    """What reads photographs, such as the module :mod:`colorlib.io`."""
+
+    def read(self, source: "Source", *, max_pixels: int) -> "Photo":
+        """See :func:`colorlib.io.read`."""
+
+    def pages(self, source: "Source", *, max_pixels: int) -> "Iterator[Photo]":
+        """See :func:`colorlib.io.pages`."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,8 @@ class Outcome:
 def describe_error(error: Exception, path: Place) -> str:
     """Why a photograph failed, without its name; with the kind of an unexpected error."""
     reason = without_name(error, path)
-    return reason if isinstance(error, ValueError | OSError) and reason else f"{type(error).__name__}: {reason}"
+    known = isinstance(error, ValueError | OSError | OutOfMemoryError)
+    return reason if known and reason else f"{type(error).__name__}: {reason}"
 
 
 def absolute_place(place: Place) -> Place:

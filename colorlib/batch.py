@@ -51,6 +51,7 @@ from colorlib._jobs import (
     Job,
     Outcome,
     Plan,
+    Reader,
     Reference,
     Status,
     Transfer,
@@ -59,6 +60,7 @@ from colorlib._jobs import (
     without_name,
 )
 from colorlib._painter import Painter, nothing
+from colorlib._text import extra
 
 if TYPE_CHECKING:
     from colorlib.colorizer import Colorizer
@@ -74,6 +76,7 @@ __all__ = [
     "Place",
     "Plan",
     "PlanError",
+    "Reader",
     "Reference",
     "Status",
     "Transfer",
@@ -238,12 +241,14 @@ def run(
     before_page: Callable[[], object] | None = None,
     workers: int | None = 1,
     engine: Engine = "local",
+    reader: Reader | None = None,
 ) -> Iterator[Outcome]:
     """Carry out a plan, as outcomes are asked for.
 
-    The files are the same, byte for byte, whatever the engine and the number of workers. Torch's random generator is
-    seeded before each photograph, so that a decoder that samples draws the same whichever photographs came before. In a
-    plan of more than one photograph all but painting is done on one thread, since rounding depends on their number.
+    The files are the same, byte for byte, whatever the engine and the number of workers, unless memory is so short that
+    a network sees a smaller copy. Torch's random generator is seeded before each photograph, so that a decoder that
+    samples draws the same whichever photographs came before. In a plan of more than one photograph all but painting is
+    done on one thread, since rounding depends on their number.
 
     Args:
         plan: of :func:`plan`.
@@ -265,6 +270,8 @@ def run(
             or GPUs.
         engine: ``"local"``, or ``"ray"``: on a Ray cluster, whose machines must see the files under the same paths or
             addresses. A worker that is killed is started again, and repeats the photograph that it had.
+        reader: what reads the photographs, such as one that does so in a process with limits. Other processes get a
+            copy of it, pickled. Default: :mod:`colorlib.io`.
 
     Returns:
         An outcome for each job in the plan's order, then one for each folder that could not be listed.
@@ -285,6 +292,7 @@ def run(
         overwrite=overwrite,
         leave_borders=leave_borders,
         all_threads=alone,
+        reader=reader,
     )
     return _run(plan, paint, before_page or nothing, workers, engine)
 
@@ -298,7 +306,7 @@ def check_engine(plan: Plan, engine: Engine) -> None:
     if engine == "local":
         return
     if not _spread.ray_is_there():
-        raise PlanError("engine ray needs Ray: pip install 'colorlib-torch[ray]'")
+        raise PlanError(f"engine ray needs Ray: {extra('ray')}")
     for job in plan.jobs:
         if not job.travels:
             places = f"{input_name(job.source)} -> {job.output}"

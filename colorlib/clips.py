@@ -6,12 +6,14 @@ Lightness stays that of the frame. Sound is copied. Files are read and written b
 """
 
 import math
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -135,6 +137,7 @@ def colorize(
     *,
     strength: float = 1.0,
     saturation: float = 1.0,
+    unpacked: bool = False,
 ) -> Generator[Progress, None, Report]:
     """Colour a clip, a step for each frame. Who closes the generator stops, and leaves no file.
 
@@ -145,6 +148,7 @@ def colorize(
         colorizer: the method.
         strength: see :meth:`colorlib.Result.adjust`.
         saturation: likewise.
+        unpacked: the clip is what :func:`unpack` wrote: nothing but that kind of pictures is decoded, and no sound.
 
     Yields:
         How far it is.
@@ -157,20 +161,89 @@ def colorize(
             or have no times, or its sound does not fit into MP4.
         ImportError: PyAV is not installed.
     """
+    smoother, painted = Smoother(), torch.empty(3, 0, 0)
+
+    def paint(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        nonlocal painted
+        rgb = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        painted = _painted(rgb, colorizer, smoother, strength, saturation)
+        return np.ascontiguousarray((painted * 255).round().byte().permute(1, 2, 0).numpy())
+
+    comment = f"{colorizer.provenance}, chroma smoothed along the motion"
+    step = 0, 0, False
+    options = OPTIONS | ({"codec_whitelist": "h264"} if unpacked else {})
+    with closing(_rewritten(Path(source), Path(destination), paint, _SMALL, comment, options)) as steps:
+        for step in steps:
+            yield Progress(*step[:2], painted)
+    done, _, sound = step
+    before, after = np.mean(smoother.flicker, axis=0) if smoother.flicker else (0.0, 0.0)
+    return Report(done, float(before), float(after), sound)
+
+
+def unpack(source: str | PathLike[str], destination: str | PathLike[str]) -> None:
+    """Write a clip anew without any loss: upright frames of RGB in H.264, with their times and the sound.
+
+    Who does this in a process with limits can leave the result to another process, whoever made the clip: all that is
+    in it but the packets of sound was made here. It is large: up to 3 MB a frame.
+
+    Args:
+        source: as for :func:`colorize`.
+        destination: of an MP4 file.
+
+    Raises:
+        ClipError: as :func:`colorize`.
+        ImportError: PyAV is not installed.
+    """
+    with closing(_rewritten(Path(source), Path(destination), lambda pixels: pixels, _LOSSLESS)) as steps:
+        deque(steps, maxlen=0)
+
+
+class _Coding(NamedTuple):
+    """How frames are encoded: a codec of FFmpeg, the format of its pixels, and its options."""
+
+    codec: str
+    pixels: str
+    options: dict[str, str]
+
+
+_SMALL = _Coding("libx264", "yuv420p", {"crf": "18"})
+_LOSSLESS = _Coding("libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast"})
+
+
+def _rewritten(
+    source: Path,
+    destination: Path,
+    paint: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    coding: _Coding,
+    comment: str = "",
+    options: Mapping[str, str] = OPTIONS,
+) -> Generator[tuple[int, int, bool], None, None]:
+    """Write a clip anew, a step for each frame; see :func:`colorize`.
+
+    Args:
+        source: the clip.
+        destination: of an MP4 file.
+        paint: from the pixels of each frame, upright, (H, W, 3), to those that are written.
+        coding: of the frames.
+        comment: of the file.
+        options: with which FFmpeg opens the clip.
+
+    Yields:
+        How many frames are done, about how many there are, and whether there is sound.
+    """
     import av
 
-    source, destination = Path(source), Path(destination)
     unfinished = destination.with_name(f".{destination.name}.part")
     try:
-        with av.open(str(source), options=OPTIONS) as clip:
-            total = _checked(clip, source.name)
+        with av.open(str(source), options=dict(options)) as clip:
+            total, sound, done = _checked(clip, source.name), bool(clip.streams.audio), 0
             with av.open(str(unfinished), "w", format="mp4") as made:
-                made.metadata["comment"] = f"{colorizer.provenance}, chroma smoothed along the motion"
-                with closing(_frames(clip, made, colorizer, strength, saturation, source.name)) as frames:
-                    done, smoother, sound = 0, Smoother(), bool(clip.streams.audio)
-                    for done, frame in enumerate(frames, 1):
-                        painted = frame(smoother)
-                        yield Progress(done, max(total, done), painted)
+                if comment:
+                    made.metadata["comment"] = comment
+                with closing(_frames(clip, made, paint, coding, source.name)) as frames:
+                    for done, write in enumerate(frames, 1):
+                        write()
+                        yield done, max(total, done), sound
         if not done:
             raise ClipError(f"{source.name}: no frame is in it; choose another file")
         unfinished.replace(destination)
@@ -181,8 +254,6 @@ def colorize(
         raise ClipError(f"{source.name} cannot be read as a clip ({error.strerror}): {advice}") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    before, after = np.mean(smoother.flicker, axis=0) if smoother.flicker else (0.0, 0.0)
-    return Report(done, float(before), float(after), sound)
 
 
 def _checked(clip: Any, name: str) -> int:
@@ -239,9 +310,9 @@ def _check_time(seconds: float, name: str) -> None:
 
 
 def _frames(
-    clip: Any, made: Any, colorizer: "Colorizer", strength: float, saturation: float, name: str
-) -> Generator[Any, None, None]:
-    """What colours and writes each frame in turn; sound is copied between them."""
+    clip: Any, made: Any, paint: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], coding: _Coding, name: str
+) -> Generator[Callable[[], None], None, None]:
+    """What paints and writes each frame in turn; sound is copied between them."""
     import av
 
     video = clip.streams.video[0]
@@ -252,15 +323,12 @@ def _frames(
     sounds = {one.index: made.add_stream_from_template(one) for one in clip.streams.audio[:1]}
     waiting: list[Any] = []  # sound from before the first frame, with which the file begins
 
-    def write(frame: Any, smoother: Smoother) -> Tensor:
-        rgb = torch.from_numpy(_upright(frame)).permute(2, 0, 1).float() / 255
-        painted = _painted(rgb, colorizer, smoother, strength, saturation)
-        pixels = np.ascontiguousarray((painted * 255).round().byte().permute(1, 2, 0).numpy())
-        shown = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        shown = shown.reformat(format="yuv420p", dst_colorspace="ITU709")
+    def write(frame: Any) -> None:
+        shown = av.VideoFrame.from_ndarray(paint(_upright(frame)), format="rgb24")
+        if coding.pixels != "rgb24":
+            shown = shown.reformat(format=coding.pixels, dst_colorspace="ITU709")
         shown.pts, shown.time_base = frame.pts, frame.time_base
         made.mux(stream.encode(shown))
-        return painted
 
     for packet in clip.demux([video, *clip.streams.audio[:1]]):
         if packet.stream.index in sounds:
@@ -274,12 +342,13 @@ def _frames(
             if stream is None:
                 size = frame.width, frame.height
                 height, width = (side - side % 2 for side in _upright(frame).shape[:2])
-                stream = made.add_stream("libx264", rate=video.average_rate or 25, options={"crf": "18"})
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream = made.add_stream(coding.codec, rate=video.average_rate or 25, options=coding.options)
+                stream.width, stream.height, stream.pix_fmt = width, height, coding.pixels
                 stream.codec_context.time_base = video.time_base
                 context = stream.codec_context
-                context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
-            yield lambda smoother, frame=frame: write(frame, smoother)
+                if coding.pixels != "rgb24":
+                    context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
+            yield partial(write, frame)
             for sound in waiting:
                 made.mux(sound)
             waiting.clear()
@@ -299,7 +368,7 @@ def _upright(frame: Any) -> NDArray[np.uint8]:
 def _painted(rgb: Tensor, colorizer: "Colorizer", smoother: Smoother, strength: float, saturation: float) -> Tensor:
     """A frame, (3, H, W), in colours that follow those of the frame before."""
     photo = io.Photo(rgb)
-    result = colorizer.result(photo)
+    result = colorizer.result(photo, smaller=False)  # frames of other sizes would flicker
     scale = min(1.0, GRID / min(photo.height, photo.width))
     size = max(1, round(photo.height * scale)), max(1, round(photo.width * scale))
     lightness = color.rgb_to_lightness(io.shrunk(photo, size))[0, 0]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -420,3 +421,29 @@ def test_what_a_method_cannot_do_is_an_outcome(scans: Path, tmp_path: Path, colo
         f"{MODEL} predicts one colour a pixel, no distribution; choose a method that does, such as larsson16_small",
     )
     assert tree(tmp_path / "out") == set()
+
+
+def test_photographs_are_read_by_whom_the_caller_names(tmp_path: Path, colorizer: colorlib.Colorizer):
+    """As the demo does, which reads in a process with limits."""
+    asked: list[tuple[str, str, int]] = []
+
+    class Reader:
+        def read(self, source: Any, *, max_pixels: int) -> colorlib.io.Photo:
+            asked.append(("read", source.name, max_pixels))
+            return colorlib.io.read(source, max_pixels=max_pixels)
+
+        def pages(self, source: Any, *, max_pixels: int) -> Iterator[colorlib.io.Photo]:
+            asked.append(("pages", source.name, max_pixels))
+            yield from colorlib.io.pages(source, max_pixels=max_pixels)
+
+    (tmp_path / "scans").mkdir()
+    Image.fromarray(skimage.data.camera()[:40, :60]).save(tmp_path / "scans/a.png")
+    with tifffile.TiffWriter(tmp_path / "scans/b.tif") as file:
+        for page in range(2):
+            file.write(np.full((30, 40), 60 * page + 60, np.uint8), metadata=None)
+    for name, reader in (("own", None), ("theirs", Reader())):
+        outcomes = batch.run(plan([str(tmp_path / "scans")], tmp_path / name), colorizer, reader=reader)
+        assert [(outcome.status, outcome.pages) for outcome in outcomes] == [("colored", 1), ("colored", 2)]
+    assert asked == [("read", "a.png", colorizer.max_pixels), ("pages", "b.tif", colorizer.max_pixels)]
+    for name in ("a.png", "b.tif"):
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()

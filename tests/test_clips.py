@@ -208,7 +208,8 @@ class Quick:
 
     provenance = "Colorized"
 
-    def result(self, photo: io.Photo) -> Any:
+    def result(self, photo: io.Photo, *, smaller: bool) -> Any:
+        assert not smaller
         chroma = clips.Chroma(torch.zeros(1, 2, 4, 4))
         return Result(photo, chroma, "quick", self.provenance, 0.0)
 
@@ -270,3 +271,59 @@ def test_a_frame_without_a_time_is_refused():
     frame = av.VideoFrame(64, 64, "yuv420p")
     with pytest.raises(ClipError, match=r"a\.ts: frame 3 has no time; save the clip as MP4"):
         clips._check_frame(frame, 3, (64, 64), "a.ts")
+
+
+class TestUnpack:
+    """What a process with limits leaves of a clip that a stranger has sent."""
+
+    @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.ts"])
+    def test_nothing_is_lost(self, tmp_path, name):
+        source = write(tmp_path / name, panned(12, (162, 240)))
+        clips.unpack(source, tmp_path / "made.mp4")
+        before, after = frames_of(source), frames_of(tmp_path / "made.mp4")
+        assert_close([time for time, _ in after], [time for time, _ in before], rtol=0, atol=0.001)
+        for (_, one), (_, other) in zip(before, after, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "made.mp4"])
+
+    def test_what_is_coloured_is_the_same(self, tmp_path):
+        source, painter = write(tmp_path / "clip.mp4", panned(6)), Colorizer("lin21_convnet_small")
+        clips.unpack(source, tmp_path / "made.mp4")
+        *_, report = run(source, tmp_path / "direct.mp4", painter)
+        *_, by_way = run(tmp_path / "made.mp4", tmp_path / "by-way.mp4", painter, unpacked=True)
+        assert report == by_way
+        assert report.sound
+        assert packets(tmp_path / "direct.mp4") == packets(tmp_path / "by-way.mp4") == packets(source)
+        for (one, pixels), (other, same) in zip(
+            frames_of(tmp_path / "direct.mp4"), frames_of(tmp_path / "by-way.mp4"), strict=True
+        ):
+            assert one == other
+            np.testing.assert_array_equal(pixels, same)
+
+    def test_its_sound_is_not_decoded(self, tmp_path):
+        """By what FFmpeg's decoder says of sound that makes no sense."""
+        source = write(tmp_path / "clip.mp4", panned(6))
+        content, noise = source.read_bytes(), np.random.default_rng(0)
+        for packet in packets(source):
+            assert packet in content
+            content = content.replace(packet, noise.bytes(len(packet)))
+        source.write_bytes(content)
+        said, before = {}, av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            for unpacked in (False, True):
+                with av.logging.Capture(local=False) as heard:
+                    *_, report = run(source, tmp_path / "made.mp4", Quick(), unpacked=unpacked)
+                assert report.sound
+                said[unpacked] = [message for _, name, message in heard if "aac" in name]
+        finally:
+            av.logging.set_level(before)
+        assert any("not allocated" in message or "rror" in message for message in said[False])
+        assert not any("not allocated" in message or "rror" in message for message in said[True])
+        assert packets(tmp_path / "made.mp4") == packets(source)
+
+    def test_what_is_no_clip_leaves_no_file(self, tmp_path):
+        (tmp_path / "text.mp4").write_text("no clip", encoding="utf-8")
+        with pytest.raises(ClipError, match=r"^text\.mp4 cannot be read as a clip"):
+            clips.unpack(tmp_path / "text.mp4", tmp_path / "made.mp4")
+        assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]

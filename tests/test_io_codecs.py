@@ -266,7 +266,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 
 @pytest.mark.skipif(importlib.util.find_spec("pillow_heif") is not None, reason="pillow-heif is installed")
 def test_heic_says_what_to_install() -> None:
-    with pytest.raises(ImageError, match=r"^bytes: it is a HEIF picture .* pip install 'colorlib-torch\[heif\]'"):
+    with pytest.raises(ImageError, match=r"^bytes: it is a HEIF picture .* pip install -e '\.\[heif\]' in a checkout"):
         read(HEIC)
     assert set(INSTALLABLE) == {".heic", ".heif", ".hif"}
 

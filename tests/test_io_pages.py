@@ -175,6 +175,20 @@ def check_second_page(data: bytes, first: np.ndarray) -> None:
         next(found)
 
 
+def test_pages_from_one_on() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for page in PAGES[:3]:
+            file.write(page, photometric="rgb", metadata=None)
+    for first in (1, 2, 3, 4):
+        found = list(pages(buffer.getvalue(), first=first))
+        assert [photo.pages for photo in found] == [3] * (4 - first)
+        for photo, page in zip(found, PAGES[first - 1 : 3], strict=True):
+            exactly(photo.rgb, planes(page))
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        pages(buffer.getvalue(), first=0)
+
+
 def test_pages_of_other_files_are_the_picture(tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "a.png")
     for source in (tmp_path / "a.png", PHOTO, planes(PHOTO), Image.fromarray(PHOTO)):

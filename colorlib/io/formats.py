@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+from colorlib._text import extra
+
 WRITTEN_AS = {f".{name.lower()}": name for name in ("BMP", "JPEG", "PNG", "TIFF", "WEBP")}
 WRITTEN_AS |= {".jpg": "JPEG", ".tif": "TIFF"}
 WRITABLE = frozenset(WRITTEN_AS)
@@ -21,4 +23,4 @@ if find_spec("pillow_heif"):
 
     pillow_heif.register_heif_opener()
 else:
-    INSTALLABLE |= dict.fromkeys(HEIF_SUFFIXES, "pip install 'colorlib-torch[heif]'")
+    INSTALLABLE |= dict.fromkeys(HEIF_SUFFIXES, extra("heif"))

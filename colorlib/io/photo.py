@@ -44,6 +44,11 @@ class TooLargeError(ImageError):
         self.width, self.height, self.max_pixels = width, height, max_pixels
         advice = "shrink the picture, or raise max_pixels (--max-pixels in the shell) if you trust the file"
         super().__init__(f"{name}: {self.got}; {advice}")
+        self._name = name
+
+    def __reduce__(self) -> tuple[type["TooLargeError"], tuple[str, int, int, int]]:
+        """From one process to another it goes by what it was made of."""
+        return type(self), (self._name, self.width, self.height, self.max_pixels)
 
 
 @dataclass(frozen=True, eq=False)

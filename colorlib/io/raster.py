@@ -139,7 +139,13 @@ def describe(
 
 
 def pass_over(what: str, error: Exception, notes: list[str]) -> None:
-    """Note that something beside the pixels was left out."""
+    """Note that something beside the pixels was left out.
+
+    Raises:
+        MemoryError: that was the error: nothing is wrong with the file.
+    """
+    if isinstance(error, MemoryError):
+        raise error
     notes.append(f"{what} is broken or does not fit, and is passed over ({str(error) or type(error).__name__})")
 
 
@@ -159,10 +165,10 @@ def heard(notes: list[str]) -> Iterator[None]:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Damaged files make decoders raise nearly anything; to the caller it is all one."""
+    """Damaged files make decoders raise nearly anything; to the caller it is all one, but for a lack of room."""
     try:
         yield
-    except (ImageError, store.NoRoomError):
+    except (ImageError, store.NoRoomError, MemoryError):
         raise
     except Exception as error:
         got = f"cannot be decoded ({error or type(error).__name__})"

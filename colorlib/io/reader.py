@@ -66,7 +66,7 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
         return next(found)
 
 
-def pages(source: Source, *, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+def pages(source: Source, *, max_pixels: int = MAX_PIXELS, first: int = 1) -> Iterator[Photo]:
     """The photographs of a file one by one: all pages of a TIFF, of all else the one that :func:`read` gives.
 
     Directories of a TIFF that are thumbnails, reduced copies or masks are none. There is one page in memory at a time.
@@ -74,12 +74,15 @@ def pages(source: Source, *, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
     Args:
         source: as for :func:`read`.
         max_pixels: of each page.
+        first: the number of the page of a TIFF to begin with, from 1; beyond the last there is none.
 
     Raises:
         ImageError: as :func:`read`; for a page in the middle, the ones before have been yielded.
         FileNotFoundError: there is no such file.
     """
-    return _photos(source, max_pixels, all_pages=True)
+    if first < 1:
+        raise ValueError(f"expected first to be the number of a page, at least 1, got {first}")
+    return _photos(source, max_pixels, all_pages=True, first=first)
 
 
 def read_provenance(path: str | os.PathLike[str]) -> str | None:
@@ -102,7 +105,7 @@ def read_provenance(path: str | os.PathLike[str]) -> str | None:
         return None if software is None else str(software).encode("latin-1").decode("utf-8", "replace")
 
 
-def _photos(source: Source, max_pixels: int, all_pages: bool) -> Generator[Photo, None, None]:
+def _photos(source: Source, max_pixels: int, all_pages: bool, first: int = 1) -> Generator[Photo, None, None]:
     notes: list[str] = []
     if isinstance(source, Tensor | np.ndarray):
         name = "tensor" if isinstance(source, Tensor) else "array"
@@ -122,7 +125,7 @@ def _photos(source: Source, max_pixels: int, all_pages: bool) -> Generator[Photo
             if not head:
                 raise ImageError(f"{name}: the file is empty, 0 bytes; copy or download it again")
             if head.startswith(tiff.SIGNATURES):
-                yield from _tiff_photos(stream, max_pixels, name, all_pages)
+                yield from _tiff_photos(stream, max_pixels, name, all_pages, first)
                 return
             with decoding(name):
                 found = _file_raster(stream, head, max_pixels, name, notes)
@@ -191,12 +194,13 @@ def _array_pixels(source: NDArray[Any] | Tensor, name: str) -> Pixels:
 # Files
 
 
-def _tiff_photos(stream: IO[bytes], max_pixels: int, name: str, all_pages: bool) -> Iterator[Photo]:
+def _tiff_photos(stream: IO[bytes], max_pixels: int, name: str, all_pages: bool, first: int) -> Iterator[Photo]:
     shared: list[str] = []
     with decoding(name):
         file = tiff.opened(stream)
         places = tiff.photographs(file, name, shared)
-    for number, place in enumerate(places if all_pages else places[:1], 1):
+    wanted = places[first - 1 :] if all_pages else places[:1]
+    for number, place in enumerate(wanted, first):
         called = f"{name}: page {number}" if number > 1 else name
         notes = list(shared) if number == 1 else []
         if len(places) > 1 and not all_pages:
