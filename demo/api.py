@@ -19,7 +19,7 @@ from uploads import TEMP, UnreadableError
 from colorlib.catalog import Task, catalog
 
 if TYPE_CHECKING:
-    from replies import Sent
+    from replies import Run, Sent
 
 OWN = "own"
 DECODERS = (OWN, "mode", "median", "expectation", "sample")
@@ -156,8 +156,8 @@ def steer(
         expected = 'expected points such as [{"x": 120, "y": 80, "colour": "#8a5a2b"}]'
         raise gr.Error(f"{expected}; got {points!r}", print_exception=False) from error
     with _refusals(), _folder() as folder:
-        seconds, file = _replies().steer(sent, name, chosen, strength, saturation, decision, folder)
-    return [str(file)], [_row(name, seconds, sent.warnings, file)]
+        run, file = _replies().steer(sent, name, chosen, strength, saturation, decision, folder)
+    return [str(file)], [_row(name, run, sent.warnings, file)]
 
 
 def compare(
@@ -184,8 +184,8 @@ def compare(
     strength, saturation = dials(strength, saturation)
     with _refusals(), _folder() as folder:
         picture = folder / "comparison.png"
-        seconds, apart = _replies().compare(sent.large, names, strength, saturation, picture)
-    return str(picture), [_row(name, taken, sent.warnings) for name, taken in zip(names, seconds, strict=True)], apart
+        runs, apart = _replies().compare(sent.large, names, strength, saturation, picture)
+    return str(picture), [_row(name, run, sent.warnings) for name, run in zip(names, runs, strict=True)], apart
 
 
 def score(photo: dict[str, Any] | None, methods: list[str]) -> list[dict[str, Any]]:
@@ -252,8 +252,8 @@ def alternatives(
     strength, saturation = dials(strength, saturation)
     decision = _decision([name], decoder, temperature)
     with _refusals(), _folder() as folder:
-        seconds, files = _replies().alternatives(sent, name, int(wanted), strength, saturation, decision, folder)
-    return [str(file) for file in files], [_row(name, seconds, sent.warnings, file) for file in files]
+        run, files = _replies().alternatives(sent, name, int(wanted), strength, saturation, decision, folder)
+    return [str(file) for file in files], [_row(name, run, sent.warnings, file) for file in files]
 
 
 def _decision(names: list[str], decoder: Any, temperature: Any) -> tuple[str | None, float]:
@@ -288,7 +288,7 @@ def _process(
     decision = _decision(names, decoder, temperature)
     with _refusals(), _folder() as folder:
         made = _replies().process(sent, names, strength, saturation, decision, folder)
-    rows = [_row(name, seconds, sent.warnings, file) for name, (seconds, file) in zip(names, made, strict=True)]
+    rows = [_row(name, run, sent.warnings, file) for name, (run, file) in zip(names, made, strict=True)]
     return [str(file) for _, file in made], rows
 
 
@@ -300,10 +300,10 @@ def _replies() -> ModuleType:
     return replies
 
 
-def _row(name: str, seconds: float, warnings: Iterable[str], file: Path | None = None) -> dict[str, Any]:
+def _row(name: str, run: "Run", warnings: Iterable[str], file: Path | None = None) -> dict[str, Any]:
     """What clients are told about a picture by a method."""
     written = {} if file is None else {"file": file.name}
-    return {"method": name} | written | {"seconds": round(seconds, 3), "warnings": list(warnings)}
+    return {"method": name} | written | {"seconds": round(run.seconds, 3), "warnings": [*warnings, *run.warnings]}
 
 
 @contextmanager

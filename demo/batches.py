@@ -8,24 +8,25 @@ import time
 import weakref
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import networks
+import painting
 import words
+from decoding import StoppedError
 from keys import CARD
 from measures import shrink
 from networks import ahead
-from painting import MAX_PIXELS, read
+from painting import MAX_PIXELS
 from uploads import TEMP, UnreadableError, remove_later
 
 from colorlib import Colorizer, batch, io
 from colorlib.borders import LEFT
-
-
-class StoppedError(Exception):
-    """The visitor has stopped the batch, or left."""
+from colorlib.memory import LITTLE
 
 
 class Batch:
@@ -43,6 +44,7 @@ class Batch:
         total: how many photographs there are.
         pictures: small copies of those that are done, for the page, with their names.
         bordered: names of scans whose border was left uncoloured.
+        smaller: names of those of which the method saw a smaller copy than usual, for want of memory.
         failures: why others could not be done, a sentence with the name each.
         stopped: set it, and the photograph that is being coloured is the last, and leaves no file.
         folder: of all files; removed after the last holder of the batch is gone.
@@ -62,6 +64,7 @@ class Batch:
         self.pictures: list[tuple[Path, str]] = []
         self.failures: list[str] = []
         self.bordered: list[str] = []
+        self.smaller: list[str] = []
         self.stopped = stopped or threading.Event()
         self.name = name
         self.folder = Path(tempfile.mkdtemp(dir=TEMP.name))
@@ -84,6 +87,7 @@ class Batch:
     def run(self) -> Iterator[None]:
         """Colour the photographs; a step for each. It ends early where :attr:`stopped` is set."""
         plan = batch.plan(map(str, self._sources), self.folder / "coloured")
+        reader = _Reader(self.stopped)
         # In one thread of its own, the next while the page shows the last: the run keeps settings of the thread.
         outcomes = ahead(
             batch.run(
@@ -93,16 +97,24 @@ class Batch:
                 saturation=self.saturation,
                 leave_borders=self.leave_borders,
                 before_page=self._check,
+                reader=reader,
             )
         )
         try:
             for source, outcome in zip(self._sources, outcomes, strict=False):
                 if outcome.error is None:
-                    self.pictures.append((self._small(Path(outcome.output or "")), source.name))
+                    try:
+                        self.pictures.append((self._small(Path(outcome.output or "")), source.name))
+                    except UnreadableError as error:  # the picture is done all the same
+                        self.failures.append(str(error))
                     if any(LEFT in warning for warning in outcome.warnings):
                         self.bordered.append(source.name)
+                    if any(LITTLE in warning for warning in outcome.warnings):
+                        self.smaller.append(source.name)
+                elif isinstance(reader.errors.get(source), StoppedError):
+                    return
                 else:
-                    self.failures.append(_reason(source))
+                    self.failures.append(_reason(source, reader.errors.get(source)))
                 yield
         except StoppedError:
             return
@@ -126,7 +138,7 @@ class Batch:
     def _small(self, file: Path) -> Path:
         """A copy for the page."""
         path = self.folder / "small" / f"{file.name}.png"
-        small = shrink(io.read(file, max_pixels=MAX_PIXELS), CARD)
+        small = shrink(painting.read(file), CARD)
         io.write(path, small.rgb, alpha=small.alpha, fast=True)
         return path
 
@@ -161,12 +173,40 @@ def _linked(uploads: Iterable[Path], folder: Path) -> list[Path]:
     return links
 
 
-def _reason(source: Path) -> str:
-    """Why a photograph failed, in the words of the page."""
-    try:
-        read(source)
-    except UnreadableError as error:
+class _Reader:
+    """Reads photographs as the page does, which says in its own words why one cannot be read.
+
+    Args:
+        stopped: see :class:`Batch`.
+
+    Attributes:
+        errors: of the files that could not be read.
+    """
+
+    def __init__(self, stopped: threading.Event):
+        self.stopped, self.errors = stopped, dict[object, Exception]()
+
+    def read(self, source: Any, *, max_pixels: int) -> io.Photo:
+        """See :func:`painting.read`, whose limit is that of the method here."""
+        with self._noting(source):
+            return painting.read(source, self.stopped)
+
+    def pages(self, source: Any, *, max_pixels: int) -> Iterator[io.Photo]:
+        """See :func:`painting.pages`, likewise."""
+        with self._noting(source):
+            yield from painting.pages(source, self.stopped)
+
+    @contextmanager
+    def _noting(self, source: object) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.errors[source] = error
+            raise
+
+
+def _reason(source: Path, error: Exception | None) -> str:
+    """Why a photograph failed, in the words of the page; the error is that of reading it, if there was one."""
+    if isinstance(error, UnreadableError):
         return str(error)
-    except FileNotFoundError:
-        return f"{source.name}: {words.EXPIRED}"
-    return f"{source.name}: {words.FAILED}"
+    return f"{source.name}: {words.EXPIRED if isinstance(error, FileNotFoundError) else words.FAILED}"

@@ -1,6 +1,7 @@
 """A short clip by one method, with progress, a stop, and what smoothing did to flicker."""
 
 import logging
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import decoding
 import gradio as gr
 import words
 from board import few
@@ -88,9 +90,14 @@ class Clip:
         from colorlib import clips
 
         folder = Path(tempfile.mkdtemp(dir=TEMP.name))
-        made = folder / f"{path.stem}-{name}.mp4"
+        unpacked, made = folder / "unpacked", folder / f"{path.stem}-{name}.mp4"
+        unpacked.mkdir()
+        read = unpacked / f"{path.stem}.mp4"
         try:
-            with closing(clips.colorize(path, made, colorizer(name))) as coloring:  # also where the visitor has left
+            yield {self.status: words.CLIP_READ}
+            decoding.unpack(path, read, stopped)
+            # Closed also where the visitor has left.
+            with closing(clips.colorize(read, made, colorizer(name), unpacked=True)) as coloring:
                 while True:
                     step = next(coloring)
                     if stopped.is_set():
@@ -101,12 +108,18 @@ class Clip:
         except StopIteration as end:
             text = words.clip_done_html(end.value.frames, end.value.sound, clips.flicker_text(end.value))
             yield self._busy(False) | {self.status: text, self.video: gr.Video(str(made), visible=True)}
+        except decoding.StoppedError:
+            yield self._busy(False) | {self.status: words.CLIP_STOPPED}
+        except decoding.LimitError as error:
+            text = f"{path.name} {error}. Cut out a part, or save it as MP4, and try again."
+            yield self._busy(False) | {self.status: words.complaint_html(text)}
         except clips.ClipError as error:
             yield self._busy(False) | {self.status: words.complaint_html(f"{str(error)[:1].upper()}{str(error)[1:]}.")}
         except Exception as error:  # the button must come back
             logging.error("a clip failed: %s", type(error).__name__)  # a message may have the visitor's file name
             yield self._busy(False) | {self.status: words.complaint_html(words.FAILED)}
         finally:  # not before: the file is the visitor's for LIFETIME
+            shutil.rmtree(unpacked, ignore_errors=True)  # gigabytes, also of what was stopped
             remove_later(folder, LIFETIME)
 
     def halt(self, request: gr.Request) -> gr.Button:

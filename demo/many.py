@@ -54,6 +54,7 @@ class Many:
                     visible=False,
                     show_label=False,
                     columns=4,
+                    height="auto",
                     object_fit="contain",
                     format="png",
                     buttons=["fullscreen"],
@@ -124,7 +125,12 @@ class Many:
             for _ in made.run():
                 yield {
                     self.status: words.many_html(
-                        made.done, made.total, made.failures, made.seconds_left, bordered=made.bordered
+                        made.done,
+                        made.total,
+                        made.failures,
+                        made.seconds_left,
+                        bordered=made.bordered,
+                        smaller=made.smaller,
                     ),
                     self.pictures: gr.Gallery(list(made.pictures), visible=bool(made.pictures)),
                 }
@@ -141,7 +147,12 @@ class Many:
             self._forget_later(_key(request), visit)
         yield self._busy(False) | {
             self.status: words.many_html(
-                made.done, made.total, made.failures, stopped=made.done < made.total, bordered=made.bordered
+                made.done,
+                made.total,
+                made.failures,
+                stopped=made.done < made.total,
+                bordered=made.bordered,
+                smaller=made.smaller,
             ),
             self.download: gr.DownloadButton(value=file, visible=file is not None),
             self.pictures: gr.Gallery(list(made.pictures), visible=bool(made.pictures)),

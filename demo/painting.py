@@ -4,9 +4,12 @@ This module needs torch: see :mod:`loading`.
 """
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
+import decoding
 from networks import ahead, colorizer, colourings, on_gpu, without_photo
 from torch import Tensor
 from uploads import UnreadableError
@@ -18,15 +21,35 @@ from colorlib.transfer import shrink_reference
 MAX_PIXELS = 64_000_000  # at 50 bytes a pixel for a download, 3 GB
 
 
-def read(source: Path) -> io.Photo:
+def read(source: Path, stopped: Event | None = None) -> io.Photo:
     """Read a visitor's file.
+
+    Args:
+        source: the file.
+        stopped: see :func:`decoding.run`.
 
     Raises:
         UnreadableError: the file is not a readable picture.
         FileNotFoundError: the file has been deleted.
+        StoppedError: see :func:`decoding.run`.
     """
+    with _explained(source):
+        return decoding.read(source, max_pixels=MAX_PIXELS, stopped=stopped)
+
+
+def pages(source: Path, stopped: Event | None = None) -> Iterator[io.Photo]:
+    """All pages of a visitor's file, likewise."""
+    with _explained(source):
+        yield from decoding.pages(source, max_pixels=MAX_PIXELS, stopped=stopped)
+
+
+@contextmanager
+def _explained(source: Path) -> Iterator[None]:
     try:
-        return io.read(source, max_pixels=MAX_PIXELS)
+        yield
+    except decoding.LimitError as error:
+        advice = "Save it as JPEG or PNG, or make a smaller copy, and try again."
+        raise UnreadableError(f"{source.name} {error}. {advice}") from None
     except io.TooLargeError as error:
         size, limit = f"{error.width} x {error.height} pixels", f"{MAX_PIXELS / 1e6:.0f} million"
         advice = "Make a smaller copy and try again."

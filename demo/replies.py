@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +22,21 @@ from colorlib.catalog import Task
 from colorlib.metrics.functional import ciede2000
 from colorlib.steering import Hint, check_count
 
-__all__ = ["Sent", "alternatives", "ask", "compare", "process", "recognise", "score", "steer"]
+__all__ = ["Run", "Sent", "alternatives", "ask", "compare", "process", "recognise", "score", "steer"]
 Decision: TypeAlias = tuple[str | None, float]  # the decoder, None for each method's own, and the temperature
 GAP = 8  # pixels of white between pictures
+
+
+class Run(NamedTuple):
+    """Of a method's network: how many seconds it took, and what there is to say, such as that memory was short."""
+
+    seconds: float
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        """What a result says of the run that it came from."""
+        return cls(result.seconds, result.warnings)
 
 
 @dataclass(frozen=True)
@@ -102,13 +114,13 @@ def score(large: io.Photo, names: list[str]) -> list[tuple[str, Errors]]:
 
 def compare(
     large: io.Photo, names: list[str], strength: float, saturation: float, path: Path
-) -> tuple[list[float], list[dict[str, Any]]]:
+) -> tuple[list[Run], list[dict[str, Any]]]:
     """Write one picture of the photograph without colour and of each method's picture, row by row.
 
     Each is as large as on the page, its longest side at most CARD, with GAP between.
 
     Returns:
-        The seconds of each method; and for each two methods their names and the mean CIEDE2000 between their pictures.
+        The run of each method; and for each two methods their names and the mean CIEDE2000 between their pictures.
 
     Raises:
         ValueError: a number is out of range.
@@ -123,7 +135,7 @@ def compare(
         {"first": first, "second": second, "ciede2000": ciede2000(one[None], other[None]).item()}
         for (first, one), (second, other) in combinations(zip(names, pictures, strict=True), 2)
     ]
-    return [result.seconds for result in results], pairs
+    return [Run.of(result) for result in results], pairs
 
 
 def grid(pictures: list[torch.Tensor]) -> torch.Tensor:
@@ -144,24 +156,25 @@ def alternatives(
     saturation: float,
     decision: Decision,
     folder: Path,
-) -> tuple[float, list[Path]]:
+) -> tuple[Run, list[Path]]:
     """Write other plausible colourings of an upload at full size, and a map of the method's uncertainty.
 
     Returns:
-        The seconds that the network took; and the files, the map last.
+        The network's run; and the files, the map last.
 
     Raises:
         ValueError: the method predicts no distribution, or a number is out of range.
     """
     whole, inside = sent.photos()
-    result = paint(_decided(predict(sent.large, name), decision), inside, strength, saturation)
+    result = _decided(predict(sent.large, name), decision)
+    run, result = Run.of(result), paint(result, inside, strength, saturation)
     files = []
     for number, sample in enumerate(result.samples(count), 1):
         files.append(folder / f"{sent.source.stem}-{name}-alternative-{number}.png")
         save(sample, whole, sent.border, files[-1])
     files.append(folder / f"{sent.source.stem}-{name}-{UNCERTAINTY}.png")
     io.write(files[-1], padded(result.uncertainty_picture(), sent.border))
-    return result.seconds, files
+    return run, files
 
 
 def ask(sent: Sent, names: Iterable[str], x: int, y: int) -> list[Said]:
@@ -183,8 +196,8 @@ def steer(
     saturation: float,
     decision: Decision,
     folder: Path,
-) -> tuple[float, Path]:
-    """Write an upload by a method, with colours for some of its pixels: the method's seconds, and the file.
+) -> tuple[Run, Path]:
+    """Write an upload by a method, with colours for some of its pixels: the method's run, and the file.
 
     Raises:
         ValueError: a pixel is outside, a colour is none, a number is out of range, or there are too many points.
@@ -193,10 +206,10 @@ def steer(
     whole, inside = sent.photos()
     hints = [Hint.of_rgb(*_inside(x, y, whole, sent.border), rgb_of(colour)) for x, y, colour in chosen]
     result = _decided(predict(sent.large, name), decision)
-    result = paint(result, inside, strength, saturation).steer(hints)
+    run, result = Run.of(result), paint(result, inside, strength, saturation).steer(hints)
     path = folder / f"{sent.source.stem}-{name}.png"
     save(result, whole, sent.border, path)
-    return result.seconds, path
+    return run, path
 
 
 def process(
@@ -206,8 +219,8 @@ def process(
     saturation: float,
     decision: Decision,
     folder: Path,
-) -> list[tuple[float, Path]]:
-    """Write an upload by each method at full size: the seconds that the method took, and the file.
+) -> list[tuple[Run, Path]]:
+    """Write an upload by each method at full size: the method's run, and the file.
 
     Raises:
         ValueError: a number is out of range.
@@ -215,7 +228,7 @@ def process(
     with closing(predictions(sent.large, names)) as results:
         decided = (_decided(result, decision) for result in results)
         written = save_full_size(sent.source, decided, strength, saturation, folder, sent.border)
-        made = {result.model: (result.seconds, file) for result, file in written}
+        made = {result.model: (Run.of(result), file) for result, file in written}
     return [made[name] for name in names]
 
 

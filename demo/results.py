@@ -42,6 +42,7 @@ class Results:
         """A method's picture and caption."""
         painted, seconds = settings(session, name), words.seconds_text(session.results[name].seconds)
         taken = words.taken_text(session.taken[name][0]) if name in session.taken else ""
-        notes = seconds, taken, words.terms_text(name), words.paper_text(name)
+        remarks = words.remarks_text(session.results[name].warnings)
+        notes = seconds, taken, remarks, words.terms_text(name), words.paper_text(name)
         caption = words.caption_html(label(name), *notes, painted=painted)
         return {self.panels[name].image: session.show(name), self.panels[name].caption: caption}

@@ -234,7 +234,9 @@
     });
   };
   const watch = () => {
-    const what = {childList: true, subtree: true, characterData: true, attributeFilter: ["src", "style"]};
+    // Gradio changes what differs in a text: of two captions that read alike, only these attributes.
+    const attributes = ["src", "style", "data-painted", "data-of", "data-name", "data-visit", "data-point"];
+    const what = {childList: true, subtree: true, characterData: true, attributeFilter: attributes};
     new MutationObserver(refresh).observe(document.body, what);
     for (const event of ["input", "change", "resize"]) window.addEventListener(event, refresh, true);
     document.addEventListener("load", refresh, true); // of pictures: these never reach the window

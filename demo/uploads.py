@@ -2,8 +2,10 @@
 
 import heapq
 import logging
+import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -14,10 +16,60 @@ from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-TEMP = tempfile.TemporaryDirectory(prefix="colorlib-demo-")  # every file of every visitor; it goes with the server
+if sys.platform != "win32":
+    import fcntl
+
+FOLDERS = "colorlib-demo-"  # how the names of servers' folders begin
+MARK = ".server"  # a file in each of them, which the server holds; nothing else makes a folder a server's
 LIFETIME = 3000  # seconds that files are kept; with the wait for the next round of deletion it is less than an hour
 SWEEP = 300  # seconds from one sweep to the next, whether visitors come or not
+DECODED = "decoded-"  # how the names of folders for decoded photographs begin, which go at once
 LINGER = 10  # seconds that a file is kept after its successor has come: a browser may be about to ask for it
+
+
+def _hold(folder: Path, *, new: bool = False) -> int | None:
+    """Lock the mark of this user's folder: the file descriptor that holds it, until the process ends, however it ends.
+
+    None if another process holds it, if there is none, or if the system has no such locks.
+
+    Args:
+        folder: a server's, or another.
+        new: whether the mark is to be made.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        held = os.open(folder / MARK, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if new else 0), 0o600)
+    except OSError:
+        return None
+    try:
+        if os.fstat(held).st_uid == os.geteuid():
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if new else fcntl.LOCK_NB))
+            return held
+    except OSError:
+        pass
+    os.close(held)
+    return None
+
+
+def _own_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A new folder, held as long as this process runs."""
+    while True:
+        folder = tempfile.TemporaryDirectory(prefix=FOLDERS)
+        _hold(Path(folder.name), new=True)
+        if Path(folder.name).is_dir():  # else another server took it for one that is left, before it was held
+            return folder
+
+
+TEMP = _own_folder()  # every file of every visitor; it goes with the server
+
+
+def remove_left() -> None:
+    """Remove the folders of servers that could not, such as one that was killed: those whose mark nobody holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+        if (held := _hold(folder)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
 
 
 class UnreadableError(Exception):
@@ -81,7 +133,7 @@ def sweep() -> None:
             if not path.is_dir():
                 if age > LIFETIME:
                     path.unlink()
-            elif hashed and age > LIFETIME:
+            elif (hashed or path.name.startswith(DECODED)) and age > LIFETIME:
                 shutil.rmtree(path, ignore_errors=True)
             elif age > (60 if hashed else LIFETIME):  # a file may be about to come, after networks have run
                 path.rmdir()

@@ -79,6 +79,7 @@ CLIP_HEADER = """<h2>A short clip</h2>
 they flicker less. The sound stays. It takes about a second for each two frames.</p>"""
 CLIP_WELCOME = "<p role='status'>Your clip will appear here, in colour. It is deleted within an hour.</p>"
 CLIP_WAITS = "<p role='status'>Waiting for your turn <progress></progress></p>"
+CLIP_READ = "<p role='status'>The clip is being read <progress></progress></p>"
 CLIP_STOPPED = "<p role='status'>Stopped.</p>"
 DECIDING = """<p>Some methods say how probable each colour is, and one of these becomes the picture: here you say which.
 At a lower temperature the probable colours count for more, at a higher one the improbable ones.
@@ -349,8 +350,12 @@ def many_html(
     seconds: float | None = None,
     stopped: bool = False,
     bordered: Collection[str] = (),
+    smaller: Collection[str] = (),
 ) -> str:
-    """How far a batch is, the sentences about the files that failed, and the names of scans whose border was left."""
+    """How far a batch is, the sentences about the files that failed, and names.
+
+    These are of scans whose border was left, and of photographs that a method saw smaller for want of memory.
+    """
     coloured = done - len(failures)
     if stopped or done == total:
         text = f"{'Stopped: ' if stopped else ''}{coloured} of {total} coloured."
@@ -359,7 +364,9 @@ def many_html(
         text = f"Colouring {done + 1} of {total}{left} <progress value={done} max={total}></progress>"
     lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in failures)
     borders = f"<p>The border was left uncoloured: {html.escape(', '.join(bordered))}.</p>" if bordered else ""
-    return f"<p role='status'>{text}</p>" + borders + (f"<ul>{lines}</ul>" if lines else "")
+    little = "There was too little memory: the method saw smaller copies of these"
+    copies = f"<p>{little}: {html.escape(', '.join(smaller))}.</p>" if smaller else ""
+    return f"<p role='status'>{text}</p>" + borders + copies + (f"<ul>{lines}</ul>" if lines else "")
 
 
 def clip_html(done: int, total: int) -> str:
@@ -397,6 +404,11 @@ def refusal_html(complaint: str, others: Iterable[str]) -> str:
 def reason(error: Exception) -> str:
     """Why a file cannot be used, for the visitor. The message of a missing file would name a path on the server."""
     return EXPIRED if isinstance(error, FileNotFoundError) else str(error)
+
+
+def remarks_text(warnings: Iterable[str]) -> str:
+    """What there is to say of a run of a method's network, for the caption of its picture."""
+    return html.escape("; ".join(warnings))
 
 
 def warnings_html(name: str, warnings: Iterable[str]) -> str:

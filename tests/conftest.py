@@ -78,14 +78,22 @@ DEMO = DASHBOARD.with_name("demo")
 
 
 @pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch) -> "Callable[..., AppTest]":
-    """Run a page of the dashboard on a folder of results, with an address."""
+def open_page(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Callable[..., AppTest]]":
+    """Run a page of the dashboard on a folder of results, with an address, on a server of this machine or of others."""
 
-    def run(page: str, results: Path = SHIPPED, **query: str) -> "AppTest":
-        from streamlit.testing.v1 import AppTest
+    from streamlit import config
+    from streamlit.components.v2 import manifest_scanner
+    from streamlit.runtime.context import ContextProxy
+    from streamlit.testing.v1 import AppTest
 
+    # AppTest looks through all installed packages for components at each run, which takes half of its time.
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", list)
+    monkeypatch.setattr(ContextProxy, "headers", {"Host": "localhost:8501"})
+
+    def run(page: str, results: Path = SHIPPED, server_address: str = "127.0.0.1", **query: str) -> "AppTest":
         monkeypatch.syspath_prepend(DASHBOARD)  # as streamlit does; its modules are found by their own names
         monkeypatch.setattr(sys, "argv", ["app.py", str(results)])
+        config.set_option("server.address", server_address)
         app = AppTest.from_file(str(DASHBOARD / "app.py"), default_timeout=300)
         for key, value in query.items():
             app.query_params[key.replace("_", "-")] = value
@@ -93,19 +101,23 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> "Callable[..., AppTest]":
             app.switch_page(f"views/{page}.py")
         return app.run()
 
-    return run
+    before = config.get_option("server.address")
+    yield run
+    config.set_option("server.address", before)
 
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[ModuleType]:
-    """The demo's `app.py` as `python app.py` imports it: with its own folder on the path."""
+    """The demo's `server.py` as `python app.py` imports it: with its own folder on the path."""
     before, temp = set(sys.modules), os.environ.get("GRADIO_TEMP_DIR")
     sys.path.insert(0, str(DEMO))
     try:
-        import app
+        import server
 
-        yield app
+        yield server
     finally:
+        if "decoding" in sys.modules:
+            sys.modules["decoding"].stop()
         sys.path.remove(str(DEMO))
         own = {path.stem for path in DEMO.glob("*.py")}
         for name in own & (set(sys.modules) - before):

@@ -117,11 +117,12 @@ def serve(folder: Path, code: str | None = None) -> Iterator[tuple[str, subproce
     """Run a copy of the demo on a free port: its address, its process, and its log.
 
     Args:
-        folder: where to copy it; the server's temporary files go to its `tmp`.
+        folder: where to copy it, unless it is there; the server's temporary files go to its `tmp`.
         code: Python to run there in place of `app.py`.
     """
-    shutil.copytree(DEMO, folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "tmp").mkdir()
+    if not (folder / "demo").exists():
+        shutil.copytree(DEMO, folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "tmp").mkdir()
     log = folder / "log.txt"
     # One thread: beside a busy neighbour, more of them wait for each other.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"}
@@ -602,7 +603,7 @@ class TestSession:
 FIRST_SCREEN = """
 import pathlib
 import sys
-import app
+import server as app
 app.demo.launch(prevent_thread_lock=True, quiet=True)
 assert "torch" not in sys.modules, "the page must not wait for torch"
 import httpx
@@ -1559,9 +1560,71 @@ class TestServer:
             assert "secret" not in log.read_text(encoding="utf-8")
 
     @pytest.mark.slow
+    def test_what_a_killed_server_leaves_goes_when_the_next_starts(self, tmp_path):
+        """SIGKILL, as by the OOM killer. The next server gets SIGHUP, as of a closed terminal, and leaves nothing."""
+
+        def secrets() -> list[Path]:
+            return [file for file in files_in(tmp_path / "tmp") if file.name.startswith("secret")]
+
+        closed = (
+            "import os, signal, sys, server\n"
+            "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which nohup, if the tests run by it, would ignore
+            "def hang_up(*given):\n"
+            "    (reads, writes), ends = os.pipe(), server.original\n"
+            "    os.close(reads)\n"
+            "    sys.stdout = os.fdopen(writes, 'w', buffering=1)  # refuses words, as a terminal that is gone\n"
+            "    ends(*given)\n"
+            "server.original, server._hang_up = server._hang_up, hang_up\n"
+            "server.launch()\n"
+        )
+        for number, code in ((signal.SIGKILL, None), (signal.SIGHUP, closed)):
+            with serve(tmp_path, code) as (url, process, _):
+                assert not secrets()
+                Visitor(url).upload(gray_file(tmp_path), "secret.png")
+                assert len(secrets()) == 1
+                process.send_signal(number)
+                process.wait(60)
+            assert len(secrets()) == (number == signal.SIGKILL)
+            assert process.returncode == (-number if number == signal.SIGKILL else 0)  # to its last line
+        assert not list((tmp_path / "tmp").glob("colorlib-demo-*"))
+
+    def test_folders_of_servers_that_run_stay(self, tmp_path):
+        """And what has the name of such a folder, but is a visitor's or the host's own, or leads elsewhere."""
+        left, precious, own = (tmp_path / name for name in ("colorlib-demo-left", "precious", "colorlib-demo-scans"))
+        for folder in (left, precious, own):
+            folder.mkdir()
+            (folder / "scan.png").touch()
+        for folder in (left, precious):
+            (folder / ".server").touch()
+        (tmp_path / "colorlib-demo-link").symlink_to(precious)
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        command = [
+            sys.executable,
+            "-c",
+            "import uploads; print(uploads.TEMP.name, flush=True); uploads.remove_left(); input()",
+        ]
+        options = {"cwd": DEMO, "env": environment, "text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, **options) as one, subprocess.Popen(command, **options) as other:
+            folders = [Path(server.stdout.readline().strip()) for server in (one, other)]
+            deadline = time.monotonic() + 60
+            while left.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            run = subprocess.run(
+                command, cwd=DEMO, env=environment, input="\n", text=True, capture_output=True, timeout=60
+            )
+            assert run.returncode == 0, run.stderr
+            assert all(folder.is_dir() for folder in folders)
+            for server in (one, other):
+                server.communicate("\n")
+        assert {path.name for path in tmp_path.iterdir()} == {"colorlib-demo-link", "colorlib-demo-scans", "precious"}
+        assert (precious / "scan.png").exists()
+        assert (own / "scan.png").exists()
+
+    @pytest.mark.slow
     def test_photographs_expire(self, tmp_path):
         code = (
-            "import uploads; uploads.LIFETIME, uploads.SWEEP = 12, 1; import app; "
+            "import uploads; uploads.LIFETIME, uploads.SWEEP = 12, 1; import server as app; "
             "app.demo.launch(prevent_thread_lock=True); app.sweep_regularly(app.page.visits.expire); "
             "app.demo.block_thread()"
         )

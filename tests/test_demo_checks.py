@@ -73,7 +73,8 @@ def test_a_clip_is_the_visitors_for_an_hour_from_its_end(page, photo, monkeypatc
     monkeypatch.setattr("clip.LIFETIME", 0.2)
     visitor = SimpleNamespace(session_hash="long")
 
-    def slow(_: Path, made: Path, __: Any) -> Any:
+    def slow(_: Path, made: Path, __: Any, *, unpacked: bool) -> Any:
+        assert unpacked
         made.write_bytes(b"a clip")
         for done in (1, 2):
             time.sleep(0.5)
@@ -84,6 +85,7 @@ def test_a_clip_is_the_visitors_for_an_hour_from_its_end(page, photo, monkeypatc
         return clips.Report(2, 1.0, 0.5, sound=False)
 
     monkeypatch.setattr(clips, "colorize", slow)
+    monkeypatch.setattr("decoding.unpack", lambda *_: None)
     for said in ("Flicker went down by 50 %", importlib.import_module("words").FAILED):
         page.clip.begin(photo, visitor)
         assert said in last(page.clip.colour(photo, METHOD, visitor), page.clip)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import socket
 import threading
 import time
@@ -41,6 +42,40 @@ def guard(app: ModuleType) -> ModuleType:
     import guard
 
     return guard
+
+
+def test_the_guide_tells_the_limits(app: ModuleType):
+    """Those of the code; Gradio's queue counts all requests that wait."""
+    import api
+    import decoding
+    import guard
+    import many
+    import painting
+    import visits
+
+    from colorlib import clips
+
+    guide = (Path(app.__file__).with_name("README.md")).read_text(encoding="utf-8")
+    text = guide.partition("## Limits")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    told = {what: re.findall(r"\d[\d,]*", most) for what, most in rows}
+    expected = {
+        "a photograph": [painting.MAX_PIXELS / 1e6],
+        "a file": [guard.FILE / 1e6],
+        "a request with several files": [guard.UPLOAD / 1e6],
+        "a request of an agent": [guard.AGENT / 1e6, 32],
+        'photographs in the tab "Many"': [many.LIMIT],
+        "a clip": [clips.MAX_SECONDS, clips.MAX_FRAMES, clips.LONGEST, clips.SHORTEST, 4],  # MP4
+        "requests from one address": [guard.BURST, guard.RATE],
+        "requests that wait": [app.demo._queue.max_size],
+        "visits that are kept": [visits.MOST],
+        "alternatives by `/alternatives`": [api.MOST_ALTERNATIVES],
+        "decoding, in two processes": [decoding.SECONDS, decoding.LONG_SECONDS, decoding.MEMORY >> 30],
+    }
+    assert {what: [float(number.replace(",", "")) for number in told[what]] for what in expected} == expected
+    assert told.keys() - expected.keys() == {"What"}
+    assert decoding.PROCESSES == 2
+    assert guard.AGENT > 32e6 * 4 / 3  # in base64
 
 
 async def _reader(scope: Any, receive: Any, send: Any) -> None:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
+import psutil
 from intake import Hostile
 from intake_text import hostile_files
 from test_demo import Visitor, serve
@@ -226,14 +227,16 @@ def in_process(
 
 @contextmanager
 def watched(process: int) -> Iterator[list[int]]:
-    """The peak of a process's memory, as a list of one number, while it runs."""
+    """The peak of memory of a process, or of one that it starts, as a list of one number, while it runs."""
     found, done = [0], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.1):
             try:
-                found[0] = max(found[0], peak(process))
-            except OSError:
+                for one in [psutil.Process(process), *psutil.Process(process).children(recursive=True)]:
+                    with suppress(FileNotFoundError, ProcessLookupError):
+                        found[0] = max(found[0], peak(one.pid))
+            except psutil.NoSuchProcess:
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -314,6 +317,7 @@ def with_demo(page: bool, files: list[Hostile], paths: list[Path], root: Path) -
         said = log.read_text(encoding="utf-8", errors="replace")
     general = [] if alive else ["the server is dead"]
     general += ["a traceback in the server's log"] if "Traceback" in said else []
+    general += ["a decoder crashed"] if "a decoder ended" in said else []
     general += [f"took {memory[0] / 1e9:.1f} GB"] if memory[0] > MEMORY else []
     return blamed(endings, general, said)
 

@@ -2,7 +2,7 @@
 
 Prints a table, and exits with 1 if a visitor saw a failure, if nobody left, if nobody who waited was told a place in
 the queue, if the flood was not held back, or if memory grew by more than 10 % and the visits of those who left, which
-the demo keeps for 50 minutes. `--minutes 1` is the short form.
+the demo keeps for 50 minutes. `--minutes 1` is the short form; `--all` colours by every method instead of one.
 """
 
 import argparse
@@ -14,11 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import psutil
+from methods import ready
 from PIL import Image
 from test_demo import METHOD, PICTURES, Visitor, serve
 from visits import MOST
@@ -42,10 +44,11 @@ class Load:
     Args:
         address: of the server.
         photo: what they send.
+        methods: what they have it coloured by.
     """
 
-    def __init__(self, address: str, photo: Path):
-        self.address, self.photo, self.end = address, photo, 0.0
+    def __init__(self, address: str, photo: Path, methods: list[str]):
+        self.address, self.photo, self.methods, self.end = address, photo, methods, 0.0
         self.steps: list[Step] = []
         self.crowd: list[Visitor] = []
         self.places: list[int] = []  # in the queue, as visitors were told
@@ -97,9 +100,9 @@ class Load:
         file = self.step("upload", lambda: self.sent(visitor))
         if "path" in file:
             self.step("receive", lambda: visitor.call("receive", [file, 1, 1, None]))
-            self.step("colour", lambda: visitor.call("colour", [[METHOD], None, None]))
+            self.step("colour", lambda: visitor.call("colour", [self.methods, None, None]))
             self.step("repaint", lambda: visitor.call("repaint", [0.5, 1, None]))
-            self.step("download", lambda: visitor.call("save_all", [[METHOD], 0.5, 1, None]))
+            self.step("download", lambda: visitor.call("save_all", [self.methods, 0.5, 1, None]))
 
     def trickle(self, number: int) -> None:
         """Send a photograph bit by bit until the end."""
@@ -150,9 +153,13 @@ class Load:
                 time.sleep(0.01)
 
     def watch(self, process: psutil.Process, memory: list[int]) -> None:
-        """Note the server's memory each second."""
+        """Note each second the memory of the server, and of the processes that decode for it what is their own."""
         while self.open:
-            memory.append(process.memory_info().rss)
+            taken = process.memory_info().rss
+            for child in process.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):  # replaced just now
+                    taken += child.memory_full_info().uss
+            memory.append(taken)
             time.sleep(1)
 
 
@@ -162,11 +169,13 @@ def main() -> int:
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--visitors", type=int, default=16)
     options.add_argument("--slow", type=int, default=50)
+    options.add_argument("--all", action="store_true", help="colour by every method")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as (address, server, log):
         photo = Path(folder, "photo.png")
         Image.open(PICTURES / "coffee.png").resize((600, 400)).save(photo)
-        load, memory, answers = Load(address, photo), list[int](), list[int]()
+        load = Load(address, photo, ready("colorize") if chosen.all else [METHOD])
+        memory, answers = list[int](), list[int]()
         with ThreadPoolExecutor(chosen.visitors) as pool:  # all methods are loaded, and every visitor's photograph
             list(pool.map(load.come, range(1, chosen.visitors + 1)))
         load.step(LEAVER, load.leave_once)

@@ -26,8 +26,8 @@ FOLDER = Path("build/mutants").absolute()
 SECONDS = 600  # for the tests of one mutant
 # The tests of each part, the quickest first.
 PARTS = {
-    "colorlib/color.py": ["test_color", "test_properties"],
-    "colorlib/targets/*.py": ["test_targets", "test_luv_bins", "test_histogram_targets"],
+    "colorlib/color.py": ["test_color", "test_luv_bins", "test_properties"],
+    "colorlib/targets/*.py": ["test_targets", "test_rebalancing", "test_luv_bins", "test_histogram_targets"],
     "colorlib/metrics/*.py": ["test_metrics", "test_metrics_modular", "test_regions"],
     "colorlib/transfer.py": ["test_transfer", "test_welsh02"],
 }
