@@ -12,8 +12,8 @@ demo: .venv/.demo
 
 # RESULTS= another folder of results, or hf://datasets/OWNER/NAME; DATA= photographs of benchmarks, for the page Images
 dashboard: .venv/.dashboard
-	COLORLIB_RESULTS="$(RESULTS)" COLORLIB_DATA="$(DATA)" \
-		$(BIN)/streamlit run dashboard/app.py --server.port $(DASHBOARD_PORT)
+	COLORLIB_RESULTS="$(or $(RESULTS),$(COLORLIB_RESULTS))" COLORLIB_DATA="$(or $(DATA),$(COLORLIB_DATA))" \
+		$(BIN)/streamlit run dashboard/app.py --server.port $(DASHBOARD_PORT) --server.address 127.0.0.1
 
 # Close other programs first. RESULTS= the folder of results that gets speed.parquet; OPTIONS= of `colorlib speed`, such
 # as --quick

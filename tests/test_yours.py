@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from loopback_hub import LoopbackHub
+from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from colorlib.benchmarks.results import SHIPPED, Run, read_run, write_run
@@ -90,6 +93,57 @@ def test_an_upload_that_is_taken_back_is_gone(open_page: Open, files: dict[str, 
     away.click().run()
     assert not app.exception
     assert not app.dataframe
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "folders"),
+    [
+        ("127.0.0.1", {"Host": "127.0.0.1:8501"}, True),
+        ("localhost", {"Host": "localhost:8501"}, True),
+        ("::1", {"Host": "[::1]:8501"}, True),
+        ("0.0.0.0", {"Host": "127.0.0.1:8501"}, False),  # as in a container
+        ("192.168.1.5", {"Host": "192.168.1.5:8501"}, False),
+        ("127.0.0.1", {"Host": "results.example"}, False),  # by a proxy on this machine, or a name that was rebound
+        ("127.0.0.1", {"Host": "127.0.0.1:8501", "X-Forwarded-For": "9.9.9.9"}, False),
+        ("127.0.0.1", {"Host": "[::1"}, False),
+        ("127.0.0.1", {}, False),
+    ],
+)
+def test_folders_of_the_host_are_read_for_nobody_elsewhere(
+    open_page: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    address: str,
+    headers: dict[str, str],
+    folders: bool,
+):
+    """Neither by the control nor by the page's address; where they are, the page says what is in them."""
+    monkeypatch.setattr(ContextProxy, "headers", headers)
+    (tmp_path / "secret@1").mkdir()
+    (tmp_path / "secret@1" / "secret.parquet").write_bytes(b"secret")
+    app = open_page("yours", server_address=address, yours=str(tmp_path))
+    assert not app.exception
+    if folders:
+        assert app.dataframe[0].value["file"].tolist() == ["secret.parquet"]
+        return
+    expected = "expected hf://datasets/OWNER/NAME; folders are read only if the dashboard serves its own machine alone"
+    assert [error.value for error in app.error] == [f"{tmp_path}: {expected}"]
+    app.text_input(key="yours").set_value(f"{tmp_path}/").run()
+    assert [error.value for error in app.error] == [f"{tmp_path}/: {expected}"]
+    assert not app.dataframe
+
+
+def test_the_dashboard_listens_on_this_machine_only(tmp_path: Path):
+    """By make, and by Streamlit's own command; and make leaves the variables of the shell as they are."""
+    variables = {"COLORLIB_RESULTS": "mine", "COLORLIB_DATA": "a:b"}
+    command = ["make", "--no-print-directory", "-n", "-o", ".venv/.dashboard", "dashboard"]
+    for more, results in (([], "mine"), (["RESULTS=others"], "others")):
+        run = subprocess.run([*command, *more], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True)
+        words = shlex.split(run.stdout.replace("\\\n", " "))
+        assert words[:2] == [f"COLORLIB_RESULTS={results}", "COLORLIB_DATA=a:b"]
+        assert words[words.index("--server.address") + 1] == "127.0.0.1"
+    own = tomllib.loads((ROOT / "dashboard/.streamlit/config.toml").read_text())
+    assert own["server"]["address"] == "127.0.0.1"
 
 
 # In a process of its own, since huggingface_hub reads where the Hub is only once.

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from colorlib._text import extra
 from colorlib.cli._options import Data, expand_home
 from colorlib.cli._shell import UsageError, usage_errors
 
@@ -24,7 +25,7 @@ def demo(
     """Start the demo, a web page.
 
     The page colours a photograph with several methods side by side. It runs until Ctrl-C. It needs a checkout of
-    colorlib and an extra: pip install '.[demo]'.
+    colorlib and an extra: pip install -e '.[demo]' there.
 
     Exit code: 2 cannot start, else that of the server.
     """
@@ -49,7 +50,7 @@ def dashboard(
     """Start the dashboard, a web page.
 
     The page shows results as tables, charts and pictures. It runs until Ctrl-C. It needs a checkout of colorlib and an
-    extra: pip install '.[dashboard]'. The page Images needs --data.
+    extra: pip install -e '.[dashboard]' there. The page Images needs --data.
 
     Exit code: 2 cannot start, else that of the server.
     """
@@ -72,10 +73,10 @@ def _app(name: str, package: str) -> Path:
     if not app.is_file():
         raise UsageError(
             f"{app} does not exist: the {name} is not part of the installed package. Clone the repository of colorlib, "
-            f"then run `make {name}` there"
+            f"then run `make {name}` there, or `pip install -e '.[{name}]'` and `colorlib {name}`"
         )
     if find_spec(package) is None:
-        raise UsageError(f"the {name} needs the package {package}: pip install '.[{name}]' in {CHECKOUT}")
+        raise UsageError(f"the {name} needs the package {package}: {extra(name)}")
     return app
 
 

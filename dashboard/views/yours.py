@@ -1,9 +1,10 @@
 """Results of one's own beside those that are here: from a folder, from the Hub, or uploaded; checked, then compared."""
 
-import os
 import shutil
 import tempfile
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import answers
 import common
@@ -48,6 +49,23 @@ def show_uploads() -> str:
     return str(kept.name) if kept and count else ""
 
 
+def is_loopback(place: str) -> bool:
+    """Whether a name or address, with a port or without, is this machine's own."""
+    try:
+        host = urlsplit(f"//{place}").hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def may_read_folders() -> bool:
+    """Whether the visitor sits at this machine, as far as one can tell; its folders are no business of others."""
+    address, headers = st.get_option("server.address") or "", st.context.headers
+    proxied = any(name.lower().startswith(("x-forwarded", "forwarded", "x-real-ip", "via")) for name in headers)
+    listens = is_loopback(f"[{address}]" if ":" in address else address)
+    return listens and is_loopback(headers.get("Host", "")) and not proxied
+
+
 store = common.open_page("Yours", with_runs=False, with_yours=False)
 st.markdown(
     "Compare your own results with those that are here. `colorlib evaluate` measures weights of your own, and "
@@ -55,14 +73,15 @@ st.markdown(
     "that this dashboard has: the same photographs, size and lightness. Until you close this window, accepted runs "
     "stand on every page."
 )
-on_space = bool(os.environ.get("SPACE_ID"))  # where visitors have no business in the server's folders
+here = may_read_folders()
 place = st.text_input(
-    "A data set on the Hub" if on_space else "A folder of results on this machine, or a data set on the Hub",
+    "A folder of results on this machine, or a data set on the Hub" if here else "A data set on the Hub",
     **bound("yours", text),
-    placeholder="hf://datasets/OWNER/NAME" if on_space else "results, or hf://datasets/OWNER/NAME",
+    placeholder="results, or hf://datasets/OWNER/NAME" if here else "hf://datasets/OWNER/NAME",
 ).strip()
-if place and on_space and not place.startswith(HUB):
-    st.error(f"{place}: expected hf://datasets/OWNER/NAME")
+if place and not here and not place.startswith(HUB):
+    reason = "folders are read only if the dashboard serves its own machine alone"
+    st.error(f"{place}: expected hf://datasets/OWNER/NAME; {reason}")
     place = ""
 places = [one for one in (place, show_uploads()) if one]
 st.session_state["own_places"] = tuple(places)  # no list, which app.py would give back to a page
