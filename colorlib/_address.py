@@ -18,7 +18,10 @@ class AddressError(OSError):
 
     def __init__(self, address: "Address", reason: str):
         super().__init__(f"{address}: {reason}")
-        self.address = address
+        self.address, self.reason = address, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:  # else it would be made anew of the message alone
+        return type(self), (self.address, self.reason)
 
     @property
     def filename(self) -> str:  # as errors of local files have it

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from colorlib._address import Address, Place
 from colorlib._inputs import input_name, read_source
-from colorlib._jobs import STDOUT, SUCCESS, Job, Map, Outcome, Reference, describe_error, is_tiff
+from colorlib._jobs import STDOUT, SUCCESS, Job, Map, Outcome, Reader, Reference, describe_error, is_tiff
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +53,7 @@ class Painter:
     overwrite: bool
     leave_borders: bool
     all_threads: bool
+    reader: Reader | None = None  # None: colorlib.io, which is not loaded before it is needed
 
     def __call__(self, job: Job, before_page: Callable[[], object] | None = None) -> Outcome:
         start = time.perf_counter()
@@ -108,13 +109,13 @@ def _write(job: Job, paint: Painter, before_page: Callable[[], object]) -> dict[
 
     torch.manual_seed(0)  # a decoder that samples draws the same whichever photographs came before
     colorizer = paint.colorizer
-    source = read_source(job.source)
+    source, reader = read_source(job.source), paint.reader or io
     stream = BytesIO() if job.output == STDOUT else None
     with paint.steady():
         if stream is None and not is_tiff(job.output):  # other formats hold the first page only
-            photos = iter([io.read(source, max_pixels=colorizer.max_pixels)])
+            photos = iter([reader.read(source, max_pixels=colorizer.max_pixels)])
         else:
-            photos = io.pages(source, max_pixels=colorizer.max_pixels)
+            photos = reader.pages(source, max_pixels=colorizer.max_pixels)
         # Not a generator, which would hold one page while it reads the next.
         results = map(partial(_colored, paint), photos)
         result: _Colored | None = next(results)  # a file that cannot be read leaves no trace

@@ -18,6 +18,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from colorlib._text import extra
+
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
@@ -266,7 +268,7 @@ def on_ray(
         import ray
         import ray.data
     except ImportError as error:
-        raise ImportError("--engine ray needs Ray: pip install 'colorlib-torch[ray]'") from error
+        raise ImportError(f"--engine ray needs Ray: {extra('ray')}") from error
     rows = [{"index": index, "item": item} for index, item in items]
     if not rows:
         return

@@ -133,7 +133,7 @@ def _text(config: Config, info: ModelInfo, scores: pd.DataFrame, samples: list[s
     use = dedent(
         f"""\
         ```python
-        import colorlib  # pip install colorlib-torch
+        import colorlib  # in a checkout of colorlib's source: pip install -e .
 
         result = colorlib.Colorizer("{repo}")("photo.jpg")
         result.save("photo-{"colour" if colours else "balanced"}.png")

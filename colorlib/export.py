@@ -30,6 +30,7 @@ from torch.export import Dim, ExportedProgram
 
 from colorlib import color
 from colorlib._checks import OVERSHOOT
+from colorlib._text import extra
 from colorlib.colorizer import Colorizer
 from colorlib.image import size_of
 from colorlib.io import write_whole
@@ -206,7 +207,7 @@ def require(format: Format) -> None:
             import_module(package)
         except ImportError as error:
             raise ModuleNotFoundError(
-                f"ONNX needs the package {package}, which is not here: pip install 'colorlib-torch[export]', "
+                f"ONNX needs the package {package}, which is not here: {extra('export')}, "
                 "or take the format torch-export"
             ) from error
 

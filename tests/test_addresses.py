@@ -1,6 +1,7 @@
 """Photographs and outputs at addresses: memory and the local disk of fsspec, and a web server on this machine."""
 
 import json
+import pickle
 import shutil
 import sys
 import threading
@@ -23,6 +24,7 @@ from typer.testing import Result as Run
 
 import colorlib
 from colorlib import batch
+from colorlib._address import AddressError
 from colorlib.batch import Address, PlanError, place, plan
 from colorlib.cli import app
 
@@ -291,3 +293,8 @@ def test_local_addresses_are_paths(tmp_path: Path):
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["output"] == str(tmp_path / "out/a.png")
     shutil.rmtree(tmp_path / "in")
+
+
+def test_errors_reach_another_process():
+    error = pickle.loads(pickle.dumps(AddressError(Address("s3://a/b.png"), "gone")))
+    assert (str(error), error.filename) == ("s3://a/b.png: gone", "s3://a/b.png")

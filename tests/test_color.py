@@ -335,3 +335,13 @@ def test_accelerators_reduce_chroma_as_the_cpu_does():
     assert 0.2 < outside.float().mean() < 0.9
     everywhere = torch.stack(color.bisected(*lab.unbind(dim=1)), dim=1)
     assert torch.equal(color._reduce_chroma(lab, linear), torch.where(outside, everywhere, linear))
+
+
+@given(hue=st.floats(0, 1), chroma=st.floats(0, 1), shift=st.floats(0, 1))
+def test_a_bicones_colour_is_the_one_of_its_hue_and_chroma_that_has_the_lightness(hue, chroma, shift):
+    """Any colour of sRGB is found again from its hue and chroma, by colorsys, and its L, by scikit-image."""
+    pure = np.array(colorsys.hsv_to_rgb(hue, chroma / (0.5 + chroma / 2), 0.5 + chroma / 2))
+    rgb = pure - pure.min() + shift * (1 - np.ptp(pure))
+    lab = skimage.color.rgb2lab(rgb.clip(0, 1))
+    given = [torch.full((1, 1, 1, 1), value, dtype=torch.float64) for value in (hue, chroma, lab[0])]
+    np.testing.assert_allclose(color.bicone_to_lab(*given).flatten().numpy(), lab, atol=0.02)

@@ -175,12 +175,12 @@ def test_apps_that_cannot_start_say_what_to_do(
     monkeypatch.setattr(serve, "find_spec", lambda name: None)
     run = call(command)
     assert run.exit_code == 2
-    assert f"needs the package {package}: pip install '.[{command}]'" in run.stderr
+    assert f"needs the package {package}: pip install -e '.[{command}]' in a checkout" in run.stderr
     monkeypatch.setattr(serve, "CHECKOUT", tmp_path)  # as of an installed wheel
     run = call(command)
     assert run.exit_code == 2
     assert f"the {command} is not part of the installed package. Clone the repository" in run.stderr
-    assert f"`make {command}`" in run.stderr
+    assert f"`make {command}` there, or `pip install -e '.[{command}]'` and `colorlib {command}`" in run.stderr
 
 
 # Weights

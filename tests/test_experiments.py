@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import skimage
 from PIL import Image
 from skimage import color as skcolor
 from torch7_files import Net, colornet, save
 from typer.testing import CliRunner
 
 from colorlib import authors
-from colorlib.benchmarks import SCORES, AbsentError, Method, list_benchmarks, protocol, reported, timing
+from colorlib.benchmarks import SCORES, AbsentError, Method, evaluate, list_benchmarks, protocol, reported, timing
 from colorlib.benchmarks import experiments as module
 from colorlib.benchmarks.experiments import (
     AUTHORS,
@@ -482,6 +483,23 @@ def test_iizukas_experiment_runs_with_random_weights_and_writes_where_it_is_told
     assert list((out / "results").rglob("*.parquet"))
     assert before == {path: path.read_bytes() for path in EXPERIMENTS.rglob("*") if path.is_file()}
     assert shipped == {path.name for path in SHIPPED.iterdir()}
+
+
+def test_an_experiment_on_a_folder_of_ones_own_shows_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        runner, "experiment", lambda _: replace(experiment("authors_larsson"), methods=("grayscale",), times=())
+    )
+    folder = tmp_path / "some"
+    folder.mkdir()
+    Image.fromarray(skimage.data.astronaut()).save(folder / "a.png")
+    out = str(tmp_path / "out")
+    ran = CliRunner().invoke(
+        runner.app, ["authors_larsson", "--data", str(tmp_path), "--benchmark", str(folder), "--out", out]
+    )
+    assert ran.exit_code == 0, ran.output
+    (line,) = [line for line in ran.output.splitlines() if "@1 " in line and " psnr " in line]
+    expected = evaluate("grayscale", folder)["psnr"].mean()
+    assert float(line.split()[-3]) == pytest.approx(expected, abs=0.01)
 
 
 def test_what_was_never_fetched_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

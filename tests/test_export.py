@@ -405,5 +405,5 @@ def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: p
     run = command(QUICK, "--out", tmp_path / "model.onnx")
     assert run.exit_code == 2
     assert f"needs the package {package}" in run.output
-    assert "pip install 'colorlib-torch[export]'" in run.output
+    assert "pip install -e '.[export]'" in run.output
     assert not list(tmp_path.iterdir())

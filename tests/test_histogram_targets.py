@@ -218,6 +218,20 @@ def test_median_of_known_histograms():
     torch.testing.assert_close(found, torch.tensor([0.25, 0.375, 0.875, 0.125, 0.25 * 2 / 3]))
 
 
+def test_whole_bins_are_decided_as_the_released_program_does():
+    """The chroma's median is the centre of the bin in which half is reached; its mode is the lower edge of a bin."""
+    target = HueChroma(whole_bins=True)
+    shares = torch.tensor([[0.2, 0.2, 0.2, 0.4], [0.6, 0.4, 0, 0], [0, 0, 0, 1.0], [0.1, 0.3, 0.35, 0.25]])
+    chroma = torch.full((4, 32), 1e-12).index_copy(1, torch.tensor([3, 10, 20, 31]), shares)
+    hue = torch.full((4, 32), 1e-12).index_fill(1, torch.tensor([7]), 1.0)
+    logits = torch.cat([hue, chroma], dim=1).log()[:, :, None, None]
+    target.fading = 0
+    for decoder, bins, shift in (("median", [20, 3, 31, 20], 0.5), ("mode", [31, 3, 31, 20], 0.0)):
+        target.decoder = decoder
+        _, decided = target.to_huechroma(logits)
+        np.testing.assert_allclose(decided.flatten(), (np.array(bins) + shift) / 32, atol=1e-6)
+
+
 def test_complex_expectation_is_equation_4(histogram: Tensor):
     rows = histogram.movedim(1, -1).reshape(-1, 32).double().numpy()
     expected = [sum(row[k] * cmath.exp(1j * 2 * math.pi * (k + 0.5) / 32) for k in range(32)) / 32 for row in rows]

@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -58,8 +59,6 @@ def test_the_wheel_holds_weights_index_and_types(tmp_path: Path):
 
     found = find_packages(str(ROOT), include=["colorlib*"])
     assert {"colorlib", "colorlib.models", "colorlib.metrics"} <= set(found)
-    import tomllib
-
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["colorlib"]
     files = {path for pattern in shipped for path in (ROOT / "colorlib").glob(pattern)}
     assert ROOT / "colorlib" / "py.typed" in files
@@ -74,6 +73,22 @@ def test_no_registry_is_named_and_constraints_hold_no_address():
         if path.suffix not in {".png", ".safetensors", ".jpg", ".parquet"}:
             assert not hosts.search(path.read_text(encoding="utf-8")), path
     assert "://" not in (ROOT / "constraints.txt").read_text()
+
+
+def test_colorlib_is_installed_from_its_checkout():
+    """It is on no package index, where its name may be another's; only a checkout has demo and dashboard."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    advised = []
+    for path in _tracked():
+        if path.suffix in {".py", ".md", ".ipynb"} and path.parts[-2] != "tests" and path.name != "CHANGELOG.md":
+            text = path.read_text(encoding="utf-8")
+            advised += [(path, line) for line in re.findall(r"pip install ((?:-\S+ )*'?(?:colorlib|\.)\S*)", text)]
+            assert set(re.findall(r"\bextra\(['\"](\w+)['\"]\)", text)) <= extras.keys(), path
+    assert len(advised) > 10
+    for path, line in advised:
+        found = re.match(r"-e (?:\.|'\.\[([\w,{}().]+)\]')(?![\w/])", line)
+        assert found, f"{path}: pip install {line}"
+        assert "{" in (found[1] or "") or set((found[1] or "heif").split(",")) <= extras.keys(), f"{path}: {line}"
 
 
 def test_files_are_light():

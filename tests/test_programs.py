@@ -275,7 +275,7 @@ def test_the_examples_of_the_readme_run(address, tmp_path, monkeypatch, capsys):
 
 def test_photographs_of_agents_lie_where_the_demos_files_go():
     """Gradio reads where they go when it is imported."""
-    script = "import app, gradio.mcp, uploads; print(gradio.mcp.DEFAULT_TEMP_DIR == uploads.TEMP.name)"
+    script = "import server, gradio.mcp, uploads; print(gradio.mcp.DEFAULT_TEMP_DIR == uploads.TEMP.name)"
     run = subprocess.run([sys.executable, "-c", script], cwd=DEMO, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "True"
 

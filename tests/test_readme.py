@@ -1,6 +1,7 @@
 """The documents tell the truth: their Python runs, their commands parse, their links and tables are right."""
 
 import ast
+import inspect
 import json
 import re
 import shlex
@@ -8,12 +9,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
 from importlib import import_module
 from itertools import dropwhile
 from pathlib import Path
 from pkgutil import resolve_name
 from textwrap import dedent
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,9 +31,10 @@ from typer.testing import CliRunner
 import colorlib
 from colorlib import metrics
 from colorlib.benchmarks import photos, protocols, read_results, report, scores
-from colorlib.catalog import weights_index
+from colorlib.catalog import catalog, weights_index
 from colorlib.cli import app
 from colorlib.io import ImageError
+from colorlib.io.formats import READABLE
 from colorlib.metrics import modular
 from colorlib.models import _registry
 
@@ -228,8 +231,8 @@ def _make(words: Sequence[str], whole: bool) -> None:
 def _pip(words: Sequence[str], whole: bool) -> None:
     assert words[0] == "install"
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    for extra in re.findall(r"\[(\w+)\]", " ".join(words)):
-        assert extra in extras, words
+    for named in re.findall(r"\[([\w,]+)\]", " ".join(words)):
+        assert set(named.split(",")) <= extras.keys(), words
 
 
 def _hf(words: Sequence[str], whole: bool) -> None:
@@ -312,6 +315,38 @@ def test_the_report_needs_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(report, "ROOT", tmp_path)
     with pytest.raises(SystemExit, match="is no checkout of colorlib"):
         report.main()
+
+
+def test_every_threat_has_tests_that_exist():
+    rows = re.findall(r"^\| .* \| ([^|]+) \|$", DOCUMENTS["SECURITY.md"], re.MULTILINE)
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert len(rows) > 15
+    for row in rows[1:]:
+        for name in re.findall(r"`([^`]+)`", row):
+            if name.startswith("make "):
+                assert f"\n{name.removeprefix('make ')}:" in makefile, name
+            else:
+                assert (ROOT / name).is_file() if "/" in name else f"def {name}(" in tests, name
+
+
+def test_every_room_is_in_the_plan():
+    plan = DOCUMENTS[CONTRIBUTING].partition("## Rooms")[2].partition("\n## ")[0]
+    here = [path for path in (ROOT / "colorlib").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    rooms = {path.name for path in here if not path.name.startswith("_")}
+    assert len(rooms) > 20
+    assert {room for room in rooms if not re.search(rf"(?<!\w){re.escape(room)}", plan)} == set()
+
+
+def test_the_days_of_a_training_follow_from_its_speed():
+    text = DOCUMENTS["colorlib/models/README.md"].partition("## What training them takes")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) million \| (\d+) \|$", text, re.MULTILINE)
+    assert len(rows) == 3
+    for name, speed, photographs, days in rows:
+        recipe = yaml.safe_load((ROOT / f"training/recipes/{name}.yaml").read_text(encoding="utf-8"))
+        seen = recipe["trainer"]["max_steps"] * recipe["data"]["batch_size"]
+        assert float(photographs) * 1e6 == pytest.approx(seen)
+        assert int(days) == round(seen / float(speed) / 86_400)
 
 
 def test_scene_classes_are_told_as_often_as_it_says():
@@ -432,9 +467,79 @@ def test_a_page_is_added_as_shown(monkeypatch: pytest.MonkeyPatch):
     assert shown["rmse"].tolist() == pytest.approx(means.tolist(), rel=1e-5)
 
 
+JOURNEY = DOCUMENTS[CONTRIBUTING].partition("## A photograph's journey")[2].partition("\n## ")[0]
+
+
 def test_the_journey_names_calls_that_exist():
-    text = DOCUMENTS[CONTRIBUTING].partition("## A photograph's journey")[2].partition("\n## ")[0]
-    named = re.findall(r"`(colorlib[\w.]+)`", text)
+    named = re.findall(r"`(colorlib[\w.]+)`", JOURNEY)
     assert len(named) > 10
     for name in named:
         resolve_name(name)
+
+
+def _codes(name: str) -> set[CodeType]:
+    """What runs when a function, a class, or a method of a class or of one derived from it is called."""
+    called, owner = resolve_name(name), resolve_name(name.rpartition(".")[0])
+    found = [called.__init__ if isinstance(called, type) else called]
+    heirs = [owner] if isinstance(owner, type) else []
+    for heir in heirs:
+        heirs += heir.__subclasses__()
+        found += [vars(heir)[method] for method in [name.rpartition(".")[2]] if method in vars(heir)]
+    return {inspect.unwrap(one).__code__ for one in found}
+
+
+def test_the_journey_is_the_one_that_is_made(photographs: Path):
+    """Its calls, each for the first time in the order of the text; names of other devices come after them."""
+    steps = re.findall(r"`(colorlib[\w.]+)`", JOURNEY.partition("Elsewhere")[0])
+    assert len(steps) > 12
+    calls: dict[CodeType, int] = {}
+    colorizer = colorlib.Colorizer("larsson16_small", device="cpu")
+    sys.setprofile(lambda frame, event, _: calls.setdefault(frame.f_code, len(calls)) if event == "call" else None)
+    try:
+        colorizer("scan.tif").save("scan.png")
+    finally:
+        sys.setprofile(None)
+    places = [min((calls[code] for code in _codes(name) if code in calls), default=-1) for name in steps]
+    assert [name for name, place in zip(steps, places, strict=True) if place < 0] == []
+    assert [name for _, name in sorted(zip(places, steps, strict=True))] == steps
+
+
+# Numbers
+
+
+def test_as_many_methods_share_an_encoder_as_it_says():
+    shared = [info.encoder for info in weights_index().values() if info.encoder]
+    assert len(set(shared)) == 1
+    word = {8: "Eight", 9: "Nine", 10: "Ten"}[len(shared)]
+    assert f"{word} compact methods stand on one encoder." in DOCUMENTS["training/README.md"]
+
+
+def test_methods_without_a_recipe_of_their_own_are_named():
+    text = " ".join(DOCUMENTS["training/README.md"].split())
+    before, _, _ = text.partition(" use the recipe of their paper's network")
+    named = re.findall(r"`([\w*]+)`", before.rpartition(" - ")[2])
+    recipes = {path.stem for path in (ROOT / "training/recipes").glob("*.yaml")}
+    elsewhere = {"consensus", "iizuka16_imagenet"}  # of others' weights
+    trained = {name for name, entry in catalog().items() if entry.learned} - elsewhere
+    assert len(named) == 3
+    without = {name for name in trained - recipes if not any(fnmatch(name, f"{one}*") for one in named)}
+    assert not without
+    assert [name for name in trained & recipes if any(fnmatch(name, f"{one}*") for one in named)] == [
+        "larsson16_lab_l2_small"
+    ]
+
+
+def test_formats_are_those_that_are_read():
+    [listed] = re.findall(r"Photographs can be ([^.]+)\.", " ".join(DOCUMENTS["colorlib/README.md"].split()))
+    told = {name.replace(" ", "").replace("PNM", "PPM").upper() for name in re.split(", | or ", listed)}
+    assert told == {*READABLE, "JPEGXL", "MPO"} - {"HEIF"}  # which needs an extra; Pillow reads MPO as JPEG
+
+
+def test_variables_are_those_that_are_read():
+    text = DOCUMENTS["colorlib/README.md"].partition("## Environment variables")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`([A-Z][A-Z_]+)`", text))
+    files = [path for folder in ("colorlib", "demo", "dashboard") for path in (ROOT / folder).rglob("*.py")]
+    read = set(re.findall(r"\"(COLORLIB_[A-Z_]+)\"", "".join(path.read_text(encoding="utf-8") for path in files)))
+    made = set(re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert read | made <= told
+    assert {name for name in told if name.startswith("COLORLIB_")} == read

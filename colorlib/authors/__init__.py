@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from colorlib._text import extra
 from colorlib.authors.published import PUBLISHED, Published, find, published_as
 from colorlib.facts import WeightsInfo, authors_cache, fetched_weights
 
@@ -59,8 +60,7 @@ def fetch(
         raise WeightsError(f"{name}: nothing is downloaded unless its licence is accepted: {published.terms}")
     if published.package and find_spec(published.package) is None:  # before the download
         raise ModuleNotFoundError(
-            f"{published.file} is read by the package {published.package}, which is not here: "
-            "pip install 'colorlib-torch[authors]'"
+            f"{published.file} is read by the package {published.package}, which is not here: {extra('authors')}"
         )
     folder = authors_cache() / "downloads"
     with _alone(name):

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from colorlib._text import extra
 from colorlib.tensors import WeightsError
 
 Layers: TypeAlias = dict[str, list[NDArray[np.float32]]]
@@ -50,8 +51,7 @@ def _hdf5(path: Path, content: NDArray[np.uint8]) -> Layers:
         import h5py
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{path.name} is an HDF5 file, and the package h5py, which reads these, is not here: "
-            "pip install 'colorlib-torch[authors]'"
+            f"{path.name} is an HDF5 file, and the package h5py, which reads these, is not here: {extra('authors')}"
         ) from error
     try:
         with h5py.File(path, "r", libver="earliest") as file:

@@ -167,9 +167,9 @@ class Painter:
     def _with_true_colours(self, rgb: Tensor) -> Tensor:
         photo = io.Photo(rgb.cpu())
         if self.colorizer.model.takes_reference and not self.colorizer.distribution:
-            result = self.colorizer(photo.rgb, reference=photo)
+            result = self.colorizer.result(photo, reference=photo, smaller=False)
         else:
-            result = self.colorizer(photo.rgb).transfer(photo, self.transfer)
+            result = self.colorizer.result(photo, smaller=False).transfer(photo, self.transfer)
         return result.paint.on(result.photo.rgb[None].to(self.colorizer.device))[0]  # as above
 
 

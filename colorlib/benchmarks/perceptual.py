@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor, nn
 
+from colorlib._text import extra
 from colorlib.tensors import WeightsError, file_sha256
 
 FEATURES = 2048  # of Inception's last pooling
@@ -52,7 +53,7 @@ def _inception_url() -> str:
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
     except ImportError as error:
-        raise ImportError("FID needs torch-fidelity: pip install 'colorlib-torch[fid]'") from error
+        raise ImportError(f"FID needs torch-fidelity: {extra('fid')}") from error
     return str(URL_INCEPTION_V3)
 
 

@@ -85,7 +85,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     import pandas
 
-    from colorlib import benchmarks
+    from colorlib import OutOfMemoryError, benchmarks
     from colorlib.tensors import WeightsError
 
     own = ("benchmark", "model", "as_json")
@@ -105,7 +105,7 @@ def evaluate(options: EvaluateOptions) -> None:
                     failed |= not skipped
                     say(f"Skipped: {error}" if skipped else f"Error: {error}")
                     break
-                except (benchmarks.DataError, WeightsError, ValueError, ImportError) as error:
+                except (benchmarks.DataError, WeightsError, OutOfMemoryError, ValueError, ImportError) as error:
                     failed = True
                     say(f"{method.name} on {name} failed: {error}")
                 else:

@@ -155,7 +155,8 @@ def export(options: ExportOptions) -> None:
     licence and version. A decoder that samples cannot be exported.
 
     The file is compared with the method on photos of two sizes, and written only if they agree to 0.001; decoders that
-    choose bins may differ at one pixel in a thousand. ONNX needs an extra: pip install 'colorlib-torch[export]'.
+    choose bins may differ at one pixel in a thousand. ONNX needs an extra: pip install -e '.[export]' in a
+    checkout of colorlib.
 
     Exit code: 0 success, 1 the file does not agree with the method, 2 cannot start, 130 interrupted, 143 ended by
     SIGTERM. Nothing is written unless it is 0.

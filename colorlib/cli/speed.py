@@ -267,7 +267,7 @@ class _Meter:
             if case.runtime != "torch" and file is None:
                 return None
             return self._measured(case, file)
-        except (ValueError, RuntimeError, WeightsError) as error:  # such as too little memory
+        except (ValueError, RuntimeError, MemoryError, WeightsError) as error:
             say(f"{case.where} failed: {error}")
             self.failed += 1
             return None
