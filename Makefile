@@ -3,7 +3,10 @@ PYTHON ?= python3
 PORT ?= 7860
 DASHBOARD_PORT ?= 8501
 BIN := .venv/bin
-INSTALL := $(BIN)/uv pip install --quiet --constraints constraints.txt --editable
+# Python compiles packages when they are installed, and keeps what it compiles of ours: else each of the many processes
+# that import torch would take seconds more, wherever PYTHONDONTWRITEBYTECODE is set, as it is in many containers.
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraints constraints.txt --editable
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo dashboard speed space-demo space-dashboard wheel test nightly hostile load fuzz mutants kill offline audit sbom lint format clean
 

@@ -3,12 +3,10 @@
 Names are imported when they are first used, so that ``import colorlib`` costs nothing.
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
-__version__ = version("colorlib-torch")
 __all__ = [
     "Colorizer",
     "Gallery",
@@ -34,6 +32,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from colorlib import batch, benchmarks, casts, catalog, color, io, metrics, steering, transfer
+    from colorlib._version import __version__
     from colorlib.colorizer import Colorizer, Scene
     from colorlib.gallery import Gallery
     from colorlib.memory import OutOfMemoryError
@@ -47,6 +46,7 @@ else:
         __name__,
         submodules=["batch", "benchmarks", "casts", "catalog", "color", "io", "metrics", "steering", "transfer"],
         submod_attrs={
+            "_version": ["__version__"],
             "memory": ["OutOfMemoryError"],
             "colorizer": ["Colorizer", "Scene"],
             "gallery": ["Gallery"],

@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Task = Literal["colorize", "balance"]
 
@@ -213,6 +215,8 @@ def fetched_weights(name: str) -> WeightsInfo | None:
 
 
 @cache
-def plugins() -> tuple[EntryPoint, ...]:
+def plugins() -> "tuple[EntryPoint, ...]":
     """Entry points of installed packages that register further methods."""
+    from importlib.metadata import entry_points  # takes longer to import than the rest
+
     return tuple(entry_points(group=ENTRY_POINTS))

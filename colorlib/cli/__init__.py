@@ -7,11 +7,11 @@ need beyond words is in :mod:`colorlib.batch`.
 Commands import torch, pandas and the rest of colorlib where they use them, so that ``--help`` is quick.
 """
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+import colorlib
 from colorlib._deprecated import moved
 from colorlib.cli import measure, methods, paint, publish, serve, speed
 
@@ -29,7 +29,7 @@ def main(
 ) -> None:
     """The classic deep-learning papers on colour in photographs."""
     if show_version:
-        typer.echo(f"colorlib {version('colorlib-torch')}")
+        typer.echo(f"colorlib {colorlib.__version__}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

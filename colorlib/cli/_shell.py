@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
-from tqdm import tqdm
 
 from colorlib.batch import PlanError
 from colorlib.facts import WeightsInfo
@@ -32,6 +31,8 @@ class Stopped(KeyboardInterrupt):
 
 def say(line: str) -> None:
     """Print a line to stderr, above the progress bar if there is one."""
+    from tqdm import tqdm
+
     tqdm.write(line, file=sys.stderr)
 
 

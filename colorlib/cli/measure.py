@@ -7,14 +7,13 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from tqdm import tqdm
 
+import colorlib
 from colorlib.batch import describe_error
 from colorlib.cli._options import Data, Device, MaxPixels, expand_home, takes_options
 from colorlib.cli._shell import UsageError, interruptible, say, say_warnings, usage_errors
@@ -341,7 +340,7 @@ def rebalance(
             if not done["counted"]:
                 raise UsageError(f"no photograph was read from {', '.join(map(str, data))}; nothing has been written")
         weights = rebalancing_weights(counts, MIX, SIGMA)
-        notes = {"photographs": done["counted"], "mix": MIX, "sigma": SIGMA, "colorlib": version("colorlib-torch")}
+        notes = {"photographs": done["counted"], "mix": MIX, "sigma": SIGMA, "colorlib": colorlib.__version__}
         metadata = {name: str(value) for name, value in notes.items()}
         with usage_errors():
             io.write_whole(out, save({"weights": weights, "counts": counts}, metadata))
@@ -354,6 +353,7 @@ def rebalance(
 def _count_colours(data: Sequence[Path], limit: int | None, max_pixels: int) -> "tuple[Tensor, Counter[str]]":
     """How often each colour occurs, and how many photographs were counted and failed."""
     import torch
+    from tqdm import tqdm
 
     from colorlib import io
     from colorlib.color import AB_GRID

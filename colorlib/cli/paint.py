@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from tqdm import tqdm
 
 from colorlib import _spread, batch
 from colorlib.batch import (
@@ -228,6 +227,8 @@ def _paint(options: ColorizeOptions, task: "Task") -> None:
 
 def _outcomes(plan: Plan, colorizer: "Colorizer", reference: Reference, options: ColorizeOptions) -> Iterator[Outcome]:
     """Carry out the plan, with a progress bar on a terminal."""
+    from tqdm import tqdm
+
     outcomes = batch.run(
         plan,
         colorizer,

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
-from tqdm import tqdm
 
+import colorlib
 from colorlib.cli._options import open_colorizer, takes_options
 from colorlib.cli._shell import UsageError, check_signals, interruptible, say, usage_errors
 
@@ -293,7 +292,7 @@ class _Meter:
         row = asdict(speed) | asdict(peak) | {"share": peak.share(speed)}
         if self.quick:
             row["megabytes"] = float("nan")  # which only a fresh process can tell
-        return row | {"torch": torch.__version__, "colorlib": version("colorlib-torch")}
+        return row | {"torch": torch.__version__, "colorlib": colorlib.__version__}
 
     def _exported(self, case: Case) -> Path | None:
         """The file of a method, which is written once; None if there can be none, which is then said once."""
@@ -315,6 +314,8 @@ class _Meter:
 
 def _rows(cases: Sequence[Case], meter: _Meter) -> Iterator[tuple[Case, dict[str, Any]]]:
     """Each case that can be measured, and its row."""
+    from tqdm import tqdm
+
     with tqdm(cases, unit="case", disable=None, file=sys.stderr) as bar:
         for case in bar:
             check_signals()

@@ -1,0 +1,5 @@
+"""The version that is installed; apart, since `importlib.metadata` takes longer to import than the rest of colorlib."""
+
+from importlib.metadata import version
+
+__version__ = version("colorlib-torch")
