@@ -51,11 +51,12 @@ _STEPS = 1 << 14  # color.py finds a factor on chroma as a multiple of 1 / _STEP
 # than _NEAR in chroma, as 997 of 1,000 are in photographs, sRGB is off by at most 0.1 of a step of 8 bits.
 _LIGHTNESSES, _HUES = 128, 256  # of the table; so many hues on either side of f(X) = f(Y)
 _BLACK = 16 / 116  # f(Y) of black
+_ROW = _LIGHTNESSES / (1 - _BLACK)  # rows of the table by f(Y)
 _BEYOND = 0.8  # |f(X) - f(Y)| + |f(Z) - f(Y)|, more than any colour of sRGB has
 _BELOW = 1 - 1e-6  # so that the greatest value is in the last cell of the table
-_NEAR = 2.0
-_SLACK = 1e-5  # of linear light, for rounding
-_PART = 1 << 15  # colours at a time, so that what is computed of them mostly stays in the cache
+_NEAR = 2.0  # chroma
+_INSIDE = _HALF + 1e-5  # of linear light less _MIDDLE, with room for rounding
+_PART = 1 << 16  # colours at a time, so that what is computed of them mostly stays in the cache
 # Yellows whose chroma may leave sRGB and come back, so that a bisection has a choice that must be the same here: f(Y)
 # from L* of 92 to 99, -a / b of hues from 97 to 108 degrees, and the chroma from which it may be back.
 _YELLOW, _YELLOW_RATIO, _YELLOW_BACK = ((92 + 16) / 116, (99 + 16) / 116), (0.12, 0.33), 40.0
@@ -172,38 +173,32 @@ def reduced(f: Tensor) -> Tensor:
     :func:`colorlib.color.lab_to_rgb` finds it by bisection. Here a step of Newton's method leads from a table to it, or
     three where the first is long. Where these do not find it, and on some yellows, bisection has the last word.
     """
-    parts = [_by_newton(part) for part in f.split(_PART, dim=1)]
-    linear, found = (torch.cat(each, dim=-1) for each in zip(*parts, strict=True))
+    linear, left = _by_newton(f, steps=1)
     for bring_back in (partial(_by_newton, steps=3), _by_bisection):
-        left = (~found).nonzero()[:, 0]
         if len(left) > 0:
-            linear[:, left], found[left] = bring_back(f[:, left])
+            linear[:, left], still = bring_back(f[:, left])
+            left = left[still]
     return linear
 
 
-def _by_newton(f: Tensor, steps: int = 1) -> tuple[Tensor, Tensor]:
-    """Linear RGB at the edge of sRGB, (3, n), and where it is found, (n,)."""
+def _by_newton(f: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Linear RGB at the edge of sRGB, (3, n), and which are not found, (m,)."""
     count = f.shape[1]
-    ray = _Ray(F.pad(f[None], (0, -count % LANES), mode="replicate")[0])
-    factor = ray.expected()
-    for _ in range(steps - 1):
-        ray.go_to(factor)
-        factor.add_(ray.step(factor)).clamp_min_(0)
-    ray.go_to(factor)
-    last = ray.step(factor)
-    # Rounded down as the bisection's, and straight on. Y stays what it is, since its slope is 0.
-    step = (factor + last).mul_(_STEPS).floor_().clamp_(0, _STEPS - 1).div_(_STEPS).sub_(factor)
-    linear = ray.linear.addcmul_(ray.slopes, step)
-    first, second, third = linear.abs()
-    # A channel may have left sRGB before, and be on its way back.
-    inside = torch.maximum(first, second, out=first).maximum(third) < _HALF + _SLACK
-    found = inside & (last.abs_() < _NEAR / ray.chroma) & ~ray.ambiguous()
-    return linear.add_(_MIDDLE)[:, :count], found[:count]
+    padded = F.pad(f[None], (0, -count % LANES), mode="replicate")[0]
+    linear, left = torch.empty_like(padded), []
+    rays = _Rays(min(_PART, padded.shape[1]))
+    for first in range(0, padded.shape[1], _PART):
+        part = slice(first, first + _PART)
+        left.append(first + rays.to_edge(padded[:, part], steps, linear[:, part]))
+    where = torch.cat(left)
+    return linear[:, :count], where[where < count]
 
 
-def _by_bisection(f: Tensor) -> tuple[Tensor, bool]:
+def _by_bisection(f: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`_by_newton`; all are found."""
     x, y, z = f
-    return torch.stack(bisected(116 * y - 16, 500 * (x - y), 200 * (y - z))), True
+    none = torch.empty(0, dtype=torch.int64, device="cpu")
+    return torch.stack(bisected(116 * y - 16, 500 * (x - y), 200 * (y - z))), none
 
 
 @cache
@@ -216,18 +211,19 @@ def _edges() -> Tensor:
     z = ((torch.arange(_HUES, dtype=torch.float32, device="cpu") + 0.5) / _HUES * 2 - 1) * _BEYOND
     x = _BEYOND - z.abs()
     y, x, z = (part.flatten() for part in torch.broadcast_tensors(y[:, None], torch.cat([-x, x]), torch.cat([-z, z])))
-    ray = _Ray(torch.stack([y + x, y, y + z]))
+    rays = _Rays(len(y))
+    rays.start(torch.stack([y + x, y, y + z]))
     inside, outside = torch.zeros_like(y), torch.ones_like(y)
     for _ in range(12):
         middle = (inside + outside) / 2
-        ray.go_to(middle)
-        fits = (ray.linear.abs() <= _HALF).all(0)
+        rays.go_to(middle)
+        fits = (rays.linear.abs() <= _HALF).all(0)
         inside, outside = torch.where(fits, middle, inside), torch.where(fits, outside, middle)
     return inside * _BEYOND
 
 
-class _Ray:
-    """Colours of one L* and hue along growing chroma: of given f(X), f(Y) and f(Z), (3, n), at a factor of 1.
+class _Rays:
+    """Colours of one L* and hue along growing chroma, from gray at a factor of 0 to the given ones at 1; n at a time.
 
     Up to the edge of sRGB f(Z) is positive: where it is 0, blue is far below its bound, or red above.
 
@@ -237,19 +233,48 @@ class _Ray:
         slopes: its derivative by the factor.
     """
 
-    def __init__(self, f: Tensor):
-        self._y = f[1]
-        self.ray = f[0::2] - self._y
-        self._f, self._g, self._cubes = (torch.empty_like(self.ray) for _ in range(3))
-        self._base, self.linear, self.slopes = (torch.empty_like(f) for _ in range(3))
-        _cube(self._y, self._cubes[0], self._g[0])
-        self._first, second, self._third = _columns(_from_relative_xyz())
-        torch.addcmul(_number(-_MIDDLE), self._cubes[0], second, out=self._base)
+    def __init__(self, most: int):
+        """Make buffers for so many colours."""
+        self._buffers = torch.empty(22, most, dtype=torch.float32, device="cpu")
+        self._places = torch.empty(most, dtype=torch.int32, device="cpu")
+        self._first, self._second, self._third = _columns(_from_relative_xyz())
 
-    @property
-    def chroma(self) -> Tensor:
-        """At a factor of 1, (n,)."""
-        return (500 * self.ray[0]).square_().add_((200 * self.ray[1]).square_()).sqrt_()
+    def start(self, f: Tensor) -> None:
+        """Take colours, f(X), f(Y) and f(Z) of (3, n)."""
+        buffers = self._buffers[:, : f.shape[1]]
+        self._y = f[1]
+        self.ray, self._f, self._g, self._cubes, spare = buffers[:10].split(2)
+        self._base, self.linear, self.slopes, self._arrival = buffers[10:].split(3)
+        self._spare, self._other = spare
+        torch.sub(f[0::2], self._y, out=self.ray)
+        _cube(self._y, self._spare, self._other)
+        torch.addcmul(_number(-_MIDDLE), self._spare, self._second, out=self._base)
+
+    def to_edge(self, f: Tensor, steps: int, out: Tensor) -> Tensor:
+        """Write linear RGB at the edge of sRGB, (3, n), after so many steps; returns which are not found, (m,)."""
+        self.start(f)
+        factor = self._expected()
+        for _ in range(steps - 1):
+            self.go_to(factor)
+            factor.add_(self._step()).clamp_(0, 1)
+        self.go_to(factor)
+        step = self._step()
+        moved = torch.square(step, out=self._arrival[1])
+        # Rounded down as the bisection's, and straight on. Y stays what it is, since its slope is 0.
+        step.add_(factor).mul_(_STEPS).floor_().clamp_(0, _STEPS - 1).div_(_STEPS).sub_(factor)
+        self.linear.addcmul_(self.slopes, step)
+        torch.add(self.linear, _MIDDLE, out=out)
+        # Found, unless the step was long, or a channel had left sRGB before and was on its way back.
+        chroma, of_b = torch.square(self.ray, out=self._f)
+        moved.mul_(torch.add(chroma, of_b, alpha=(200 / 500) ** 2, out=chroma))
+        first, second, third = self.linear.square_()
+        worst = torch.maximum(first, second, out=first)
+        torch.maximum(worst, third, out=worst)
+        torch.maximum(worst, moved.mul_((_INSIDE * 500 / _NEAR) ** 2), out=worst)
+        left = ~(worst.numpy() <= _INSIDE**2)  # what is no number is not found either
+        bright = np.flatnonzero(self._y.numpy() > _YELLOW[0])
+        left[bright] |= self._ambiguous(bright)
+        return torch.from_numpy(np.flatnonzero(left))
 
     def go_to(self, factor: Tensor) -> None:
         """Set `linear` and `slopes` to what they are at factors (n,)."""
@@ -258,39 +283,41 @@ class _Ray:
         torch.addcmul(self._base, self._cubes[0], self._first, out=self.linear)
         torch.addcmul(self.linear, self._cubes[1], self._third, out=self.linear)
         # 3 g ** 2 is the derivative of the straight piece too, as it touches the cube.
-        change = self._g.square_().mul_(3).mul_(self.ray)
-        torch.mul(change[0], self._first, out=self.slopes)
-        torch.addcmul(self.slopes, change[1], self._third, out=self.slopes)
+        change = self._g.square_().mul_(self.ray)
+        torch.mul(change[0], 3 * self._first, out=self.slopes)
+        torch.addcmul(self.slopes, change[1], 3 * self._third, out=self.slopes)
 
-    def step(self, factor: Tensor) -> Tensor:
-        """A step of Newton's method from where the ray is, to a factor of 1 at most, (n,).
+    def _step(self) -> Tensor:
+        """A step of Newton's method from where the rays are, (n,).
 
         With growing chroma each channel goes up to the bound of sRGB or down to it: the step is the least at which one
         of them would arrive if it went on straight.
         """
-        arrival = torch.copysign(_number(_HALF), self.slopes).sub_(self.linear).div_(self.slopes)
-        step = torch.minimum(arrival[0], arrival[1])
-        return torch.minimum(step, arrival[2], out=step).minimum(1 - factor)
+        torch.copysign(_number(_HALF), self.slopes, out=self._arrival)
+        self._arrival.sub_(self.linear).div_(self.slopes)
+        step, second, third = self._arrival
+        torch.minimum(step, second, out=step)
+        return torch.minimum(step, third, out=step)
 
-    def expected(self) -> Tensor:
+    def _expected(self) -> Tensor:
         """About the factor at the edge of sRGB, (n,)."""
         x, z = self.ray
-        length = z.abs()
-        length.add_(x.abs())
-        hue = torch.add(_number(_HUES / 2), z / length, alpha=_HUES / 2 * _BELOW)
-        cells = torch.add(
-            _number(-_BLACK * _LIGHTNESSES / (1 - _BLACK)), self._y, alpha=_LIGHTNESSES / (1 - _BLACK) * _BELOW
-        )
-        place = torch.add(torch.copysign(hue, x, out=hue), cells.floor_(), alpha=2 * _HUES).add_(_HUES).to(torch.int32)
-        place.clamp_(0, _LIGHTNESSES * 2 * _HUES - 1)
-        return torch.index_select(_edges(), 0, place).div_(length).clamp_max_(1)
+        length = torch.abs(z, out=self._spare)
+        hue = torch.abs(x, out=self._other)
+        length.add_(hue)
+        torch.div(z, length, out=hue)
+        torch.add(_number(_HUES / 2), hue, alpha=_HUES / 2 * _BELOW, out=hue)
+        torch.copysign(hue, x, out=hue)
+        row = torch.add(_number(-_BLACK * _ROW), self._y, alpha=_ROW * _BELOW, out=self._f[0]).floor_()
+        hue.add_(row, alpha=2 * _HUES).add_(_HUES)
+        places = self._places[: len(hue)].copy_(hue).clamp_(0, 2 * _HUES * _LIGHTNESSES - 1)  # of no number, any
+        return torch.index_select(_edges(), 0, places, out=hue).div_(length).clamp_max_(1)
 
-    def ambiguous(self) -> Tensor:
-        """Where chroma, of which the inverse is given, may leave sRGB and come back, (n,)."""
-        (darkest, lightest), (low, high) = _YELLOW, _YELLOW_RATIO
-        where = self._y > darkest
-        if where.any():  # rarely
-            ratio = 2.5 * self.ray[0] / self.ray[1]  # -a / b
-            where &= (self._y < lightest) & (ratio > low) & (ratio < high) & (self.ray[1] < 0)
-            where &= self.chroma > _YELLOW_BACK
-        return where
+    def _ambiguous(self, where: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of these, for which chroma may leave sRGB and come back."""
+        (_, lightest), (low, high) = _YELLOW, _YELLOW_RATIO
+        y, (x, z) = self._y.numpy()[where], self.ray.numpy()[:, where]
+        a, b = 500 * x, -200 * z
+        chroma = np.hypot(a, b)
+        found: NDArray[np.bool_] = (y < lightest) & (b > 0) & (-a > low * b) & (-a < high * b) & (chroma > _YELLOW_BACK)
+        return found

@@ -24,7 +24,7 @@ from colorlib.io.store import let_go
 
 # A tile's buffers mostly stay in a core's cache, and are large enough that starting an operation takes little beside
 # it. A block's colours are kept until those outside sRGB are brought back, all together.
-_TILE, _BLOCK = 1 << 15, 1 << 18  # pixels
+_TILE, _BLOCK = 1 << 16, 1 << 19  # pixels
 _KEPT = 1 << 22  # pixels of the largest photograph whose f(Y) is kept, in 4 bytes each
 _AB_TO_F = (1 / 500, -1 / 200)  # f(X) - f(Y) and f(Z) - f(Y), by a and b
 
@@ -263,8 +263,7 @@ def _bring_back(outside: Sequence[tuple[Tensor, NDArray[np.int64], NDArray[np.fl
     f = np.concatenate([values for _, _, values in outside], axis=1)
     if f.shape[1] == 0:
         return
-    parts = [fast.reduced(torch.from_numpy(f[:, k : k + _TILE])) for k in range(0, f.shape[1], _TILE)]
-    found = torch.cat(parts, dim=1).numpy()
+    found = fast.reduced(torch.from_numpy(f)).numpy()
     first = 0
     for light, where, values in outside:
         last = first + values.shape[1]
