@@ -461,3 +461,10 @@ def test_a_decoder_that_is_not_there_is_refused(target: Histogram, name: str):
         HueChroma(temperature=0)
     with pytest.raises(ValueError, match=r"temperature of at least 0\.001, got -1"):
         HueChroma().temperature = -1
+
+
+def test_a_printed_network_says_how_it_decides():
+    assert str(LabJoint(temperature=0.5)) == "LabJoint(sizes=(256,), decoder='expectation', temperature=0.5)"
+    smooth = HueChroma()
+    smooth.smoothing = 1.5
+    assert str(smooth).endswith(", temperature=1.0, smoothing=1.5)")
