@@ -1,4 +1,4 @@
-"""CIE Lab and sRGB at memory speed: the arithmetic of painting, in place, on tiles that stay in the cache, on the CPU.
+"""CIE Lab and sRGB at memory speed: the arithmetic of painting, in place, on tiles, on the CPU.
 
 :mod:`colorlib.color` says what the conversions are. It is differentiable and runs on any device, and losses, metrics
 and benchmarks use it. This is a second road to the same colours, for finished pictures alone. Powers are polynomials
@@ -9,7 +9,7 @@ of 16: half of it by the polynomial, half by float32.
 All tensors are float32 on the CPU, (channels, pixels) and contiguous.
 """
 
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -47,19 +47,19 @@ LANES = 64  # buffers are multiples of it, so that torch treats the last pixels 
 
 _MIDDLE, _HALF = (DARKEST + BRIGHTEST) / 2, (BRIGHTEST - DARKEST) / 2  # of what counts as inside sRGB
 _STEPS = 1 << 14  # color.py finds a factor on chroma as a multiple of 1 / _STEPS
-# The edge of sRGB is looked up by f(Y) and hue, and a step of Newton's method leads on from there. After a step of less
-# than _NEAR in chroma, as 997 of 1,000 are in photographs, sRGB is off by at most 0.1 of a step of 8 bits.
-_LIGHTNESSES, _HUES = 128, 256  # of the table; so many hues on either side of f(X) = f(Y)
+# The edge of sRGB is looked up by f(Y) and hue, and a step of Newton's method leads on from there. If that is less than
+# _NEAR in chroma, sRGB is off by 0.12 of a step of 8 bits at most, for colours of a chroma up to 60; beyond, color.py's
+# own steps are coarser than that.
+_LIGHTNESSES, _HUES = 256, 256  # of the table; so many hues on either side of f(X) = f(Y)
 _BLACK = 16 / 116  # f(Y) of black
 _ROW = _LIGHTNESSES / (1 - _BLACK)  # rows of the table by f(Y)
 _BEYOND = 0.8  # |f(X) - f(Y)| + |f(Z) - f(Y)|, more than any colour of sRGB has
-_BELOW = 1 - 1e-6  # so that the greatest value is in the last cell of the table
-_NEAR = 2.0  # chroma
-_INSIDE = _HALF + 1e-5  # of linear light less _MIDDLE, with room for rounding
-_PART = 1 << 16  # colours at a time, so that what is computed of them mostly stays in the cache
-# Yellows whose chroma may leave sRGB and come back, so that a bisection has a choice that must be the same here: f(Y)
-# from L* of 92 to 99, -a / b of hues from 97 to 108 degrees, and the chroma from which it may be back.
-_YELLOW, _YELLOW_RATIO, _YELLOW_BACK = ((92 + 16) / 116, (99 + 16) / 116), (0.12, 0.33), 40.0
+_NEAR = 1.0  # chroma
+_PART = 1 << 16  # colours at a time: what is computed of them stays in the processor's cache
+# Yellows whose chroma may leave sRGB and come back, so that a bisection has a choice that must be the same here. Their
+# L* is 91.6 to 98.4, their hue 97.0 to 107.2 degrees, and they are back from a chroma of 38.8. The limits, of f(Y), of
+# -a / b and of chroma, are a little wider, since red hardly changes close to these.
+_YELLOW, _YELLOW_RATIO, _YELLOW_BACK = ((90.5 + 16) / 116, (99 + 16) / 116), (0.10, 0.33), 36.0
 
 
 class Curve(NamedTuple):
@@ -174,10 +174,13 @@ def reduced(f: Tensor) -> Tensor:
     three where the first is long. Where these do not find it, and on some yellows, bisection has the last word.
     """
     linear, left = _by_newton(f, steps=1)
-    for bring_back in (partial(_by_newton, steps=3), _by_bisection):
-        if len(left) > 0:
-            linear[:, left], still = bring_back(f[:, left])
-            left = left[still]
+    if len(left) > 0:
+        linear[:, left], still = _by_newton(f[:, left], steps=3)
+        left = left[still]
+    left = torch.cat([left, _yellows(f)])
+    if len(left) > 0:
+        x, y, z = f[:, left]
+        linear[:, left] = torch.stack(bisected(116 * y - 16, 500 * (x - y), 200 * (y - z)))
     return linear
 
 
@@ -194,11 +197,14 @@ def _by_newton(f: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return linear[:, :count], where[where < count]
 
 
-def _by_bisection(f: Tensor) -> tuple[Tensor, Tensor]:
-    """As :func:`_by_newton`; all are found."""
-    x, y, z = f
-    none = torch.empty(0, dtype=torch.int64, device="cpu")
-    return torch.stack(bisected(116 * y - 16, 500 * (x - y), 200 * (y - z))), none
+def _yellows(f: Tensor) -> Tensor:
+    """The colours, of (3, n), whose chroma may leave sRGB and come back: (m,)."""
+    (darkest, lightest), (low, high) = _YELLOW, _YELLOW_RATIO
+    where = np.flatnonzero(f[1].numpy() > darkest)
+    x, y, z = f.numpy()[:, where]
+    a, b = 500 * (x - y), 200 * (y - z)
+    found = (y < lightest) & (b > 0) & (-a > low * b) & (-a < high * b) & (np.hypot(a, b) > _YELLOW_BACK)
+    return torch.from_numpy(where[found])
 
 
 @cache
@@ -264,17 +270,10 @@ class _Rays:
         step.add_(factor).mul_(_STEPS).floor_().clamp_(0, _STEPS - 1).div_(_STEPS).sub_(factor)
         self.linear.addcmul_(self.slopes, step)
         torch.add(self.linear, _MIDDLE, out=out)
-        # Found, unless the step was long, or a channel had left sRGB before and was on its way back.
         chroma, of_b = torch.square(self.ray, out=self._f)
         moved.mul_(torch.add(chroma, of_b, alpha=(200 / 500) ** 2, out=chroma))
-        first, second, third = self.linear.square_()
-        worst = torch.maximum(first, second, out=first)
-        torch.maximum(worst, third, out=worst)
-        torch.maximum(worst, moved.mul_((_INSIDE * 500 / _NEAR) ** 2), out=worst)
-        left = ~(worst.numpy() <= _INSIDE**2)  # what is no number is not found either
-        bright = np.flatnonzero(self._y.numpy() > _YELLOW[0])
-        left[bright] |= self._ambiguous(bright)
-        return torch.from_numpy(np.flatnonzero(left))
+        # What is no number, as of gray, is not found either.
+        return torch.from_numpy(np.flatnonzero(~(moved.numpy() <= (_NEAR / 500) ** 2)))
 
     def go_to(self, factor: Tensor) -> None:
         """Set `linear` and `slopes` to what they are at factors (n,)."""
@@ -306,18 +305,9 @@ class _Rays:
         hue = torch.abs(x, out=self._other)
         length.add_(hue)
         torch.div(z, length, out=hue)
-        torch.add(_number(_HUES / 2), hue, alpha=_HUES / 2 * _BELOW, out=hue)
+        torch.add(_number(_HUES / 2), hue, alpha=_HUES / 2, out=hue)
         torch.copysign(hue, x, out=hue)
-        row = torch.add(_number(-_BLACK * _ROW), self._y, alpha=_ROW * _BELOW, out=self._f[0]).floor_()
+        row = torch.add(_number(-_BLACK * _ROW), self._y, alpha=_ROW, out=self._f[0]).floor_()
         hue.add_(row, alpha=2 * _HUES).add_(_HUES)
-        places = self._places[: len(hue)].copy_(hue).clamp_(0, 2 * _HUES * _LIGHTNESSES - 1)  # of no number, any
+        places = self._places[: len(hue)].copy_(hue).clamp_(0, 2 * _HUES * _LIGHTNESSES - 1)  # white, and no numbers
         return torch.index_select(_edges(), 0, places, out=hue).div_(length).clamp_max_(1)
-
-    def _ambiguous(self, where: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Of these, for which chroma may leave sRGB and come back."""
-        (_, lightest), (low, high) = _YELLOW, _YELLOW_RATIO
-        y, (x, z) = self._y.numpy()[where], self.ray.numpy()[:, where]
-        a, b = 500 * x, -200 * z
-        chroma = np.hypot(a, b)
-        found: NDArray[np.bool_] = (y < lightest) & (b > 0) & (-a > low * b) & (-a < high * b) & (chroma > _YELLOW_BACK)
-        return found

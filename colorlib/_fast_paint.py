@@ -1,8 +1,8 @@
 """Painting on the CPU at memory speed: a photograph's own pixels and a small map of chroma -> 8 or 16 bits, or floats.
 
-The picture is painted tile by tile. All that happens to a tile happens in buffers that stay in a core's cache, by the
-arithmetic of :mod:`colorlib._fast_color`, by as many threads as torch has. What belongs to the photograph, f(Y) of its
-luminance, is computed once for all that is painted on it.
+The picture is painted tile by tile. All that happens to a tile happens in buffers that stay in the processor's cache,
+by the arithmetic of :mod:`colorlib._fast_color`, by as many threads as torch has. What belongs to the photograph, f(Y)
+of its luminance, is computed once for all that is painted on it.
 """
 
 import threading
@@ -22,7 +22,7 @@ from colorlib.image import neighbours
 from colorlib.io import Photo
 from colorlib.io.store import let_go
 
-# A tile's buffers mostly stay in a core's cache, and are large enough that starting an operation takes little beside
+# A tile's buffers stay in the processor's cache, and are large enough that starting an operation takes little beside
 # it. A block's colours are kept until those outside sRGB are brought back, all together.
 _TILE, _BLOCK = 1 << 16, 1 << 19  # pixels
 _KEPT = 1 << 22  # pixels of the largest photograph whose f(Y) is kept, in 4 bytes each

@@ -1,4 +1,4 @@
-"""The version that is installed; apart, since `importlib.metadata` takes longer to import than the rest of colorlib."""
+"""The version that is installed; apart, since `importlib.metadata` takes longer to import than `colorlib` itself."""
 
 from importlib.metadata import version
 

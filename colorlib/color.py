@@ -285,7 +285,7 @@ def uv_to_ab(uv: Tensor, lightness: Tensor) -> Tensor:
 def _reduce_chroma(lab: Tensor, linear: Tensor) -> Tensor:
     """Linear RGB of ``lab`` in which each colour outside sRGB goes to the edge of sRGB at its L and hue angle.
 
-    That is the largest chroma that fits, but for some yellows (L 92 to 99, hue 98 to 107 degrees): there growing
+    That is the largest chroma that fits, but for some yellows (L 91.6 to 98.4, hue 97 to 107 degrees): there growing
     chroma leaves sRGB by up to 0.9 % of red and comes back, and the bisection may settle on the inner edge.
     """
     outside = ((linear < DARKEST) | (linear > BRIGHTEST)).any(dim=-3)

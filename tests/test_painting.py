@@ -105,17 +105,13 @@ def test_a_step_from_the_table_nearly_always_finds_the_edge():
     """Else the colours would be right, but found by bisection, which takes many times as long."""
     y, x, z = 1.2 * random(3, 100_000) - 0.1
     f = torch.stack([y + (x - 0.5) / 2, y, y + (z - 0.5)])[:, (y > 16 / 116) & (y < 1)].contiguous()
-    linear = torch.empty_like(f)
-    _fast_color.to_linear(f, linear, torch.empty_like(f))
-    f = f[:, torch.from_numpy(_fast_color.outside(linear, torch.empty_like(f)))]
+    f = outside_srgb(f)
     assert f.shape[1] > 50_000
     found, left = _fast_color._by_newton(f, steps=1)
     assert len(left) < 0.05 * f.shape[1]
-    x, y, z = f
-    exact = torch.stack(color.bisected(116 * y - 16, 500 * (x - y), 200 * (y - z)))
-    off = (color.linear_to_srgb(found.clamp(0, 1)) - color.linear_to_srgb(exact.clamp(0, 1))).abs()
+    off = off_the_edge(found, f)
     off[:, left] = 0
-    assert off.double().quantile(0.999) < QUARTER / 2
+    assert off.quantile(0.999) < QUARTER / 2
 
 
 def test_yellows_that_leave_srgb_and_come_back():
@@ -131,6 +127,40 @@ def test_yellows_that_leave_srgb_and_come_back():
         fast, reference = Chroma(size * small[None]).over(photo).whole(), by_reference(photo, size * small)
         assert ((fast - reference).abs() > QUARTER).double().mean() < 1e-3
         assert (color.rgb_to_lightness(fast) - lightness).abs().max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("lightness", "hue", "size"),
+    [
+        ((91, 92), (96.5, 98.5), 96),  # below the yellows that leave sRGB and come back, and among the first of them
+        ((91.2, 91.6), (96, 98), 110),  # where red hardly changes with chroma
+        ((97.5, 99), (102, 108), 60),  # among the last of them
+        ((92, 97), (97, 108), 40),  # where they are just back
+        ((0.7, 1.2), (-75, -68), 15),  # nearly black, so that a row of the table is coarse
+        ((0, 3), (0, 360), 30),
+    ],
+)
+def test_where_the_edge_of_srgb_is_hard_to_find(lightness: tuple[float, float], hue: tuple[float, float], size: float):
+    degrees = torch.linspace(*hue, 300).deg2rad()[:, None]
+    f_of_y = (torch.linspace(*lightness, 400) + 16) / 116
+    y, a, b = (part.expand(300, 400).flatten() for part in (f_of_y, size * degrees.cos(), size * degrees.sin()))
+    f = outside_srgb(torch.stack([y + a / 500, y, y - b / 200]))
+    assert f.shape[1] > 1000
+    assert off_the_edge(_fast_color.reduced(f), f).max() < QUARTER / 2
+
+
+def outside_srgb(f: Tensor) -> Tensor:
+    """Those of colours, f(X), f(Y) and f(Z) of (3, n), that are outside sRGB."""
+    linear = torch.empty_like(f)
+    _fast_color.to_linear(f, linear, torch.empty_like(f))
+    return f[:, torch.from_numpy(_fast_color.outside(linear, torch.empty_like(f)))]
+
+
+def off_the_edge(linear: Tensor, f: Tensor) -> Tensor:
+    """How far linear RGB (3, n) is from what the reference's bisection finds for the same colours, in sRGB."""
+    x, y, z = f
+    exact = torch.stack(color.bisected(116 * y - 16, 500 * (x - y), 200 * (y - z)))
+    return (color.linear_to_srgb(linear.clamp(0, 1)) - color.linear_to_srgb(exact.clamp(0, 1))).abs().double()
 
 
 @pytest.mark.parametrize("spread", [20, 110])
