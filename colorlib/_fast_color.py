@@ -1,4 +1,4 @@
-"""CIE Lab and sRGB at memory speed: the arithmetic of painting, in place, on tiles, on the CPU.
+"""CIE Lab and sRGB at memory speed: the arithmetic of painting, in place, on tiles that stay in the cache, on the CPU.
 
 :mod:`colorlib.color` says what the conversions are. It is differentiable and runs on any device, and losses, metrics
 and benchmarks use it. This is a second road to the same colours, for finished pictures alone. Powers are polynomials
@@ -47,15 +47,9 @@ LANES = 64  # buffers are multiples of it, so that torch treats the last pixels 
 
 _MIDDLE, _HALF = (DARKEST + BRIGHTEST) / 2, (BRIGHTEST - DARKEST) / 2  # of what counts as inside sRGB
 _STEPS = 1 << 14  # color.py finds a factor on chroma as a multiple of 1 / _STEPS
-# The edge of sRGB is looked up by f(Y) and hue, and a step of Newton's method leads on from there. If that is less than
-# _NEAR in chroma, sRGB is off by 0.12 of a step of 8 bits at most, for colours of a chroma up to 60; beyond, color.py's
-# own steps are coarser than that.
-_LIGHTNESSES, _HUES = 256, 256  # of the table; so many hues on either side of f(X) = f(Y)
-_BLACK = 16 / 116  # f(Y) of black
-_ROW = _LIGHTNESSES / (1 - _BLACK)  # rows of the table by f(Y)
-_BEYOND = 0.8  # |f(X) - f(Y)| + |f(Z) - f(Y)|, more than any colour of sRGB has
-_NEAR = 1.0  # chroma
-_PART = 1 << 16  # colours at a time: what is computed of them stays in the processor's cache
+_WIDEST = 60.0  # chroma from which Newton's method sets out; most of the edge of sRGB is farther in
+_CLOSE = 0.02  # chroma by which its last step may have moved: the error left is of the order of the square
+_ROUNDS = 4  # of Newton's method, after which 99 % are as close
 # Yellows whose chroma may leave sRGB and come back, so that a bisection has a choice that must be the same here. Their
 # L* is 91.6 to 98.4, their hue 97.0 to 107.2 degrees, and they are back from a chroma of 38.8. The limits, of f(Y), of
 # -a / b and of chroma, are a little wider, since red hardly changes close to these.
@@ -170,66 +164,42 @@ def outside(linear: Tensor, scratch: Tensor) -> NDArray[np.bool_]:
 def reduced(f: Tensor) -> Tensor:
     """Linear RGB of colours outside sRGB, brought to its edge at their L* and hue: (3, n) f(X), f(Y), f(Z) -> (3, n).
 
-    :func:`colorlib.color.lab_to_rgb` finds it by bisection. Here a step of Newton's method leads from a table to it, or
-    three where the first is long. Where these do not find it, and on some yellows, bisection has the last word.
+    As :func:`colorlib.color.lab_to_rgb` has it, whose factors on chroma are multiples of 1 / 16,384: the edge is found
+    by Newton's method and rounded down to these. The few that are not found, and some yellows, it gets itself.
     """
-    linear, left = _by_newton(f, steps=1)
-    if len(left) > 0:
-        linear[:, left], still = _by_newton(f[:, left], steps=3)
-        left = left[still]
-    left = torch.cat([left, _yellows(f)])
+    linear, found = _newton(f)
+    left = (~found).nonzero()[:, 0]
     if len(left) > 0:
         x, y, z = f[:, left]
         linear[:, left] = torch.stack(bisected(116 * y - 16, 500 * (x - y), 200 * (y - z)))
     return linear
 
 
-def _by_newton(f: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Linear RGB at the edge of sRGB, (3, n), and which are not found, (m,)."""
-    count = f.shape[1]
-    padded = F.pad(f[None], (0, -count % LANES), mode="replicate")[0]
-    linear, left = torch.empty_like(padded), []
-    rays = _Rays(min(_PART, padded.shape[1]))
-    for first in range(0, padded.shape[1], _PART):
-        part = slice(first, first + _PART)
-        left.append(first + rays.to_edge(padded[:, part], steps, linear[:, part]))
-    where = torch.cat(left)
-    return linear[:, :count], where[where < count]
+def _newton(f: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear RGB at the edge of sRGB, (3, n), and where it is found, (n,).
 
-
-def _yellows(f: Tensor) -> Tensor:
-    """The colours, of (3, n), whose chroma may leave sRGB and come back: (m,)."""
-    (darkest, lightest), (low, high) = _YELLOW, _YELLOW_RATIO
-    where = np.flatnonzero(f[1].numpy() > darkest)
-    x, y, z = f.numpy()[:, where]
-    a, b = 500 * (x - y), 200 * (y - z)
-    found = (y < lightest) & (b > 0) & (-a > low * b) & (-a < high * b) & (np.hypot(a, b) > _YELLOW_BACK)
-    return torch.from_numpy(where[found])
-
-
-@cache
-def _edges() -> Tensor:
-    """Where each hue leaves sRGB, as |f(X) - f(Y)| + |f(Z) - f(Y)|: a row for each f(Y), (rows * 2 * hues,) float32.
-
-    In a row f(Z) - f(Y), as a share of that sum, goes from 1 to -1 with f(X) below f(Y), and back to 1 with f(X) above.
+    Along a ray of growing chroma each channel goes up to the bound of sRGB or down to it: the next factor is the least
+    at which one of them would arrive if it went on straight.
     """
-    y = (torch.arange(_LIGHTNESSES, dtype=torch.float32, device="cpu") + 0.5) / _LIGHTNESSES * (1 - _BLACK) + _BLACK
-    z = ((torch.arange(_HUES, dtype=torch.float32, device="cpu") + 0.5) / _HUES * 2 - 1) * _BEYOND
-    x = _BEYOND - z.abs()
-    y, x, z = (part.flatten() for part in torch.broadcast_tensors(y[:, None], torch.cat([-x, x]), torch.cat([-z, z])))
-    rays = _Rays(len(y))
-    rays.start(torch.stack([y + x, y, y + z]))
-    inside, outside = torch.zeros_like(y), torch.ones_like(y)
-    for _ in range(12):
-        middle = (inside + outside) / 2
-        rays.go_to(middle)
-        fits = (rays.linear.abs() <= _HALF).all(0)
-        inside, outside = torch.where(fits, middle, inside), torch.where(fits, outside, middle)
-    return inside * _BEYOND
+    count = f.shape[1]
+    edge = _Ray(F.pad(f[None], (0, -count % LANES), mode="replicate")[0])
+    per_chroma = (500 * edge.ray[0]).square_().add_((200 * edge.ray[1]).square_()).rsqrt_()
+    factor = (_WIDEST * per_chroma).clamp_max_(1)
+    arrival = torch.empty_like(edge.linear)
+    for _ in range(_ROUNDS):
+        edge.go_to(factor)
+        torch.copysign(_number(_HALF), edge.slopes, out=arrival)
+        arrival.sub_(edge.linear).div_(edge.slopes)
+        step = torch.minimum(arrival[0], arrival[1]).minimum(arrival[2])
+        factor.add_(step).clamp_(0, 1)
+    edge.go_to(factor.mul_(_STEPS).floor_().clamp_max_(_STEPS - 1).div_(_STEPS))
+    found = step.abs_() < _CLOSE * per_chroma
+    found &= ~edge.ambiguous(per_chroma)
+    return edge.linear.add_(_MIDDLE)[:, :count], found[:count]
 
 
-class _Rays:
-    """Colours of one L* and hue along growing chroma, from gray at a factor of 0 to the given ones at 1; n at a time.
+class _Ray:
+    """Colours of one L* and hue along growing chroma: of given f(X), f(Y) and f(Z), (3, n), at a factor of 1.
 
     Up to the edge of sRGB f(Z) is positive: where it is 0, blue is far below its bound, or red above.
 
@@ -239,41 +209,14 @@ class _Rays:
         slopes: its derivative by the factor.
     """
 
-    def __init__(self, most: int):
-        """Make buffers for so many colours."""
-        self._buffers = torch.empty(22, most, dtype=torch.float32, device="cpu")
-        self._places = torch.empty(most, dtype=torch.int32, device="cpu")
-        self._first, self._second, self._third = _columns(_from_relative_xyz())
-
-    def start(self, f: Tensor) -> None:
-        """Take colours, f(X), f(Y) and f(Z) of (3, n)."""
-        buffers = self._buffers[:, : f.shape[1]]
+    def __init__(self, f: Tensor):
         self._y = f[1]
-        self.ray, self._f, self._g, self._cubes, spare = buffers[:10].split(2)
-        self._base, self.linear, self.slopes, self._arrival = buffers[10:].split(3)
-        self._spare, self._other = spare
-        torch.sub(f[0::2], self._y, out=self.ray)
-        _cube(self._y, self._spare, self._other)
-        torch.addcmul(_number(-_MIDDLE), self._spare, self._second, out=self._base)
-
-    def to_edge(self, f: Tensor, steps: int, out: Tensor) -> Tensor:
-        """Write linear RGB at the edge of sRGB, (3, n), after so many steps; returns which are not found, (m,)."""
-        self.start(f)
-        factor = self._expected()
-        for _ in range(steps - 1):
-            self.go_to(factor)
-            factor.add_(self._step()).clamp_(0, 1)
-        self.go_to(factor)
-        step = self._step()
-        moved = torch.square(step, out=self._arrival[1])
-        # Rounded down as the bisection's, and straight on. Y stays what it is, since its slope is 0.
-        step.add_(factor).mul_(_STEPS).floor_().clamp_(0, _STEPS - 1).div_(_STEPS).sub_(factor)
-        self.linear.addcmul_(self.slopes, step)
-        torch.add(self.linear, _MIDDLE, out=out)
-        chroma, of_b = torch.square(self.ray, out=self._f)
-        moved.mul_(torch.add(chroma, of_b, alpha=(200 / 500) ** 2, out=chroma))
-        # What is no number, as of gray, is not found either.
-        return torch.from_numpy(np.flatnonzero(~(moved.numpy() <= (_NEAR / 500) ** 2)))
+        self.ray = f[0::2] - self._y
+        self._f, self._g, self._cubes = (torch.empty_like(self.ray) for _ in range(3))
+        self._base, self.linear, self.slopes = (torch.empty_like(f) for _ in range(3))
+        _cube(self._y, self._cubes[0], self._g[0])
+        self._first, second, self._third = _columns(_from_relative_xyz())
+        torch.mul(self._cubes[0], second, out=self._base).sub_(_MIDDLE)
 
     def go_to(self, factor: Tensor) -> None:
         """Set `linear` and `slopes` to what they are at factors (n,)."""
@@ -282,32 +225,15 @@ class _Rays:
         torch.addcmul(self._base, self._cubes[0], self._first, out=self.linear)
         torch.addcmul(self.linear, self._cubes[1], self._third, out=self.linear)
         # 3 g ** 2 is the derivative of the straight piece too, as it touches the cube.
-        change = self._g.square_().mul_(self.ray)
-        torch.mul(change[0], 3 * self._first, out=self.slopes)
-        torch.addcmul(self.slopes, change[1], 3 * self._third, out=self.slopes)
+        change = self._g.square_().mul_(3).mul_(self.ray)
+        torch.mul(change[0], self._first, out=self.slopes)
+        torch.addcmul(self.slopes, change[1], self._third, out=self.slopes)
 
-    def _step(self) -> Tensor:
-        """A step of Newton's method from where the rays are, (n,).
-
-        With growing chroma each channel goes up to the bound of sRGB or down to it: the step is the least at which one
-        of them would arrive if it went on straight.
-        """
-        torch.copysign(_number(_HALF), self.slopes, out=self._arrival)
-        self._arrival.sub_(self.linear).div_(self.slopes)
-        step, second, third = self._arrival
-        torch.minimum(step, second, out=step)
-        return torch.minimum(step, third, out=step)
-
-    def _expected(self) -> Tensor:
-        """About the factor at the edge of sRGB, (n,)."""
-        x, z = self.ray
-        length = torch.abs(z, out=self._spare)
-        hue = torch.abs(x, out=self._other)
-        length.add_(hue)
-        torch.div(z, length, out=hue)
-        torch.add(_number(_HUES / 2), hue, alpha=_HUES / 2, out=hue)
-        torch.copysign(hue, x, out=hue)
-        row = torch.add(_number(-_BLACK * _ROW), self._y, alpha=_ROW, out=self._f[0]).floor_()
-        hue.add_(row, alpha=2 * _HUES).add_(_HUES)
-        places = self._places[: len(hue)].copy_(hue).clamp_(0, 2 * _HUES * _LIGHTNESSES - 1)  # white, and no numbers
-        return torch.index_select(_edges(), 0, places, out=hue).div_(length).clamp_max_(1)
+    def ambiguous(self, per_chroma: Tensor) -> Tensor:
+        """Where chroma, of which the inverse is given, may leave sRGB and come back, (n,)."""
+        (darkest, lightest), (low, high) = _YELLOW, _YELLOW_RATIO
+        where = (per_chroma < 1 / _YELLOW_BACK) & (self._y > darkest)
+        if where.any():  # rarely
+            ratio = 2.5 * self.ray[0] / self.ray[1]  # -a / b
+            where &= (self._y < lightest) & (ratio > low) & (ratio < high) & (self.ray[1] < 0)
+        return where

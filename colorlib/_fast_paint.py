@@ -1,8 +1,8 @@
 """Painting on the CPU at memory speed: a photograph's own pixels and a small map of chroma -> 8 or 16 bits, or floats.
 
-The picture is painted tile by tile. All that happens to a tile happens in buffers that stay in the processor's cache,
-by the arithmetic of :mod:`colorlib._fast_color`, by as many threads as torch has. What belongs to the photograph, f(Y)
-of its luminance, is computed once for all that is painted on it.
+The picture is painted tile by tile. All that happens to a tile happens in buffers that stay in a core's cache, by the
+arithmetic of :mod:`colorlib._fast_color`, by as many threads as torch has. What belongs to the photograph, f(Y) of its
+luminance, is computed once for all that is painted on it.
 """
 
 import threading
@@ -22,9 +22,9 @@ from colorlib.image import neighbours
 from colorlib.io import Photo
 from colorlib.io.store import let_go
 
-# A tile's buffers stay in the processor's cache, and are large enough that starting an operation takes little beside
+# A tile's buffers mostly stay in a core's cache, and are large enough that starting an operation takes little beside
 # it. A block's colours are kept until those outside sRGB are brought back, all together.
-_TILE, _BLOCK = 1 << 16, 1 << 19  # pixels
+_TILE, _BLOCK = 1 << 15, 1 << 18  # pixels
 _KEPT = 1 << 22  # pixels of the largest photograph whose f(Y) is kept, in 4 bytes each
 _AB_TO_F = (1 / 500, -1 / 200)  # f(X) - f(Y) and f(Z) - f(Y), by a and b
 
@@ -263,7 +263,8 @@ def _bring_back(outside: Sequence[tuple[Tensor, NDArray[np.int64], NDArray[np.fl
     f = np.concatenate([values for _, _, values in outside], axis=1)
     if f.shape[1] == 0:
         return
-    found = fast.reduced(torch.from_numpy(f)).numpy()
+    parts = [fast.reduced(torch.from_numpy(f[:, k : k + _TILE])) for k in range(0, f.shape[1], _TILE)]
+    found = torch.cat(parts, dim=1).numpy()
     first = 0
     for light, where, values in outside:
         last = first + values.shape[1]

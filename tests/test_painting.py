@@ -101,19 +101,6 @@ def test_far_outside_srgb():
     assert (off > QUARTER).double().mean() < 3e-3
 
 
-def test_a_step_from_the_table_nearly_always_finds_the_edge():
-    """Else the colours would be right, but found by bisection, which takes many times as long."""
-    y, x, z = 1.2 * random(3, 100_000) - 0.1
-    f = torch.stack([y + (x - 0.5) / 2, y, y + (z - 0.5)])[:, (y > 16 / 116) & (y < 1)].contiguous()
-    f = outside_srgb(f)
-    assert f.shape[1] > 50_000
-    found, left = _fast_color._by_newton(f, steps=1)
-    assert len(left) < 0.05 * f.shape[1]
-    off = off_the_edge(found, f)
-    off[:, left] = 0
-    assert off.quantile(0.999) < QUARTER / 2
-
-
 def test_yellows_that_leave_srgb_and_come_back():
     """Along these hues a bisection has a choice, and both roads make the same, but where 0.0004 of L* decides on it.
 
@@ -135,8 +122,8 @@ def test_yellows_that_leave_srgb_and_come_back():
         ((91, 92), (96.5, 98.5), 96),  # below the yellows that leave sRGB and come back, and among the first of them
         ((91.2, 91.6), (96, 98), 110),  # where red hardly changes with chroma
         ((97.5, 99), (102, 108), 60),  # among the last of them
-        ((92, 97), (97, 108), 40),  # where they are just back
-        ((0.7, 1.2), (-75, -68), 15),  # nearly black, so that a row of the table is coarse
+        ((92, 98.4), (97, 108), 39.5),  # where they are just back
+        ((0.7, 1.2), (-75, -68), 15),  # nearly black
         ((0, 3), (0, 360), 30),
     ],
 )
