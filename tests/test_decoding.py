@@ -440,9 +440,23 @@ class TestServer:
 
     def test_what_it_starts_is_small(self, strict):
         """Not a second server, nor networks: of each, what is its own."""
-        _, process, _ = strict
-        children = process.children(recursive=True)
-        assert sum("forkserver" in " ".join(one.cmdline()) for one in children) == 3
-        (server,) = [one for one in process.children() if "forkserver" in " ".join(one.cmdline())]
+        address, process, _ = strict
+        visitor = visit(address)
+        assert visitor.call("receive", [visitor.upload(CAMERA, "camera.png"), 1, 1, None])["success"]  # starts decoders
+
+        def is_fork(one: psutil.Process) -> bool:
+            try:
+                return "forkserver" in " ".join(one.cmdline())
+            except psutil.NoSuchProcess:  # it has just ended
+                return False
+
+        def forks(parent: psutil.Process, recursive: bool = False) -> list[psutil.Process]:
+            return list(filter(is_fork, parent.children(recursive)))
+
+        deadline = time.monotonic() + 60
+        while len(forks(process, recursive=True)) != 3:  # the one that has read the photograph is being replaced
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        (server,) = forks(process)
         for worker in server.children():
             assert worker.memory_full_info().uss < 150 * MEGABYTE
