@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from os import PathLike
 from typing import NamedTuple, overload
@@ -19,7 +18,7 @@ from typing import NamedTuple, overload
 import torch
 from torch import Tensor
 
-from colorlib import io
+from colorlib import __version__, io
 from colorlib._checks import check_photos
 from colorlib._mirror import Mirrored
 from colorlib.catalog import Task
@@ -131,7 +130,7 @@ class Colorizer:
         details += ", mean with the mirror image" if mirror else ""
         details += f", saturation x{self.target.saturation:g}" if self.target.saturation != 1 else ""
         verb = "White-balanced" if self.task == "balance" else "Colorized"
-        self.provenance = f"{verb} by colorlib {version('colorlib-torch')}, model {self.name}{details}"
+        self.provenance = f"{verb} by colorlib {__version__}, model {self.name}{details}"
 
     @overload
     def __call__(self, source: io.Source, *, reference: io.Source | io.Photo | Gallery | None = None) -> Result: ...

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, cast
@@ -28,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from colorlib import color
+from colorlib import __version__, color
 from colorlib._checks import OVERSHOOT
 from colorlib._text import extra
 from colorlib.colorizer import Colorizer
@@ -349,7 +348,7 @@ def describe(colorizer: Colorizer, *, resize: bool = True) -> dict[str, str]:
     lightness = "white-balanced" if colorizer.task == "balance" else "in colour, with the lightness L* of the input"
     return {
         "model": colorizer.name,
-        "colorlib": version("colorlib-torch"),
+        "colorlib": __version__,
         "weights_sha256": weights.sha256 if weights else "",
         "license": weights.license if weights else "",
         "terms": weights.terms if weights else "",

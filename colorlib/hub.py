@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # httpx2 from version 2 on
 
+from colorlib import __version__
 from colorlib._deprecated import moved
 from colorlib.tensors import CONFIG, WEIGHTS, WeightsError
 
@@ -54,7 +54,7 @@ def pull(name: str) -> Path:
         raise WeightsError(
             f"{name} is neither a file or folder here nor the name of a repository, OWNER/REPO[@REVISION]"
         )
-    about: dict[str, Any] = {"library_name": "colorlib", "library_version": version("colorlib-torch")}
+    about: dict[str, Any] = {"library_name": "colorlib", "library_version": __version__}
     with _explained(name):
         config = Path(_insistently(repo, CONFIG, revision=revision or None, **about))
         # The cache names folders by commits: both files are of this one, whatever is pushed meanwhile.
@@ -91,7 +91,7 @@ def push(
     Raises:
         WeightsError: the Hub refuses; the message says why and what to do.
     """
-    api = HfApi(library_name="colorlib", library_version=version("colorlib-torch"))
+    api = HfApi(library_name="colorlib", library_version=__version__)
     with _explained(repo):
         api.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True)
         done = api.upload_folder(
@@ -99,7 +99,7 @@ def push(
             repo_type=repo_type,
             folder_path=folder,
             allow_patterns=list(allow),
-            commit_message=f"From colorlib {version('colorlib-torch')}",
+            commit_message=f"From colorlib {__version__}",
         )
     return str(done.oid)
 

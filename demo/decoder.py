@@ -71,7 +71,7 @@ def _portable(error: BaseException) -> Exception:
     error.__traceback__ = error.__cause__ = error.__context__ = None  # they hold what was decoded so far
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # whatever the error's own way of being pickled raises
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
 
@@ -87,7 +87,7 @@ def page(source: Path, max_pixels: int, number: int) -> "io.Photo":
     """One of the photographs of :func:`colorlib.io.pages`."""
     from colorlib import io
 
-    with closing(io.pages(source, max_pixels=max_pixels, first=number)) as pages:  # type: ignore[type-var]
+    with closing(io.pages(source, max_pixels=max_pixels, first=number)) as pages:
         return next(pages)
 
 

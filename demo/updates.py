@@ -24,4 +24,5 @@ def look_at_changes_only(blocks: gr.Blocks) -> None:
         sent = dict(zip(changed.outputs, await process(changed, step, state), strict=True))
         return [sent[one] if one in sent else None if one.stateful else gr.skip() for one in handler.outputs]
 
+    # Gradio has no setting for it, so the method of this one page is replaced.
     blocks.postprocess_data = postprocess  # type: ignore[method-assign, assignment]

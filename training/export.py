@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import torch
 import typer
 from torch import Tensor
 
-from colorlib import create_model
+from colorlib import __version__, create_model
 from colorlib.catalog import EMBEDDED, WeightsInfo, list_weights, weights_index
 from colorlib.models import ColorModel
 from colorlib.tensors import WeightsError, file_sha256, read_tensors, save_encoder, save_weights
@@ -51,7 +50,7 @@ def export(
         raise typer.BadParameter(f"embedded weights are built without arguments, these were trained with {args}")
     scenes = classes.read_text(encoding="utf-8").split("\n") if classes else []
     labels = tuple(line.strip() for line in scenes if line.strip())
-    metadata = {"model": name, "model_args": json.dumps(args), "colorlib": version("colorlib-torch")}
+    metadata = {"model": name, "model_args": json.dumps(args), "colorlib": __version__}
     metadata |= {"classes": json.dumps(labels)} if labels else {}
     metadata |= {"steps": str(state["global_step"])}
     inherited, forbidden = _terms(state["hyper_parameters"], license)

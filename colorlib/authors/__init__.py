@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from colorlib import __version__
 from colorlib._text import extra
 from colorlib.authors.published import PUBLISHED, Published, find, published_as
 from colorlib.facts import WeightsInfo, authors_cache, fetched_weights
@@ -164,7 +164,7 @@ def _keep(model: "ColorModel", published: Published) -> WeightsInfo:
             noncommercial=published.noncommercial,
         )
         settings = model.settings
-        config = repository.Config(model.name, settings, info, painted, version("colorlib-torch"))
+        config = repository.Config(model.name, settings, info, painted, __version__)
         config.write(made / CONFIG)
         del model  # or two of them would be in memory
         repository.load(made)

@@ -5,12 +5,12 @@ import io
 import shutil
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from colorlib import __version__
 from colorlib._address import Address, AddressError, place
 from colorlib.authors.published import Published
 from colorlib.tensors import WeightsError
@@ -77,7 +77,7 @@ def _from_web(where: Address, published: Published, part: Path, progress: bool) 
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # as in colorlib.hub
 
-    headers = {"user-agent": f"colorlib/{version('colorlib-torch')}", "accept-encoding": "identity"}
+    headers = {"user-agent": f"colorlib/{__version__}", "accept-encoding": "identity"}
     for wait in (*WAITS, None):
         try:
             with _Part(part, published.limit) as file:

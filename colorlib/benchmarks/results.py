@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -22,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from colorlib import __version__
 from colorlib.benchmarks.protocols import Protocol
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Run:
             digest=protocol.digest,
             batch_size=batch_size,
             threads=pytorch.get_num_threads(),
-            colorlib=version("colorlib-torch"),
+            colorlib=__version__,
             torch=str(pytorch.__version__),
             lpips_network=networks.lpips,
             fid_network=networks.fid,

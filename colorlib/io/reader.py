@@ -66,7 +66,7 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
         return next(found)
 
 
-def pages(source: Source, *, max_pixels: int = MAX_PIXELS, first: int = 1) -> Iterator[Photo]:
+def pages(source: Source, *, max_pixels: int = MAX_PIXELS, first: int = 1) -> Generator[Photo, None, None]:
     """The photographs of a file one by one: all pages of a TIFF, of all else the one that :func:`read` gives.
 
     Directories of a TIFF that are thumbnails, reduced copies or masks are none. There is one page in memory at a time.

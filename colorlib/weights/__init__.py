@@ -8,13 +8,13 @@ import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
+from colorlib import __version__
 from colorlib.facts import weights_index
 from colorlib.models import ColorModel, Encoder, ModelInfo, WeightsInfo, fold_batchnorm, list_models, model_info
 from colorlib.models.consensus import Consensus
@@ -289,5 +289,5 @@ def configured(model: str | PathLike[str]) -> tuple[repository.Config, Path]:
                 f"into one file with colorlib.tensors.save_weights(model, path, {{'model': {name!r}}}) and push that"
             )
         info, path, settings = found, found.path, found.settings
-    config = repository.Config(name, settings, info, repository.self_test(built), version("colorlib-torch"))
+    config = repository.Config(name, settings, info, repository.self_test(built), __version__)
     return config, path

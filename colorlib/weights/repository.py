@@ -8,7 +8,6 @@ have that hash, and its network has to paint that picture.
 import json
 import math
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from colorlib import __version__
 from colorlib.models import ColorModel, WeightsInfo, model_info
 from colorlib.tensors import CONFIG, WEIGHTS, WeightsError, file_sha256, load_weights
 
@@ -100,7 +100,7 @@ def load(folder: Path) -> tuple[ColorModel, str, WeightsInfo]:
             model = model_info(config.model).create(**config.model_args).float()
     except (ValueError, TypeError) as error:
         raise WeightsError(
-            f"{folder / CONFIG}: this version of colorlib, {version('colorlib-torch')}, cannot build it ({error}); "
+            f"{folder / CONFIG}: this version of colorlib, {__version__}, cannot build it ({error}); "
             f"it was written by {config.colorlib}"
         ) from error
     load_weights(model, path)
@@ -121,7 +121,7 @@ def try_out(model: ColorModel, folder: Path) -> None:
         raise WeightsError(
             f"{folder}: {config.model} does not reproduce the self-test that was recorded when it was pushed, by "
             f"colorlib {config.colorlib} (a difference of {difference:.3f}, at most {_TOLERANCE} is expected): it is "
-            f"another network, or colorlib has changed; this is version {version('colorlib-torch')}"
+            f"another network, or colorlib has changed; this is version {__version__}"
         )
 
 
